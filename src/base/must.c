@@ -1,0 +1,10 @@
+#include "base/must.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+_Noreturn void must_fail(const char *file, int line, const char *what)
+{
+	fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, what);
+	abort();
+}

@@ -1,0 +1,49 @@
+// The keys of the store: one function for each kind of record.
+// Any thread; pure. Reference: ARCHITECTURE.md, "What is in the store".
+//
+//   cfg/acct/<account>            account           cfg/acctnum/<number>        account id (16 bytes)
+//   cfg/ver/<account>             changes with every configuration write of the account
+//   cfg/tun/<account>/<tunnel>    tunnel            cfg/psk/<account>/<tunnel>  sealed PSKs
+//   cfg/route/<account>/<route>   route             cfg/tok/<sha256 hex>        token
+//   cfg/next-acctnum              last account number given out (u32)
+//   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
+//   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
+//   st/unknown/<slot>             failures that belong to no tunnel
+//   meta/incarnation              last incarnation given out (u32)
+//   meta/schema                   version of the key layout (u32)
+#pragma once
+
+#include "model/id.h"
+
+#define MODEL_KEY_MAX 96
+
+struct model_key {
+	char text[MODEL_KEY_MAX];
+};
+
+static inline struct bytes model_key_bytes(const struct model_key *k)
+{
+	return bytes_str(k->text);
+}
+
+struct model_key model_key_account(const struct model_id *account);
+struct model_key model_key_account_number(uint32_t number);
+struct model_key model_key_version(const struct model_id *account);
+struct model_key model_key_tunnel(const struct model_id *account, const struct model_id *tunnel);
+struct model_key model_key_psk(const struct model_id *account, const struct model_id *tunnel);
+struct model_key model_key_route(const struct model_id *account, const struct model_id *route);
+struct model_key model_key_token(const uint8_t hash[32]);
+struct model_key model_key_ike(uint64_t our_spi);
+struct model_key model_key_child(uint32_t spi_in);
+struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel);
+/* All keys of a kind in one account, for ranges: "cfg/tun/<account>/". */
+struct model_key model_key_prefix(const char *kind, const struct model_id *account);
+
+#define MODEL_KEY_CFG "cfg/"
+#define MODEL_KEY_ACCOUNTS "cfg/acct/"
+#define MODEL_KEY_TOKENS "cfg/tok/"
+#define MODEL_KEY_NEXT_ACCOUNT "cfg/next-acctnum"
+#define MODEL_KEY_INCARNATION "meta/incarnation"
+#define MODEL_KEY_SCHEMA "meta/schema"
+#define MODEL_KEY_STATES "st/tun/"
+#define MODEL_KEY_UNKNOWN "st/unknown/"

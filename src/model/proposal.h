@@ -1,0 +1,51 @@
+// The algorithms that this gateway allows: the one table that IKE, the API and the documents read.
+// Any thread; const data. RFC 7296 3.3; RFC 5282, 4106, 3602, 4868, 2404, 2410, 3526.
+#pragma once
+
+#include "base/bytes.h"
+#include "base/iana.h"
+
+enum model_phase { MODEL_PHASE_IKE = 1, MODEL_PHASE_CHILD = 2 };
+
+/* One row: a transform that may be chosen in a phase. */
+struct model_transform {
+	uint8_t phase;      /* bit set of enum model_phase */
+	uint8_t type;       /* enum ike_transform_type */
+	uint16_t id;
+	uint16_t key_bits;  /* ENCR of variable length, else 0 */
+	bool needs_null_opt_in;
+	const char *name;   /* "AES-GCM-16-256", "MODP-2048" */
+	const char *swanctl; /* strongSwan's word for it: "aes256gcm16", "modp2048" */
+	const char *rfc;
+};
+
+/* All rows in our order of preference (strongest and fastest first), ended by count. */
+extern const struct model_transform model_transforms[];
+extern const size_t model_transform_cnt;
+
+/* The row of an allowed transform, NULL when it is not in the table for that phase.
+ * allow_null false hides the rows that need the opt-in. */
+const struct model_transform *model_transform_find(enum model_phase phase, uint8_t type, uint16_t id,
+						   uint16_t key_bits, bool allow_null);
+
+/* A name for any transform, known or not: "AES-CBC-256", "ENCR 18 (128 bit)". Returns text. */
+#define MODEL_TRANSFORM_TEXT_MAX 48
+const char *model_transform_text(uint8_t type, uint16_t id, uint16_t key_bits,
+				 char text[static MODEL_TRANSFORM_TEXT_MAX]);
+
+/* What two sides agreed on. For IKE: encr, key_bits, prf, integ (NONE with AEAD), group.
+ * For a Child SA: encr, key_bits, integ, group (NONE without PFS), prf 0. */
+struct model_suite {
+	uint16_t encr;
+	uint16_t key_bits;
+	uint16_t prf;
+	uint16_t integ;
+	uint16_t group;
+	uint16_t esn;
+};
+
+bool model_encr_is_aead(uint16_t encr);
+
+/* "AES-GCM-16-256 / PRF-HMAC-SHA2-512 / MODP-2048"; a NULL suite reads "UNENCRYPTED (NULL) / ...". */
+#define MODEL_SUITE_TEXT_MAX 128
+const char *model_suite_text(const struct model_suite *s, char text[static MODEL_SUITE_TEXT_MAX]);

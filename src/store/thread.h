@@ -1,0 +1,36 @@
+// The store thread: owns the engine, commits what control submits (grouped), serves the api process, tells changes.
+// store_thread_submit, _poll: the control thread. The thread itself runs inside.
+#pragma once
+
+#include "store/ipc_server.h"
+
+struct store_thread;
+
+/* A transaction to be, copied at submission. Values may hold sealed secrets only. */
+struct store_done {
+	uint64_t tag;
+	struct store_result result;
+};
+typedef void store_done_fn(void *arg, const struct store_done *done);
+
+/* Takes the engine over. ipc_fd: the api's socket or -1. ERR_MEMORY, ERR_SYSTEM. */
+MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct store_role *role,
+				     struct store_thread **ret);
+
+/* Another socket for the api process (it was restarted); the old one is closed. */
+MUST_USE enum err store_thread_set_ipc(struct store_thread *t, int ipc_fd);
+
+/* Queues a transaction; its result comes in store_thread_poll with the tag. ERR_FULL: too many wait. */
+MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store_txn *txn, uint64_t tag);
+
+/* Readable when results or changes wait. */
+int store_thread_fd(const struct store_thread *t);
+
+/* Hands out finished transactions, then changes under the watched prefixes. Changes come in order of revision. */
+void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg);
+
+/* Watches a prefix from from_rev on (call after reading the store, before start of the loop). */
+MUST_USE enum err store_thread_watch(struct store_thread *t, struct bytes prefix, uint64_t from_rev);
+
+/* Commits what waits, stops, closes the engine. NULL is fine. */
+void store_thread_stop(struct store_thread *t);
