@@ -1,0 +1,52 @@
+// The configuration file /etc/onramp/onramp.conf: INI, few keys, every key with a working default.
+// One thread, at start. man page: onramp.conf(5), made from the same table.
+#pragma once
+
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+
+#define CONF_ADDRESSES_MAX 16
+#define CONF_PATH_MAX 256
+#define CONF_DOMAIN_MAX 128
+#define CONF_FILE_DEFAULT "/etc/onramp/onramp.conf"
+
+struct conf {
+	/* [node] */
+	uint8_t gateway_address_cnt;
+	struct addr gateway_addresses[CONF_ADDRESSES_MAX]; /* the pool of anycast addresses; required */
+	char identity_domain[CONF_DOMAIN_MAX];             /* ipsec.cloudflare.com */
+	char state_dir[CONF_PATH_MAX];                     /* /var/lib/onramp: the database */
+	char seal_key[CONF_PATH_MAX];                      /* /etc/onramp/seal.key: made at the first start */
+	char run_dir[CONF_PATH_MAX];                       /* /run/onramp: admin.sock */
+	char user[64];                                     /* onramp: gateway and api run as this user */
+	enum log_level log_level;                          /* info */
+	/* [gateway] */
+	unsigned workers;             /* 0: one a core */
+	unsigned half_open_max;       /* 10000: half-open IKE SAs in all */
+	unsigned half_open_per_address; /* 16 */
+	unsigned cookie_threshold;    /* 100: half-open IKE SAs from which cookies are asked; 0: always */
+	unsigned dh_threads;          /* 1 */
+	bool native_esp;              /* yes: open the sockets for IP protocol 50 */
+	/* [offramp] */
+	unsigned offramp_mtu;         /* 1500 */
+	bool install_routes;          /* yes: kernel routes for the accounts' prefixes to the TUN */
+	/* [api] */
+	struct addr_endpoint api_listen; /* 127.0.0.1:8080 */
+	char api_tls_cert[CONF_PATH_MAX]; /* both needed for any address that is not loopback */
+	char api_tls_key[CONF_PATH_MAX];
+};
+
+/* The defaults; gateway_addresses is empty. */
+void conf_init(struct conf *c);
+
+/* Reads a file over the defaults. On failure *error says "FILE:LINE: what is wrong, and the nearest
+ * known key" in one line. ERR_NOTFOUND: no file; ERR_SYNTAX; ERR_RANGE: a value, or values that do
+ * not go together (no gateway address; api_listen off loopback without TLS). */
+#define CONF_ERROR_MAX 512
+MUST_USE enum err conf_read(const char *path, struct conf *ret, char error[static CONF_ERROR_MAX]);
+
+/* Writes every key with its help and its default: the example configuration and the man page's list. */
+void conf_print_example(FILE *f);
+void conf_print_man(FILE *f); /* scdoc */
