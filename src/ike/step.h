@@ -1,0 +1,154 @@
+// IKEv2 as a pure function: (record, event) -> (new record, actions). One file per exchange behind it.
+// Any thread; no socket, clock, random source, log or memory of its own. RFC 7296, 5282, 6989.
+//
+//   IKE_SA_INIT                 ike_init_step     no record yet; makes a struct ike_half
+//   IKE_AUTH, repeated INIT     ike_half_step     half -> record
+//   everything later, timers    ike_sa_step       record -> record (and maybe the one that replaces it)
+//
+// The caller commits the new record and the children of the actions in one transaction, then does the
+// actions in their order: install, then send ("commit, then answer"). If the transaction is lost to a
+// conflict it reads again and steps again with fresh random bytes.
+//
+// Diffie-Hellman is slow: a step that needs it returns the single action IKE_ACT_DH and no new record.
+// The caller has a helper compute it and calls the same step again, with the same event and its result.
+#pragma once
+
+#include "base/siphash.h"
+#include "crypt/dh.h"
+#include "ike/sa.h"
+#include "model/counter.h"
+#include "model/drop.h"
+#include "model/failure.h"
+#include "model/tunnel.h"
+#include "base/secret.h"
+
+/* ---- what a step may ask about the world; const while it runs ---- */
+
+/* A tunnel as the handshake needs it. Filled by find_tunnel; the stepping code wipes it. */
+struct ike_peer {
+	struct model_id account_id, tunnel_id;
+	uint32_t account_number;
+	struct addr gateway_endpoint, customer_endpoint;
+	bool allow_null;
+	struct model_tunnel_onramp settings;
+	struct secret psk;          /* empty: none set yet */
+	struct secret previous_psk; /* empty: none */
+};
+
+struct ike_world {
+	const char *domain;            /* of the identities */
+	uint16_t node_slot;            /* 0 to 4095 */
+	struct siphash_key spi_key;    /* check bytes of SPIs */
+	struct siphash_key cookie_key[2]; /* the present secret and the one before */
+	uint8_t cookie_version;        /* of cookie_key[0]; the other one is version - 1 */
+	bool want_cookie;              /* half-open SAs are above the threshold: answer INITs with a cookie */
+	/* The tunnel of an identity, for a peer that talks to local from remote. False: unknown. An address
+	 * identity matches only where (gateway_endpoint, customer_endpoint) is unique. */
+	bool (*find_tunnel)(void *arg, const struct model_identity *id, const struct addr *local,
+			    const struct addr *remote, struct ike_peer *ret);
+	void *arg;
+	uint8_t decoy_psk[32];         /* random, per process: unknown identities are checked against it */
+};
+
+/* ---- events ---- */
+
+#define IKE_RANDOM_LEN 256
+
+enum ike_event_kind {
+	IKE_EV_MESSAGE,  /* a datagram */
+	IKE_EV_TIMER,    /* ike_sa_timer's time has come */
+	IKE_EV_CLOSE,    /* the tunnel was deleted or changed, or the gateway stops: send Delete */
+	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address (design section 6.6) */
+	IKE_EV_CHILD_EXPIRED, /* child_spi reached its hard lifetime: delete it */
+};
+
+struct ike_event {
+	enum ike_event_kind kind;
+	uint64_t now_us;
+	struct bytes msg;                    /* MESSAGE: the IKE message, without the non-ESP marker */
+	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one */
+	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL */
+	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
+	uint32_t child_spi;                  /* CHILD_EXPIRED: ours */
+	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
+	uint64_t iv;                         /* two counter IVs for this SA's own AES-GCM: iv and iv + 1 */
+	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */
+};
+
+/* ---- actions ---- */
+
+enum ike_action_kind {
+	IKE_ACT_DH,             /* group, peer_public: compute and step again */
+	IKE_ACT_CHILD_PUT,      /* child: commit and install; replaces: our SPI of the child it rekeys, or 0 */
+	IKE_ACT_CHILD_PROVEN,   /* spi: the peer surely has it; sending may move to it */
+	IKE_ACT_CHILD_DELETE,   /* spi: remove */
+	IKE_ACT_PATH,           /* path: the peer's address was confirmed; of the SA and all its children */
+	IKE_ACT_SEND,           /* msg from local to remote; marker: behind the non-ESP marker */
+	IKE_ACT_INITIAL_CONTACT, /* drop every other IKE SA of this tunnel (RFC 7296 2.4) */
+	IKE_ACT_FAILURE,        /* failure */
+	IKE_ACT_DROP,           /* drop: the message was dropped for this reason */
+	IKE_ACT_COUNT,          /* counter */
+};
+
+struct ike_action {
+	enum ike_action_kind kind;
+	union {
+		struct { uint16_t group; struct bytes peer_public; } dh; /* borrows the event's message, or out->scratch */
+		struct { struct model_child_sa child; uint32_t replaces; } put;
+		uint32_t spi;
+		struct model_path path;
+		struct { struct bytes msg; struct addr_endpoint local, remote; bool marker; } send; /* borrows out->room */
+		enum model_drop drop;
+		enum model_counter counter;
+	};
+};
+
+#define IKE_ACTIONS_MAX 24
+
+/* The result of a step. Large: keep one for the thread. Holds keys: ike_out_wipe after use. */
+struct ike_out {
+	unsigned cnt;
+	struct ike_action actions[IKE_ACTIONS_MAX];
+	struct model_failure failure;  /* of IKE_ACT_FAILURE, at most one a step */
+	bool changed;                  /* *ret differs from the record in more than message ids, cached reply and last_in_us */
+	bool has_sa;                   /* *ret was filled */
+	bool has_rekeyed;              /* *ret_rekeyed was filled: the IKE SA that replaces this one */
+	uint8_t room[2][IKE_REPLY_MAX]; /* messages of IKE_ACT_SEND */
+	uint8_t scratch[IKE_MESSAGE_MAX]; /* the decrypted copy of the event's message */
+};
+
+void ike_out_wipe(struct ike_out *out);
+
+/* ---- steps ---- */
+
+/* The first message of a peer. Fills *ret and sends the answer, or sends a cookie request or an error
+ * notify (never longer than the request), or drops; out->has_sa tells whether *ret was filled. Also the door for messages to no
+ * SA at all: IKEv1 and other versions are dropped with a failure, later exchanges with a drop reason. */
+void ike_init_step(const struct ike_world *world, const struct ike_event *ev, struct ike_half *ret,
+		   struct ike_out *out);
+
+/* A message for a half-open SA: a repeated IKE_SA_INIT (answered from half), or IKE_AUTH. On success *ret
+ * is ESTABLISHED and out->has_sa is true. On a failed AUTH has_sa is false: the caller frees the half-open
+ * SA when out->changed is true (authenticated keys, wrong PSK or identity: the answer was sent), and
+ * keeps it otherwise (a forged message must not end a handshake). */
+void ike_half_step(const struct ike_world *world, const struct ike_half *half, const struct ike_event *ev,
+		   struct ike_sa *ret, struct ike_out *out);
+
+/* Any event for an established (or rekeyed, or closed) SA. *ret is filled when has_sa: state CLOSED
+ * in it means that the SA and its children are gone (the actions delete each child). */
+void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const struct ike_event *ev,
+		 struct ike_sa *ret, struct ike_sa *ret_rekeyed, struct ike_out *out);
+
+/* When the SA wants its next IKE_EV_TIMER: own request to repeat, liveness, lifetime. */
+uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us);
+
+/* ---- SPIs (design section 6.3) ---- */
+
+/* IKE: slot 12 | random 44 | check 8. ESP: random 24 | check 8, at least 256. random is 8 fresh bytes. */
+uint64_t ike_spi_make(const struct siphash_key *key, uint16_t slot, const uint8_t random[static 8]);
+bool ike_spi_check(const struct siphash_key *key, uint64_t spi);
+uint32_t ike_esp_spi_make(const struct siphash_key *key, const uint8_t random[static 8]);
+bool ike_esp_spi_check(const struct siphash_key *key, uint32_t spi);
+
+/* ---- the transition table, for documents and tests (ike/table.c) ---- */
+void ike_table_print(void (*line)(void *arg, const char *text), void *arg);
