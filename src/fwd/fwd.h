@@ -1,0 +1,108 @@
+// The forwarding state: SPI -> SA, tunnel -> SA to send on, account and prefix -> next hops. One writer, many readers.
+// Everything here: the control thread only. What workers may call stands in fwd/lookup.h.
+//
+// Readers hold no lock: they see published pointers between two of their quiescent states (liburcu QSBR).
+// What the writer retires is freed, and wiped, after every worker has passed one.
+#pragma once
+
+#include "base/addr.h"
+#include "crypt/iv_space.h"
+#include "model/counter.h"
+#include "model/drop.h"
+#include "model/id.h"
+#include "model/sa.h"
+
+#define FWD_WORKERS_MAX 64
+
+struct fwd;
+
+/* incarnation: of this process, for the IV spaces. ERR_MEMORY. */
+MUST_USE enum err fwd_new(unsigned worker_cnt, uint32_t incarnation, struct fwd **ret);
+void fwd_free(struct fwd *f); /* after the workers have ended */
+
+/* ---- accounts ---- */
+
+/* ERR_MEMORY. Putting an account again changes its setting. */
+MUST_USE enum err fwd_account_put(struct fwd *f, uint32_t account_number, bool offramp_default);
+/* The account's TUN: one queue descriptor a worker, mtu of the device. The state owns the descriptors and closes
+ * the former ones. ERR_NOTFOUND: account. */
+MUST_USE enum err fwd_account_offramp(struct fwd *f, uint32_t account_number, const int *fds, unsigned cnt, uint16_t mtu);
+/* Its tunnels must be gone (asserted). */
+void fwd_account_delete(struct fwd *f, uint32_t account_number);
+
+struct fwd_route {
+	struct addr_prefix prefix;       /* masked */
+	uint32_t priority;
+	uint16_t weight;                 /* 0: equal share */
+	struct model_id tunnel_id;       /* whose customer side is the next hop */
+};
+/* Replaces all routes of the account. Of equal prefixes the lowest priority counts, equal ones are shared
+ * by flow hash. Routes to tunnels that do not exist are left out. ERR_NOTFOUND: account; ERR_MEMORY. */
+MUST_USE enum err fwd_routes_set(struct fwd *f, uint32_t account_number, const struct fwd_route *routes, size_t cnt);
+
+/* ---- tunnels ---- */
+
+struct fwd_tunnel_config {
+	struct model_id tunnel_id;
+	uint32_t account_number;
+	struct addr_prefix interface4, interface6; /* ours, family none: not set. They are also connected routes. */
+	uint16_t outer_mtu;
+	uint16_t mss_clamp;     /* as in struct model_tunnel_onramp */
+	uint16_t replay_window;
+};
+/* Adds or changes. ERR_NOTFOUND: account; ERR_MEMORY. */
+MUST_USE enum err fwd_tunnel_put(struct fwd *f, const struct fwd_tunnel_config *c);
+/* With all its SAs. */
+void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id);
+
+/* ---- Child SAs ---- */
+
+/* Installs both directions. The first one of a tunnel is sent on at once; a later one (rekey) only after
+ * fwd_child_prove. ERR_EXISTS: spi_in is in use; ERR_NOTFOUND: tunnel; ERR_MEMORY; ERR_CRYPTO. */
+MUST_USE enum err fwd_child_put(struct fwd *f, const struct model_child_sa *child);
+/* The peer has it: send on this one from now on. Unknown SPIs are ignored. */
+void fwd_child_prove(struct fwd *f, uint32_t spi_in);
+void fwd_child_delete(struct fwd *f, uint32_t spi_in);
+/* The peer's address was confirmed. Unknown SPIs are ignored. */
+void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path);
+
+struct fwd_child_stats {
+	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* inner bytes */
+	uint64_t last_in_us;   /* 0: none */
+	uint16_t effective_mtu; /* largest inner packet */
+};
+/* ERR_NOTFOUND. */
+MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct fwd_child_stats *ret);
+
+struct fwd_tunnel_stats {
+	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* over all SAs since the gateway started */
+	uint64_t last_in_us;
+	uint16_t effective_mtu; /* of the SA that is sent on; 0: none */
+	bool up;                /* has an SA to send on */
+};
+MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret);
+
+/* ---- counters: each worker and the control thread have a block of their own ---- */
+
+struct fwd_counters {
+	_Alignas(64) _Atomic uint64_t drop[MODEL_DROP_CNT];
+	_Atomic uint64_t counter[MODEL_COUNTER_CNT];
+};
+/* The control thread's own block; workers get theirs from fwd/lookup.h. */
+struct fwd_counters *fwd_control_counters(struct fwd *f);
+/* Sums over all blocks. */
+void fwd_counters_sum(const struct fwd *f, uint64_t drop[static MODEL_DROP_CNT], uint64_t counter[static MODEL_COUNTER_CNT]);
+
+/* Adds one; relaxed, by the owner of the block. */
+static inline void fwd_count_drop(struct fwd_counters *c, enum model_drop d)
+{
+	atomic_fetch_add_explicit(&c->drop[d], 1, memory_order_relaxed);
+}
+static inline void fwd_count(struct fwd_counters *c, enum model_counter k, uint64_t n)
+{
+	atomic_fetch_add_explicit(&c->counter[k], n, memory_order_relaxed);
+}
+
+/* Frees what every worker has passed; call now and then from the loop. Never waits for a worker long: the
+ * writer's own grace period is done by a helper thread of liburcu (call_rcu). */
+void fwd_collect(struct fwd *f);

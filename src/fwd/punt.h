@@ -1,0 +1,37 @@
+// What workers hand to the control thread: IKE datagrams, and notices about SAs. Rings of one element type each.
+// A worker produces, the control thread consumes; each worker has its own pair of rings and an eventfd.
+#pragma once
+
+#include "base/addr.h"
+#include "base/ring.h"
+
+#define FWD_PUNT_MSG_MAX 8192 /* the longest IKE datagram that is looked at (IKE_MESSAGE_MAX) */
+#define FWD_PUNT_CNT 512
+#define FWD_NOTICE_CNT 4096
+
+/* One IKE datagram, without the non-ESP marker. */
+struct fwd_punt {
+	struct addr_endpoint local, remote;
+	bool natt;      /* came to UDP 4500, behind the marker */
+	bool no_marker; /* came to UDP 4500 without it: only counted and told */
+	uint16_t len;
+	uint8_t msg[FWD_PUNT_MSG_MAX];
+};
+
+enum fwd_notice_kind {
+	FWD_NOTICE_FIRST,   /* the first valid packet of an inbound SA: the peer surely has it */
+	FWD_NOTICE_ADDRESS, /* a valid packet of the SA came from another address; at most one a second and SA */
+	FWD_NOTICE_IV_LOW,  /* the outbound IV space of the SA nears its end */
+};
+
+struct fwd_notice {
+	uint8_t kind;
+	uint32_t spi_in;
+	struct addr_endpoint remote; /* ADDRESS */
+};
+
+struct fwd_punt_rings {
+	struct ring punts;   /* struct fwd_punt */
+	struct ring notices; /* struct fwd_notice */
+	int wake_fd;         /* eventfd, written by the worker after it pushed */
+};

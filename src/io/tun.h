@@ -1,0 +1,17 @@
+// TUN devices, links, addresses and routes: what the parent process does to the kernel.
+// The parent process only.
+#pragma once
+
+#include "base/addr.h"
+
+#define IO_TUN_NAME_MAX 16
+
+/* A multi-queue TUN (IFF_TUN, IFF_NO_PI) with cnt non-blocking queues, up, with this MTU, in the named network
+ * namespace ("" is the present one; else a name under /run/netns). The descriptors work from any namespace.
+ * ERR_NOTFOUND: namespace; ERR_SYSTEM with errno (EPERM, ENODEV: no tun in the kernel). */
+MUST_USE enum err io_tun_open(const char *name, const char *netns, unsigned mtu, unsigned cnt, int *ret_fds);
+
+/* Adds or removes a kernel route for prefix to the device (protocol number 171, so that ours can be told apart).
+ * Adding one that is there and removing one that is not are no errors. */
+MUST_USE enum err io_route_add(const char *netns, const char *device, const struct addr_prefix *prefix);
+MUST_USE enum err io_route_delete(const char *netns, const char *device, const struct addr_prefix *prefix);

@@ -1,0 +1,22 @@
+// Outer sockets: UDP 500 and 4500, and IP protocol 50.
+// Opening: the parent process. Sending and receiving: the thread that owns the socket (sends may be shared).
+// RFC 3948, RFC 4303.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "base/addr.h"
+
+/* A non-blocking UDP socket bound to local, SO_REUSEPORT, IP_FREEBIND (the address may come later), large buffers,
+ * IP_PMTUDISC_DONT (outer packets may be fragmented on the way). ERR_SYSTEM with errno. */
+MUST_USE enum err io_udp_open(const struct addr_endpoint *local, int *ret_fd);
+
+/* A non-blocking raw socket for ESP bound to local. IPv4: received packets begin with the IP header. */
+MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd);
+
+/* Conversions for the system calls; ret_len is the length of the filled part. */
+void io_sockaddr_from(const struct addr_endpoint *e, struct sockaddr_storage *ret, socklen_t *ret_len);
+struct addr_endpoint io_sockaddr_to(const struct sockaddr_storage *s);
+
+/* One datagram; marker puts four zero bytes in front (RFC 3948 2.2). ERR_AGAIN: buffer full; ERR_SYSTEM. */
+MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marker, struct bytes msg);
