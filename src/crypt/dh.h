@@ -24,6 +24,8 @@ MUST_USE enum err crypt_dh_respond(uint16_t group, struct bytes peer_public, str
 /* The two halves apart, for the side that starts. The key holds the private value; free wipes it. */
 struct crypt_dh_key;
 MUST_USE enum err crypt_dh_new(uint16_t group, struct crypt_dh_key **ret);
+/* From a given private value, big-endian: for known answers, an exchange never brings its own. */
+MUST_USE enum err crypt_dh_from_private(uint16_t group, struct bytes private, struct crypt_dh_key **ret);
 void crypt_dh_free(struct crypt_dh_key *key);
 struct bytes crypt_dh_public(const struct crypt_dh_key *key); /* borrowed */
 MUST_USE enum err crypt_dh_derive(const struct crypt_dh_key *key, struct bytes peer_public,
