@@ -36,7 +36,8 @@ struct model_key model_key_token(const uint8_t hash[32]);
 struct model_key model_key_ike(uint64_t our_spi);
 struct model_key model_key_child(uint32_t spi_in);
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel);
-/* All keys of a kind in one account, for ranges: "cfg/tun/<account>/". */
+struct model_key model_key_unknown(unsigned slot);
+/* All keys of a kind in one account, for ranges: kind "cfg/tun/" (or "cfg/tun") gives "cfg/tun/<account>/". */
 struct model_key model_key_prefix(const char *kind, const struct model_id *account);
 
 #define MODEL_KEY_CFG "cfg/"

@@ -11,6 +11,7 @@
 #define MODEL_ROUTE_COLO_MAX 16       /* "den01" */
 #define MODEL_ROUTE_EQUAL_MAX 64      /* routes with the same prefix and priority */
 #define MODEL_ROUTE_WEIGHT_MAX 256
+#define MODEL_ROUTE_PRIORITY_MAX 400000 /* the penalties of health checks (500000, 1000000) stay above it */
 
 struct model_route {
 	struct model_id id;

@@ -55,5 +55,7 @@ void model_suite_put(struct wr *w, uint16_t type, const struct model_suite *s);
 MUST_USE enum err model_suite_get(struct bytes value, struct model_suite *ret);
 void model_path_put(struct wr *w, uint16_t type, const struct model_path *p);
 MUST_USE enum err model_path_get(struct bytes value, struct model_path *ret);
+void model_ts_put(struct wr *w, uint16_t type, const struct model_ts *ts);
+MUST_USE enum err model_ts_get(struct bytes value, struct model_ts *ret);
 
 bool model_ts_contains(const struct model_ts *ts, const struct addr *a, uint8_t protocol, uint16_t port);

@@ -65,7 +65,8 @@ void model_tunnel_init(struct model_tunnel *t);
  * ERR_RANGE with *problem filled. */
 MUST_USE enum err model_tunnel_check(const struct model_tunnel *t, struct model_problem *problem);
 
-/* The rules between two tunnels of one account: names, interface addresses.
+/* The rules between two tunnels of one account: names, interface addresses. A tunnel never clashes with
+ * itself (same id).
  * ERR_EXISTS with *problem filled. */
 MUST_USE enum err model_tunnel_check_pair(const struct model_tunnel *t, const struct model_tunnel *other,
 					  struct model_problem *problem);

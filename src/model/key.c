@@ -1,0 +1,91 @@
+#include "model/key.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define KEY_FORMAT __attribute__((format(printf, 1, 2)))
+
+KEY_FORMAT static struct model_key make_key(const char *fmt, ...)
+{
+	struct model_key k = { 0 };
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(k.text, sizeof(k.text), fmt, ap);
+	va_end(ap);
+	must(n > 0 && (size_t)n < sizeof(k.text));
+	return k;
+}
+
+static struct model_key join_ids(const char *kind, const struct model_id *a, const struct model_id *b)
+{
+	char at[MODEL_ID_TEXT_MAX], bt[MODEL_ID_TEXT_MAX];
+	return make_key("%s%s/%s", kind, model_id_text(a, at), model_id_text(b, bt));
+}
+
+struct model_key model_key_account(const struct model_id *account)
+{
+	char t[MODEL_ID_TEXT_MAX];
+	return make_key(MODEL_KEY_ACCOUNTS "%s", model_id_text(account, t));
+}
+
+struct model_key model_key_account_number(uint32_t number)
+{
+	return make_key("cfg/acctnum/%" PRIu32, number);
+}
+
+struct model_key model_key_version(const struct model_id *account)
+{
+	char t[MODEL_ID_TEXT_MAX];
+	return make_key("cfg/ver/%s", model_id_text(account, t));
+}
+
+struct model_key model_key_tunnel(const struct model_id *account, const struct model_id *tunnel)
+{
+	return join_ids("cfg/tun/", account, tunnel);
+}
+
+struct model_key model_key_psk(const struct model_id *account, const struct model_id *tunnel)
+{
+	return join_ids("cfg/psk/", account, tunnel);
+}
+
+struct model_key model_key_route(const struct model_id *account, const struct model_id *route)
+{
+	return join_ids("cfg/route/", account, route);
+}
+
+struct model_key model_key_token(const uint8_t hash[32])
+{
+	char t[65];
+	text_hex(bytes_of(hash, 32), t, sizeof(t));
+	return make_key(MODEL_KEY_TOKENS "%s", t);
+}
+
+struct model_key model_key_ike(uint64_t our_spi)
+{
+	return make_key("ike/%016" PRIx64, our_spi);
+}
+
+struct model_key model_key_child(uint32_t spi_in)
+{
+	return make_key("child/%08" PRIx32, spi_in);
+}
+
+struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel)
+{
+	return join_ids(MODEL_KEY_STATES, account, tunnel);
+}
+
+struct model_key model_key_unknown(unsigned slot)
+{
+	return make_key(MODEL_KEY_UNKNOWN "%u", slot);
+}
+
+struct model_key model_key_prefix(const char *kind, const struct model_id *account)
+{
+	char t[MODEL_ID_TEXT_MAX];
+	size_t len = strlen(kind);
+	must(strchr(kind, '/') != NULL);
+	return make_key("%s%s%s/", kind, kind[len - 1] == '/' ? "" : "/", model_id_text(account, t));
+}
