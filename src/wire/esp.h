@@ -19,10 +19,11 @@ MUST_USE enum err wire_esp_parse(struct bytes packet, struct wire_esp *ret);
  * text, or padding that is not 1, 2, 3, ... (RFC 4303 2.4). */
 MUST_USE enum err wire_esp_strip(struct bytes text, struct bytes *ret_inner, uint8_t *ret_next_header);
 
-/* Bytes of padding so that inner + padding + 2 is a multiple of align (at least 4, RFC 4303 2.4). */
+/* Bytes of padding so that inner + padding + 2 is a multiple of block_len (at least 4, RFC 4303 2.4). */
 size_t wire_esp_pad_len(size_t inner_len, size_t block_len);
 
 /* What a datagram to UDP 4500 is (RFC 3948 2.2 and 2.3, RFC 7296 2.23 and 3.1): body is what
- * stands behind the marker. NOMARKER: looks like an IKE message without the marker. */
+ * stands behind the marker, the whole datagram where there is none. NOMARKER: looks like an IKE message
+ * without the marker. */
 enum wire_natt { WIRE_NATT_KEEPALIVE, WIRE_NATT_IKE, WIRE_NATT_ESP, WIRE_NATT_NOMARKER, WIRE_NATT_JUNK };
 enum wire_natt wire_natt_classify(struct bytes datagram, struct bytes *ret_body);

@@ -10,6 +10,8 @@
 #include "base/iana.h"
 
 #define WIRE_IKE_HEADER_LEN 28
+#define WIRE_IKE_PAYLOAD_HEADER_LEN 4 /* RFC 7296 3.2 */
+#define WIRE_IKE_TS_HEADER_LEN 4      /* type, protocol, length: RFC 7296 3.13.1 */
 #define WIRE_IKE_PAYLOADS_MAX 48   /* in one chain; real peers send up to about 25 */
 #define WIRE_IKE_PROPOSALS_MAX 16
 #define WIRE_IKE_TRANSFORMS_MAX 48 /* in one proposal; strongSwan's default offers about 30 */
@@ -48,7 +50,8 @@ struct wire_ike_payloads {
 	struct wire_ike_payload p[WIRE_IKE_PAYLOADS_MAX];
 };
 
-/* Walks a chain that begins with a payload of type first. SK and SKF end the chain (RFC 7296 3.14). */
+/* Walks a chain that begins with a payload of type first. SK and SKF end the chain (RFC 7296 3.14).
+ * ERR_SYNTAX also for bytes behind the last payload. Types, order and repetition are not judged here. */
 MUST_USE enum err wire_ike_payloads_parse(uint8_t first, struct bytes chain, struct wire_ike_payloads *ret);
 
 /* The n-th (from 0) payload of a type, NULL if there are not that many; and how many there are. */
@@ -61,7 +64,8 @@ struct wire_ike_transform {
 	uint8_t type;
 	uint16_t id;
 	uint16_t key_bits;     /* 0: no key length attribute */
-	bool unknown_attribute; /* has one that we do not know: the transform cannot be chosen (3.3.6) */
+	/* Has an attribute that we do not know, or a key length of 0: cannot be chosen (RFC 7296 3.3.6). */
+	bool unknown_attribute;
 };
 
 struct wire_ike_proposal {
@@ -122,19 +126,26 @@ struct wire_ike_skf {
 	struct bytes rest;      /* IV, ciphertext, ICV */
 };
 
+/* ERR_SYNTAX: also no proposal, a proposal without transforms, a key length given twice, an SPI whose length
+ * is not its protocol's. Numbers of proposals are not judged: a reply carries just the chosen one's. */
 MUST_USE enum err wire_ike_sa_parse(struct bytes body, struct wire_ike_sa *ret);
+/* KE, ID and AUTH: ERR_SHORT also when the data is empty. */
 MUST_USE enum err wire_ike_ke_parse(struct bytes body, struct wire_ike_ke *ret);
 /* ERR_RANGE: not 16 to 256 bytes. */
 MUST_USE enum err wire_ike_nonce_parse(struct bytes body, struct bytes *ret);
 MUST_USE enum err wire_ike_notify_parse(struct bytes body, struct wire_ike_notify *ret);
+/* ERR_SYNTAX: also SPIs for the IKE SA, or a protocol that is not IKE, AH or ESP. */
 MUST_USE enum err wire_ike_delete_parse(struct bytes body, struct wire_ike_delete *ret);
+/* ERR_SYNTAX: an address of the wrong length. Text is not judged: it may hold any byte, NUL too. */
 MUST_USE enum err wire_ike_id_parse(struct bytes body, struct wire_ike_id *ret);
 MUST_USE enum err wire_ike_auth_parse(struct bytes body, struct wire_ike_auth *ret);
-/* Selectors of unknown type are skipped; a range whose end is before its start is ERR_SYNTAX. */
+/* Selectors of unknown type are skipped, so cnt may be 0; none at all, or a range of addresses or ports whose
+ * end is before its start (but OPAQUE, 65535 to 0) is ERR_SYNTAX. */
 MUST_USE enum err wire_ike_tss_parse(struct bytes body, struct wire_ike_tss *ret);
+/* ERR_SYNTAX: number 0 or above the total. */
 MUST_USE enum err wire_ike_skf_parse(struct bytes body, struct wire_ike_skf *ret);
 
-/* The first notify of a type in the chain; false if none, or if it is not well formed. */
+/* The first well formed notify of a type in the chain; false if there is none. */
 bool wire_ike_notify_find(const struct wire_ike_payloads *pls, uint16_t type, struct wire_ike_notify *ret);
 
 /* ---- building ----
@@ -145,14 +156,17 @@ struct wire_ike_builder {
 	struct wr w;
 	size_t next_at;    /* where the next payload's type goes */
 	size_t payload_at; /* start of the open payload, 0: none */
-	size_t sk_at;      /* start of the SK payload, 0: none */
+	size_t sk_at;      /* start of the SK payload while it is open, 0: none */
+	size_t text_at;    /* start of the plaintext inside SK */
 };
 
+/* Takes all of h but next and length, which the builder finds itself. */
 void wire_ike_begin(struct wire_ike_builder *b, struct space room, const struct wire_ike_header *h);
 
 /* Opens a payload: what is written to b->w until the next open, sk_close or finish is its body. */
 void wire_ike_open(struct wire_ike_builder *b, uint8_t type);
 
+/* unknown_attribute is not written. */
 void wire_ike_put_sa(struct wire_ike_builder *b, const struct wire_ike_sa *sa);
 void wire_ike_put_ke(struct wire_ike_builder *b, uint16_t group, struct bytes public_value);
 void wire_ike_put_nonce(struct wire_ike_builder *b, struct bytes nonce);
@@ -160,6 +174,7 @@ void wire_ike_put_notify(struct wire_ike_builder *b, uint8_t protocol, struct by
 			 struct bytes data);
 void wire_ike_put_id(struct wire_ike_builder *b, uint8_t payload, uint8_t id_type, struct bytes data);
 void wire_ike_put_auth(struct wire_ike_builder *b, uint8_t method, struct bytes data);
+/* For the IKE SA: no SPIs (asserted). */
 void wire_ike_put_delete(struct wire_ike_builder *b, uint8_t protocol, const uint32_t *spis, uint8_t cnt);
 void wire_ike_put_tss(struct wire_ike_builder *b, uint8_t payload, const struct wire_ike_ts *ts, uint8_t cnt);
 
@@ -182,10 +197,12 @@ MUST_USE enum err wire_ike_sk_close(struct wire_ike_builder *b, size_t block_len
 /* Fills in the length; the message. ERR_FULL: the room was too small. After sk_close it only returns. */
 MUST_USE enum err wire_ike_finish(struct wire_ike_builder *b, struct bytes *ret);
 
-/* Splits a received SK payload for the cipher; msg is the whole datagram and writable because the
- * cipher decrypts in place. ERR_SHORT: no room for IV, one block and ICV. */
+/* Splits a received SK or SKF payload for the cipher; msg is the whole datagram that sk was parsed from, and
+ * writable because the cipher decrypts in place. ERR_SHORT: no room for IV, pad length and ICV; whether the
+ * text is whole blocks is the cipher's to see. */
 MUST_USE enum err wire_ike_sk_parse(struct space msg, const struct wire_ike_payload *sk, size_t iv_len,
 				    size_t icv_len, struct wire_ike_sk *ret);
 
-/* Takes the padding off decrypted text: the chain inside. ERR_SYNTAX: pad length above the text. */
+/* Takes the padding off decrypted text: the chain inside. ERR_SHORT: empty; ERR_SYNTAX: pad length above
+ * the text. */
 MUST_USE enum err wire_ike_sk_strip(struct bytes text, struct bytes *ret);

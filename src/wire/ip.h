@@ -8,6 +8,7 @@
 
 #define WIRE_IP4_HEADER_MIN 20
 #define WIRE_IP6_HEADER_LEN 40
+#define WIRE_IP6_EXTENSIONS_MAX 8 /* in one packet; real ones have one or two, junk could have thousands */
 
 struct wire_ip {
 	uint8_t version;     /* 4 or 6 */
@@ -24,7 +25,8 @@ struct wire_ip {
 };
 
 /* ERR_SHORT: the header or the total length exceeds packet; ERR_VERSION: neither 4 nor 6;
- * ERR_SYNTAX: a header length or extension chain that cannot be. Bytes behind total_len are ignored.
+ * ERR_SYNTAX: a header length, a fragment's place or an extension chain that cannot be, or a chain above
+ * the cap. Bytes behind total_len are ignored.
  * The v4 header checksum is not checked (see wire_ip4_checksum_ok). */
 MUST_USE enum err wire_ip_parse(struct bytes packet, struct wire_ip *ret);
 
@@ -41,7 +43,8 @@ bool wire_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *ret_dst);
 void wire_ip_decrement_ttl(struct space packet);
 
 /* A hash over addresses, protocol and ports, the same for all packets of a flow. Fragments of one
- * packet hash alike only if all fragments do without ports: later fragments and first ones use addresses only. */
+ * packet hash alike only if all fragments do without ports: later fragments and first ones use addresses
+ * only. */
 uint32_t wire_flow_hash(const struct wire_ip *ip);
 
 /* Lowers the MSS option of a TCP SYN to mss, in place, checksum mended (RFC 1624). True if it changed
