@@ -1,0 +1,102 @@
+#include "esp/sa.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+#include "crypt/suite.h"
+#include "esp/state.h"
+
+/* RFC 4303 3.3.3: without extended numbers the counter may not pass this. */
+static const uint64_t seq_end = UINT32_MAX;
+
+void esp_counter_init(struct esp_counter *c, uint32_t incarnation)
+{
+	crypt_iv_space_init(&c->ivs, incarnation);
+	atomic_init(&c->seq, 0);
+}
+
+static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt, struct esp_sa **ret)
+{
+	const struct model_suite *s = &child->suite;
+
+	if (!crypt_suite_usable(s->encr, s->key_bits, s->integ) || s->esn != IKE_ESN_NONE)
+		return ERR_UNSUPPORTED;
+	struct esp_sa *sa = calloc(1, sizeof(*sa) + worker_cnt * sizeof(sa->ctx[0]));
+	if (sa == NULL)
+		return ERR_MEMORY;
+	sa->spi = inbound ? child->spi_in : child->spi_out;
+	sa->inbound = inbound;
+	sa->counter_iv = crypt_encr_is_aead(s->encr);
+	sa->iv_len = (uint8_t)crypt_encr_iv_len(s->encr);
+	sa->icv_len = (uint8_t)crypt_icv_len(s->encr, s->integ);
+	sa->block_len = (uint8_t)crypt_encr_block_len(s->encr);
+	sa->encr_len = (uint8_t)crypt_encr_key_len(s->encr, s->key_bits);
+	sa->integ_len = (uint8_t)crypt_integ_key_len(s->integ);
+	sa->suite = *s;
+	sa->keys = inbound ? child->keys_in : child->keys_out;
+	sa->worker_cnt = worker_cnt;
+	*ret = sa;
+	return ERR_NONE;
+}
+
+MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_counter *counter,
+				 unsigned worker_cnt, struct esp_sa **ret)
+{
+	struct esp_sa *sa;
+	enum err e = make_sa(child, false, worker_cnt, &sa);
+
+	if (e != ERR_NONE)
+		return e;
+	sa->counter = counter;
+	*ret = sa;
+	return ERR_NONE;
+}
+
+MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window, unsigned worker_cnt,
+				struct esp_sa **ret)
+{
+	struct esp_sa *sa;
+
+	if (replay_window > ESP_REPLAY_MAX)
+		return ERR_RANGE;
+	enum err e = make_sa(child, true, worker_cnt, &sa);
+	if (e != ERR_NONE)
+		return e;
+	e = esp_replay_init(&sa->replay, replay_window);
+	if (e != ERR_NONE) {
+		esp_sa_free(sa);
+		return e;
+	}
+	*ret = sa;
+	return ERR_NONE;
+}
+
+void esp_sa_free(struct esp_sa *sa)
+{
+	if (sa == NULL)
+		return;
+	for (unsigned i = 0; i < sa->worker_cnt; i++)
+		crypt_esp_free(sa->ctx[i]);
+	esp_replay_fini(&sa->replay);
+	secret_wipe(sa, sizeof(*sa));
+	free(sa);
+}
+
+struct crypt_esp *esp_sa_context(struct esp_sa *sa, unsigned worker)
+{
+	const struct model_suite *s = &sa->suite;
+	struct crypt_esp *c = NULL;
+
+	must(worker < sa->worker_cnt);
+	if (sa->ctx[worker] == NULL &&
+	    crypt_esp_new(s->encr, s->key_bits, s->integ, bytes_of(sa->keys.encr, sa->encr_len),
+			  bytes_of(sa->keys.integ, sa->integ_len), sa->inbound, &c) == ERR_NONE)
+		sa->ctx[worker] = c;
+	return sa->ctx[worker];
+}
+
+bool esp_sa_is_low(const struct esp_sa *sa)
+{
+	return (sa->counter_iv && crypt_iv_space_is_low(&sa->counter->ivs)) ||
+	       atomic_load_explicit(&sa->counter->seq, memory_order_relaxed) >= seq_end / 4 * 3;
+}

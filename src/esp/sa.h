@@ -1,0 +1,33 @@
+// One direction of a Child SA: keys, sequence numbers, replay window, a crypto context for each worker.
+// Making and freeing: the control thread. Sealing and opening (esp/burst.h): workers, each by its own index.
+// RFC 4303 2.2, 3.3.3, 3.4.3; RFC 4106 3.1.
+#pragma once
+
+#include "crypt/iv_space.h"
+#include "model/sa.h"
+
+#define ESP_REPLAY_MAX 4096 /* packets in the replay window */
+
+/* What must never repeat under one outbound key. It outlives every SA made with that key: an SA that is
+ * installed again goes on where it was. */
+struct esp_counter {
+	struct crypt_iv_space ivs;
+	_Atomic uint64_t seq; /* the last number given out */
+};
+
+void esp_counter_init(struct esp_counter *c, uint32_t incarnation);
+
+struct esp_sa;
+
+/* The SA copies the keys that it needs and borrows the counter.
+ * ERR_UNSUPPORTED: a suite that this build cannot run, or extended sequence numbers; ERR_RANGE: window; ERR_MEMORY. */
+MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_counter *counter,
+				 unsigned worker_cnt, struct esp_sa **ret);
+/* replay_window in packets, 0: none. */
+MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window, unsigned worker_cnt,
+				struct esp_sa **ret);
+/* Wipes. No worker may use it any more; NULL is fine. */
+void esp_sa_free(struct esp_sa *sa);
+
+/* Outbound: IVs or sequence numbers are used up to three quarters. Any thread. */
+bool esp_sa_is_low(const struct esp_sa *sa);
