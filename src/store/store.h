@@ -20,6 +20,7 @@ struct store_row {
 	uint64_t create_rev, mod_rev;
 	bool deleted;            /* only in changes: the key is gone, value is empty */
 };
+/* Must not call the same store. */
 typedef void store_row_fn(void *arg, const struct store_row *row);
 
 struct store_cmp {
@@ -34,7 +35,8 @@ struct store_op {
 	struct bytes key, value;
 };
 
-/* All comparisons must hold, then all operations are done, or none. Borrowed for the time of the call. */
+/* All comparisons must hold, then all operations are done, or none. Of several operations on one key the last
+ * counts; to delete what is not there is no error. Borrowed for the time of the call. */
 struct store_txn {
 	const struct store_cmp *cmps;
 	size_t cmp_cnt;
@@ -62,7 +64,8 @@ struct store_result store_commit(struct store *s, const struct store_txn *txn);
 void store_commit_many(struct store *s, const struct store_txn *txns, size_t cnt, struct store_result *results);
 
 /* The last change after from_rev of each changed key with the prefix, in order of revision.
- * *ret_rev: ask with this the next time. ERR_COMPACTED: list again. */
+ * *ret_rev: ask with this the next time. ERR_COMPACTED: list again (also when from_rev is beyond the store's
+ * own revision, as after an older copy was put back). */
 MUST_USE enum err store_changes(struct store *s, struct bytes prefix, uint64_t from_rev, store_row_fn *row,
 				void *arg, uint64_t *ret_rev);
 
@@ -76,10 +79,12 @@ void store_free(struct store *s); /* NULL is fine */
 /* In memory, for tests. ERR_MEMORY. */
 MUST_USE enum err store_memory_new(struct store **ret);
 
-/* A file, made if missing (mode 0600), WAL, synchronous=FULL. The log of changes keeps the last 100,000.
+/* A file, made if missing (mode 0600), WAL, synchronous=FULL. The last 100,000 deletions are remembered;
+ * changes of what still lives are never forgotten.
  * ERR_SYSTEM: cannot be opened or written; ERR_VERSION: made by a newer program; ERR_SYNTAX: not ours. */
 MUST_USE enum err store_sqlite_open(const char *path, struct store **ret);
 
-/* A client of the store thread over a SOCK_SEQPACKET socket, which it owns from now on. Every call
- * waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit. */
+/* A client of the store thread over a SOCK_SEQPACKET socket, which it owns from now on, also on failure. Every call
+ * waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit. Once the other side has closed
+ * the socket, every call gives ERR_AWAY. */
 MUST_USE enum err store_ipc_new(int fd, unsigned timeout_ms, struct store **ret);

@@ -6,6 +6,10 @@
 
 struct store_thread;
 
+/* Transactions that may be under way: submitted, and their result not yet polled. */
+#define STORE_THREAD_SUBMIT_MAX 1024
+#define STORE_THREAD_WATCH_MAX 16
+
 /* A transaction to be, copied at submission. Values may hold sealed secrets only. */
 struct store_done {
 	uint64_t tag;
@@ -13,23 +17,27 @@ struct store_done {
 };
 typedef void store_done_fn(void *arg, const struct store_done *done);
 
-/* Takes the engine over. ipc_fd: the api's socket or -1. ERR_MEMORY, ERR_SYSTEM. */
+/* Takes the engine over (on failure it stays the caller's). ipc_fd: the api's socket or -1, owned from now on.
+ * role outlives the thread. ERR_MEMORY, ERR_SYSTEM. */
 MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct store_role *role,
 				     struct store_thread **ret);
 
-/* Another socket for the api process (it was restarted); the old one is closed. */
+/* Another socket for the api process (it was restarted); the old one is closed. -1: none for now. */
 MUST_USE enum err store_thread_set_ipc(struct store_thread *t, int ipc_fd);
 
-/* Queues a transaction; its result comes in store_thread_poll with the tag. ERR_FULL: too many wait. */
+/* Queues a transaction; its result comes in store_thread_poll with the tag, in order of submission.
+ * ERR_FULL: too many are under way; ERR_MEMORY. */
 MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store_txn *txn, uint64_t tag);
 
 /* Readable when results or changes wait. */
 int store_thread_fd(const struct store_thread *t);
 
-/* Hands out finished transactions, then changes under the watched prefixes. Changes come in order of revision. */
+/* Hands out finished transactions, then changes under the watched prefixes. Changes come in order of revision;
+ * of a key that changed more than once in between only the last change may come. A callback may submit. */
 void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg);
 
-/* Watches a prefix from from_rev on (call after reading the store, before start of the loop). */
+/* Watches a prefix from from_rev on (call after reading the store, before start of the loop). Waits for the
+ * thread to answer. ERR_COMPACTED: list again; ERR_FULL, ERR_RANGE, ERR_SYSTEM. */
 MUST_USE enum err store_thread_watch(struct store_thread *t, struct bytes prefix, uint64_t from_rev);
 
 /* Commits what waits, stops, closes the engine. NULL is fine. */

@@ -1,0 +1,425 @@
+// The engine over one SQLite file: every group of transactions is one durable write.
+//
+// kv is its own log of changes, by its index on mod_rev; only deletions need a table, `gone`, whose
+// rows are numbered in order of revision. A deleted key that comes back leaves it.
+#include "store/sqlite_file.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum stmt {
+	STMT_BEGIN_READ,
+	STMT_BEGIN_WRITE,
+	STMT_COMMIT,
+	STMT_ROLLBACK,
+	STMT_META_GET,
+	STMT_META_SET,
+	STMT_GET,
+	STMT_RANGE,
+	STMT_CHANGES,
+	STMT_PUT,
+	STMT_DELETE,
+	STMT_GONE_ADD,
+	STMT_GONE_DROP,
+	STMT_OLD_REV,
+	STMT_OLD_DROP,
+	STMT_CNT
+};
+
+static const char *const stmt_sql[STMT_CNT] = {
+	[STMT_BEGIN_READ] = "BEGIN",
+	/* Takes the write lock before anything is compared, so that what was compared stays true. */
+	[STMT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+	[STMT_COMMIT] = "COMMIT",
+	[STMT_ROLLBACK] = "ROLLBACK",
+	[STMT_META_GET] = "SELECT rev, compacted FROM meta WHERE id = 1",
+	[STMT_META_SET] = "UPDATE meta SET rev = ?1, compacted = ?2 WHERE id = 1",
+	[STMT_GET] = "SELECT 0, key, value, create_rev, mod_rev FROM kv WHERE key = ?1",
+	[STMT_RANGE] = "SELECT 0, key, value, create_rev, mod_rev FROM kv WHERE key >= ?1 ORDER BY key",
+	[STMT_CHANGES] = "SELECT 0, key, value, create_rev, mod_rev FROM kv"
+			 " WHERE (mod_rev, key) >= (?1, ?2) AND mod_rev <= ?3 "
+			 "UNION ALL SELECT 1, key, x'', 0, rev FROM gone"
+			 " WHERE (rev, key) >= (?1, ?2) AND rev <= ?3 "
+			 "ORDER BY 5, 2",
+	[STMT_PUT] = "INSERT INTO kv (key, value, create_rev, mod_rev) VALUES (?1, ?2, ?3, ?3) "
+		     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, mod_rev = excluded.mod_rev",
+	[STMT_DELETE] = "DELETE FROM kv WHERE key = ?1",
+	[STMT_GONE_ADD] = "INSERT OR REPLACE INTO gone (key, rev) VALUES (?1, ?2)",
+	[STMT_GONE_DROP] = "DELETE FROM gone WHERE key = ?1",
+	[STMT_OLD_REV] = "SELECT rev FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1 "
+			 "ORDER BY seq DESC LIMIT 1",
+	[STMT_OLD_DROP] = "DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1",
+};
+
+struct sqlite {
+	struct store base;
+	sqlite3 *db;
+	sqlite3_stmt *stmts[STMT_CNT];
+	struct log_limit limit;
+};
+
+/* The state of one group of transactions. */
+struct group {
+	uint64_t rev, compacted;
+	bool deleted;
+};
+
+static struct sqlite *sqlite_of(struct store *s)
+{
+	return CONTAINER_OF(s, struct sqlite, base);
+}
+
+/* Says why; sqlite's text names tables and files, never values. */
+static enum err fail(struct sqlite *q, const char *what)
+{
+	uint32_t held;
+
+	if (log_limit_take(&q->limit, clock_mono_ms(), &held))
+		log_error("store: %s: %s (%u like it held back)", what, sqlite3_errmsg(q->db), held);
+	return ERR_SYSTEM;
+}
+
+/* A NULL pointer would be bound as SQL's NULL, which is not the empty block. */
+static bool bind_block(sqlite3_stmt *st, int at, struct bytes b)
+{
+	return sqlite3_bind_blob(st, at, b.len == 0 ? "" : (const char *)b.p, (int)b.len, SQLITE_STATIC) ==
+	       SQLITE_OK;
+}
+
+static bool bind_rev(sqlite3_stmt *st, int at, uint64_t rev)
+{
+	return sqlite3_bind_int64(st, at, (sqlite3_int64)rev) == SQLITE_OK;
+}
+
+static struct bytes column_block(sqlite3_stmt *st, int at)
+{
+	const void *p = sqlite3_column_blob(st, at);
+	int n = sqlite3_column_bytes(st, at);
+	return p == NULL || n <= 0 ? bytes_of("", 0) : bytes_of(p, (size_t)n);
+}
+
+static uint64_t column_rev(sqlite3_stmt *st, int at)
+{
+	return (uint64_t)sqlite3_column_int64(st, at);
+}
+
+static void end_stmt(sqlite3_stmt *st)
+{
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+}
+
+/* Runs a statement that gives no rows, and whose parameters are bound. */
+static bool run(struct sqlite *q, enum stmt n)
+{
+	bool ok = sqlite3_step(q->stmts[n]) == SQLITE_DONE;
+	end_stmt(q->stmts[n]);
+	return ok;
+}
+
+static void roll_back(struct sqlite *q)
+{
+	/* Some errors have rolled back already. */
+	if (!sqlite3_get_autocommit(q->db) && !run(q, STMT_ROLLBACK))
+		(void)fail(q, "cannot roll back");
+}
+
+static bool read_meta(struct sqlite *q, uint64_t *ret_rev, uint64_t *ret_compacted)
+{
+	sqlite3_stmt *st = q->stmts[STMT_META_GET];
+	bool ok = sqlite3_step(st) == SQLITE_ROW;
+
+	if (ok) {
+		*ret_rev = column_rev(st, 0);
+		*ret_compacted = column_rev(st, 1);
+	}
+	end_stmt(st);
+	return ok;
+}
+
+/* Starts a transaction that reads, or one that writes. */
+static enum err begin(struct sqlite *q, enum stmt kind, uint64_t *ret_rev, uint64_t *ret_compacted)
+{
+	if (!run(q, kind))
+		return fail(q, "cannot begin");
+	if (read_meta(q, ret_rev, ret_compacted))
+		return ERR_NONE;
+	enum err err = fail(q, "cannot read the revision");
+	roll_back(q);
+	return err;
+}
+
+static struct store_row row_of(sqlite3_stmt *st)
+{
+	return (struct store_row){ .deleted = sqlite3_column_int(st, 0) != 0,
+				   .key = column_block(st, 1),
+				   .value = column_block(st, 2),
+				   .create_rev = column_rev(st, 3),
+				   .mod_rev = column_rev(st, 4) };
+}
+
+static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit, void *arg)
+{
+	struct sqlite *q = sqlite_of(s);
+	sqlite3_stmt *st = q->stmts[STMT_GET];
+	enum err err = ERR_NONE;
+
+	int rc = bind_block(st, 1, key) ? sqlite3_step(st) : SQLITE_ERROR;
+	if (rc == SQLITE_ROW) {
+		struct store_row row = row_of(st);
+		visit(arg, &row);
+	} else {
+		err = rc == SQLITE_DONE ? ERR_NOTFOUND : fail(q, "cannot read");
+	}
+	end_stmt(st);
+	return err;
+}
+
+/* Steps through rows in key order while they have the prefix. */
+static int walk_range(sqlite3_stmt *st, struct bytes prefix, size_t limit, store_visit_fn *visit, void *arg)
+{
+	int rc;
+
+	for (size_t seen = 0; (rc = sqlite3_step(st)) == SQLITE_ROW; seen++) {
+		struct store_row row = row_of(st);
+		if ((limit != 0 && seen == limit) || !bytes_starts(row.key, prefix) || !visit(arg, &row))
+			return SQLITE_DONE;
+	}
+	return rc;
+}
+
+static enum err range_keys(struct store *s, struct bytes prefix, struct bytes after, size_t limit,
+			   store_visit_fn *visit, void *arg, uint64_t *ret_rev)
+{
+	struct sqlite *q = sqlite_of(s);
+	sqlite3_stmt *st = q->stmts[STMT_RANGE];
+	struct store_key_next next = store_key_next(after);
+	bool resumed = after.len != 0 && bytes_cmp(after, prefix) >= 0;
+	struct bytes first = resumed ? bytes_of(next.b, next.len) : prefix;
+	uint64_t rev, compacted;
+
+	enum err err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
+	if (err != ERR_NONE)
+		return err;
+	if (!bind_block(st, 1, first) || walk_range(st, prefix, limit, visit, arg) != SQLITE_DONE)
+		err = fail(q, "cannot list");
+	end_stmt(st);
+	roll_back(q);
+	if (err == ERR_NONE)
+		*ret_rev = rev;
+	return err;
+}
+
+static int walk_changes(sqlite3_stmt *st, struct bytes prefix, store_visit_fn *visit, void *arg)
+{
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_row row = row_of(st);
+		if (bytes_starts(row.key, prefix) && !visit(arg, &row))
+			return SQLITE_DONE;
+	}
+	return rc;
+}
+
+static enum err list_changes(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
+			     store_visit_fn *visit, void *arg, uint64_t *ret_rev)
+{
+	struct sqlite *q = sqlite_of(s);
+	sqlite3_stmt *st = q->stmts[STMT_CHANGES];
+	uint64_t rev, compacted;
+
+	enum err err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
+	if (err != ERR_NONE)
+		return err;
+	if (upto == 0 || upto > rev)
+		upto = rev;
+	err = store_pos_check(from, compacted, rev);
+	if (err == ERR_NONE && (!bind_rev(st, 1, from->rev) || !bind_block(st, 2, from->key) ||
+				!bind_rev(st, 3, upto) || walk_changes(st, prefix, visit, arg) != SQLITE_DONE))
+		err = fail(q, "cannot list changes");
+	end_stmt(st);
+	roll_back(q);
+	if (err == ERR_NONE)
+		*ret_rev = upto;
+	return err;
+}
+
+static bool compare(struct sqlite *q, const struct store_txn *txn, bool *ret_hold)
+{
+	sqlite3_stmt *st = q->stmts[STMT_GET];
+	bool hold = true;
+
+	for (size_t i = 0; i < txn->cmp_cnt && hold; i++) {
+		int rc = bind_block(st, 1, txn->cmps[i].key) ? sqlite3_step(st) : SQLITE_ERROR;
+		uint64_t rev = rc == SQLITE_ROW ? column_rev(st, 4) : 0;
+		end_stmt(st);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			return false;
+		hold = rev == txn->cmps[i].mod_rev;
+	}
+	*ret_hold = hold;
+	return true;
+}
+
+static bool put_key(struct sqlite *q, const struct store_op *op, uint64_t rev)
+{
+	sqlite3_stmt *put = q->stmts[STMT_PUT], *drop = q->stmts[STMT_GONE_DROP];
+
+	return bind_block(put, 1, op->key) && bind_block(put, 2, op->value) && bind_rev(put, 3, rev) &&
+	       run(q, STMT_PUT) && bind_block(drop, 1, op->key) && run(q, STMT_GONE_DROP);
+}
+
+static bool delete_key(struct sqlite *q, struct bytes key, struct group *g)
+{
+	sqlite3_stmt *st = q->stmts[STMT_DELETE], *add = q->stmts[STMT_GONE_ADD];
+
+	if (!bind_block(st, 1, key) || !run(q, STMT_DELETE))
+		return false;
+	if (sqlite3_changes(q->db) == 0)
+		return true;
+	g->deleted = true;
+	return bind_block(add, 1, key) && bind_rev(add, 2, g->rev) && run(q, STMT_GONE_ADD);
+}
+
+/* Does one transaction inside the group's. Nothing is written before all comparisons held, so one that
+ * fails leaves nothing behind. false: the database failed, and the group with it. */
+static bool apply(struct sqlite *q, const struct store_txn *txn, struct group *g, struct store_result *ret)
+{
+	bool hold;
+
+	if (!compare(q, txn, &hold))
+		return false;
+	if (!hold) {
+		*ret = (struct store_result){ .err = ERR_CONFLICT };
+		return true;
+	}
+	g->rev++;
+	for (size_t i = 0; i < txn->op_cnt; i++) {
+		const struct store_op *op = &txn->ops[i];
+		if (!store_txn_op_counts(txn, i))
+			continue;
+		if (op->kind == STORE_PUT ? !put_key(q, op, g->rev) : !delete_key(q, op->key, g))
+			return false;
+	}
+	*ret = (struct store_result){ .err = ERR_NONE, .rev = g->rev };
+	return true;
+}
+
+/* Forgets all but the last deletions. */
+static bool forget_old(struct sqlite *q, struct group *g)
+{
+	sqlite3_stmt *st = q->stmts[STMT_OLD_REV];
+	uint64_t rev = 0;
+
+	int rc = bind_rev(st, 1, STORE_GONE_MAX) ? sqlite3_step(st) : SQLITE_ERROR;
+	if (rc == SQLITE_ROW)
+		rev = column_rev(st, 0);
+	end_stmt(st);
+	if (rc == SQLITE_DONE)
+		return true;
+	if (rc != SQLITE_ROW)
+		return false;
+	g->compacted = rev;
+	return bind_rev(q->stmts[STMT_OLD_DROP], 1, STORE_GONE_MAX) && run(q, STMT_OLD_DROP);
+}
+
+static bool apply_group(struct sqlite *q, const struct store_txn *txns, size_t cnt, struct group *g,
+			struct store_result *results)
+{
+	sqlite3_stmt *set = q->stmts[STMT_META_SET];
+
+	for (size_t i = 0; i < cnt; i++)
+		if (results[i].err == ERR_NONE && !apply(q, &txns[i], g, &results[i]))
+			return false;
+	return (!g->deleted || forget_old(q, g)) && bind_rev(set, 1, g->rev) && bind_rev(set, 2, g->compacted) &&
+	       run(q, STMT_META_SET);
+}
+
+static void fail_group(struct store_result *results, size_t cnt, enum err err)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (results[i].err == ERR_NONE)
+			results[i] = (struct store_result){ .err = err };
+}
+
+static void commit_all(struct store *s, const struct store_txn *txns, size_t cnt, struct store_result *results)
+{
+	struct sqlite *q = sqlite_of(s);
+	struct group g = { 0 };
+
+	enum err err = begin(q, STMT_BEGIN_WRITE, &g.rev, &g.compacted);
+	if (err != ERR_NONE) {
+		fail_group(results, cnt, err);
+		return;
+	}
+	uint64_t before = g.rev;
+	if (!apply_group(q, txns, cnt, &g, results)) {
+		fail_group(results, cnt, fail(q, "cannot write"));
+		roll_back(q);
+		return;
+	}
+	if (g.rev == before) {
+		roll_back(q);
+		return;
+	}
+	if (!run(q, STMT_COMMIT)) {
+		/* The log may have reached the disk although its sync failed: a crash could bring it back. */
+		(void)fail(q, "cannot commit");
+		fail_group(results, cnt, ERR_UNKNOWN_OUTCOME);
+		roll_back(q);
+	}
+}
+
+static void free_sqlite(struct store *s)
+{
+	struct sqlite *q = sqlite_of(s);
+
+	for (size_t i = 0; i < STMT_CNT; i++)
+		sqlite3_finalize(q->stmts[i]);
+	sqlite3_close(q->db);
+	store_fini(s);
+	free(q);
+}
+
+static const struct store_engine sqlite_engine = {
+	.get = get_key,
+	.range = range_keys,
+	.commit_many = commit_all,
+	.changes = list_changes,
+	.free = free_sqlite,
+};
+
+static enum err prepare_all(struct sqlite *q)
+{
+	for (size_t i = 0; i < STMT_CNT; i++)
+		if (sqlite3_prepare_v3(q->db, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &q->stmts[i], NULL) !=
+		    SQLITE_OK)
+			return fail(q, "not the tables that were expected");
+	return ERR_NONE;
+}
+
+MUST_USE enum err store_sqlite_open(const char *path, struct store **ret)
+{
+	struct sqlite *q = calloc(1, sizeof(*q));
+
+	if (q == NULL)
+		return ERR_SYSTEM;
+	q->limit = (struct log_limit){ .burst = 5, .window_ms = 10000 };
+	enum err err = store_init(&q->base, &sqlite_engine, true);
+	if (err != ERR_NONE) {
+		free(q);
+		return err;
+	}
+	err = store_sqlite_file_open(path, &q->db);
+	if (err == ERR_NONE)
+		err = prepare_all(q);
+	if (err != ERR_NONE) {
+		free_sqlite(&q->base);
+		return err;
+	}
+	*ret = &q->base;
+	return ERR_NONE;
+}

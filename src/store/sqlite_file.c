@@ -1,0 +1,177 @@
+#include "store/sqlite_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define TEXT_OF(x) #x
+#define NUMBER_TEXT(x) TEXT_OF(x)
+
+/* Another process (an administrator's sqlite3) may hold the file for a moment. */
+enum { BUSY_MS = 5000 };
+
+static const char schema_sql[] =
+	"CREATE TABLE kv (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL,"
+	" create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL);"
+	"CREATE INDEX kv_mod ON kv (mod_rev, key);"
+	"CREATE TABLE gone (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, rev INTEGER NOT NULL);"
+	"CREATE INDEX gone_rev ON gone (rev, key);"
+	"CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL,"
+	" rev INTEGER NOT NULL, compacted INTEGER NOT NULL);"
+	"INSERT INTO meta (id, schema, rev, compacted) VALUES (1, " NUMBER_TEXT(STORE_SQLITE_SCHEMA) ", 0, 0);"
+	"PRAGMA application_id = " NUMBER_TEXT(STORE_SQLITE_APPLICATION) ";";
+
+/* SQLite would make the file readable for others. O_EXCL: closing a descriptor of a file that SQLite has
+ * open elsewhere in this process would drop its locks. */
+static enum err make_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == EEXIST ? ERR_NONE : ERR_SYSTEM;
+	close(fd);
+	return ERR_NONE;
+}
+
+static enum err error_of(int rc)
+{
+	return (rc & 0xff) == SQLITE_NOTADB ? ERR_SYNTAX : ERR_SYSTEM;
+}
+
+static enum err run_sql(sqlite3 *db, const char *sql)
+{
+	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_NONE : error_of(rc);
+}
+
+/* The number in the first column of the first row. */
+static enum err read_number(sqlite3 *db, const char *sql, sqlite3_int64 *ret)
+{
+	sqlite3_stmt *st = NULL;
+	enum err err = ERR_NONE;
+
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int64(st, 0);
+	else
+		err = rc == SQLITE_DONE ? ERR_SYNTAX : error_of(rc);
+	sqlite3_finalize(st);
+	return err;
+}
+
+/* A file without any table and mark, as it was made a moment ago or before a crash. */
+static enum err find_empty(sqlite3 *db, bool *ret_empty)
+{
+	sqlite3_int64 mark, version, tables;
+	enum err err = read_number(db, "PRAGMA application_id", &mark);
+
+	if (err == ERR_NONE)
+		err = read_number(db, "PRAGMA user_version", &version);
+	if (err == ERR_NONE)
+		err = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (err == ERR_NONE)
+		*ret_empty = mark == 0 && version == 0 && tables == 0;
+	return err;
+}
+
+static enum err make_tables(sqlite3 *db)
+{
+	bool empty;
+	enum err err = run_sql(db, "BEGIN IMMEDIATE");
+
+	if (err != ERR_NONE)
+		return err;
+	/* Another process may have been first. */
+	err = find_empty(db, &empty);
+	if (err == ERR_NONE && empty)
+		err = run_sql(db, schema_sql);
+	if (err == ERR_NONE)
+		err = run_sql(db, "COMMIT");
+	if (err != ERR_NONE && !sqlite3_get_autocommit(db) && run_sql(db, "ROLLBACK") != ERR_NONE)
+		log_warn("store: cannot roll back: %s", sqlite3_errmsg(db));
+	return err;
+}
+
+static enum err check_identity(sqlite3 *db)
+{
+	sqlite3_int64 mark, schema;
+	enum err err = read_number(db, "PRAGMA application_id", &mark);
+
+	if (err != ERR_NONE)
+		return err;
+	if (mark != STORE_SQLITE_APPLICATION)
+		return ERR_SYNTAX;
+	err = read_number(db, "SELECT schema FROM meta WHERE id = 1", &schema);
+	if (err != ERR_NONE)
+		return err;
+	if (schema > STORE_SQLITE_SCHEMA)
+		return ERR_VERSION;
+	return schema == STORE_SQLITE_SCHEMA ? ERR_NONE : ERR_SYNTAX;
+}
+
+/* An answer means that it will be there after a power cut: the log is synced at each commit. */
+static enum err set_durable(sqlite3 *db)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3_int64 level = 0;
+	bool wal = false;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		wal = sqlite3_stricmp((const char *)sqlite3_column_text(st, 0), "wal") == 0;
+	sqlite3_finalize(st);
+	if (!wal)
+		return ERR_SYSTEM;
+	enum err err = run_sql(db, "PRAGMA synchronous = FULL");
+	if (err == ERR_NONE)
+		err = read_number(db, "PRAGMA synchronous", &level);
+	return err != ERR_NONE ? err : level == 2 ? ERR_NONE : ERR_SYSTEM;
+}
+
+/* Nothing is written before the file is known to be ours, or empty. */
+static enum err recognise(sqlite3 *db)
+{
+	bool empty;
+	enum err err;
+
+	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_extended_result_codes(db, 1);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	/* The gateway may write in its own folder only. */
+	if ((err = run_sql(db, "PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL")) != ERR_NONE)
+		return err;
+	if ((err = find_empty(db, &empty)) != ERR_NONE)
+		return err;
+	if (empty && (err = make_tables(db)) != ERR_NONE)
+		return err;
+	if ((err = check_identity(db)) != ERR_NONE)
+		return err;
+	return set_durable(db);
+}
+
+MUST_USE enum err store_sqlite_file_open(const char *path, sqlite3 **ret)
+{
+	sqlite3 *db = NULL;
+	enum err err = make_file(path);
+
+	if (err != ERR_NONE) {
+		log_error("store: cannot make %s: %s", path, strerror(errno));
+		return err;
+	}
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+				 NULL);
+	err = rc == SQLITE_OK ? recognise(db) : error_of(rc);
+	if (err != ERR_NONE) {
+		log_error("store: cannot use %s: %s", path, err == ERR_SYSTEM ? sqlite3_errmsg(db) : err_text(err));
+		sqlite3_close(db);
+		return err;
+	}
+	*ret = db;
+	return ERR_NONE;
+}

@@ -1,0 +1,627 @@
+// One loop: what control submitted is committed in groups, then one request of the api, then changes are
+// read back from the engine for control.
+//
+// Between the threads: a list of jobs, a list of results, and one buffer of changes, under one mutex that is
+// never held over I/O. The buffer belongs to the store thread while it is empty and to control while it is full,
+// so a slow control is not buried in changes: the engine keeps them, each key's last one. For deletions
+// it does so for the last STORE_GONE_MAX only; therefore, when control falls behind, first the api and then
+// control itself must wait.
+#include "store/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/engine.h"
+#include "store/ipc_msg.h"
+
+enum {
+	GROUP_MAX = 128,            /* transactions in one durable write */
+	CHANGES_CAP = 256 * 1024,   /* bytes of changes handed over at once */
+	API_BEHIND_MAX = 256,       /* revisions that control's view may lag before the api waits */
+	CONTROL_BEHIND_MAX = 1024,  /* and before its own transactions wait */
+	RETRY_MS = 200,
+};
+_Static_assert((CONTROL_BEHIND_MAX + GROUP_MAX + 1) * STORE_TXN_OPS_MAX < STORE_GONE_MAX,
+	      "no deletion is forgotten before control has seen it");
+
+struct job {
+	struct job *next;
+	struct store_done done;
+	struct store_ipc_txn t;
+	uint8_t *block; /* what t borrows from */
+};
+
+struct jobs {
+	struct job *head, **tail;
+};
+
+struct watch {
+	size_t len;
+	uint8_t prefix[STORE_KEY_MAX];
+	uint64_t from_rev; /* changes up to here were seen or not wanted */
+};
+
+/* A question of control that waits for its answer. */
+struct watch_ask {
+	struct watch watch;
+	bool answered;
+	enum err err;
+};
+
+struct store_thread {
+	pthread_t id;
+	pthread_mutex_t lock;
+	pthread_cond_t answered;
+	int wake_fd; /* told to the store thread */
+	int tell_fd; /* told to control */
+
+	/* Under the lock. */
+	struct jobs todo, done;
+	size_t under_way; /* submitted and not polled */
+	struct watch_ask *ask;
+	bool ipc_new;
+	int ipc_fd; /* the new one */
+	bool stopping;
+	bool changes_full; /* the buffer is control's */
+
+	/* Whoever owns it by changes_full. */
+	size_t changes_len;
+	uint8_t changes[CHANGES_CAP];
+
+	/* The store thread's own. */
+	struct store *store;
+	const struct store_role *role;
+	struct store_ipc_server *ipc;
+	struct watch watches[STORE_THREAD_WATCH_MAX];
+	size_t watch_cnt;
+	uint64_t pos_rev;               /* of the next change to read */
+	struct store_key_next pos_key;
+	bool changes_due;
+	uint64_t retry_ms;              /* 0: no failure to get over */
+	uint64_t rev;                   /* of the newest commit known */
+	struct log_limit limit;
+};
+
+/* A page of changes under construction. */
+struct fill {
+	struct store_thread *t;
+	struct wr w;
+	bool stopped; /* the buffer is full, the position tells where to go on */
+};
+
+static void jobs_init(struct jobs *q)
+{
+	q->head = NULL;
+	q->tail = &q->head;
+}
+
+static void jobs_add(struct jobs *q, struct job *j)
+{
+	j->next = NULL;
+	*q->tail = j;
+	q->tail = &j->next;
+}
+
+static struct job *jobs_take(struct jobs *q)
+{
+	struct job *j = q->head;
+	if (j == NULL)
+		return NULL;
+	q->head = j->next;
+	if (q->head == NULL)
+		q->tail = &q->head;
+	return j;
+}
+
+static void free_job(struct job *j)
+{
+	free(j->block);
+	free(j);
+}
+
+static void free_jobs(struct jobs *q)
+{
+	for (struct job *j; (j = jobs_take(q)) != NULL;)
+		free_job(j);
+}
+
+static void lock(struct store_thread *t)
+{
+	must(pthread_mutex_lock(&t->lock) == 0);
+}
+
+static void unlock(struct store_thread *t)
+{
+	must(pthread_mutex_unlock(&t->lock) == 0);
+}
+
+/* A full counter is as readable as can be. */
+static void ring_bell(int fd)
+{
+	const uint64_t one = 1;
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void hush_bell(int fd)
+{
+	uint64_t cnt;
+	if (read(fd, &cnt, sizeof(cnt)) < 0)
+		return;
+}
+
+/* ---- the store thread ---- */
+
+/* How many revisions control has not been handed. */
+static uint64_t count_behind(const struct store_thread *t)
+{
+	return t->watch_cnt == 0 || t->rev < t->pos_rev ? 0 : t->rev - t->pos_rev + 1;
+}
+
+static size_t take_group(struct store_thread *t, struct job *group[static GROUP_MAX], bool all)
+{
+	size_t cnt = 0;
+
+	if (!all && count_behind(t) > CONTROL_BEHIND_MAX)
+		return 0;
+	lock(t);
+	while (cnt < GROUP_MAX && (group[cnt] = jobs_take(&t->todo)) != NULL)
+		cnt++;
+	unlock(t);
+	return cnt;
+}
+
+/* Something waits that may be committed now. */
+static bool has_work(struct store_thread *t)
+{
+	lock(t);
+	bool waits = t->todo.head != NULL;
+	unlock(t);
+	return waits && count_behind(t) <= CONTROL_BEHIND_MAX;
+}
+
+/* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
+static bool commit_group(struct store_thread *t, bool all)
+{
+	struct job *group[GROUP_MAX];
+	struct store_txn txns[GROUP_MAX];
+	struct store_result results[GROUP_MAX];
+	size_t cnt = take_group(t, group, all);
+
+	if (cnt == 0)
+		return false;
+	for (size_t i = 0; i < cnt; i++)
+		txns[i] = group[i]->t.txn;
+	store_commit_many(t->store, txns, cnt, results);
+	lock(t);
+	for (size_t i = 0; i < cnt; i++) {
+		group[i]->done.result = results[i];
+		jobs_add(&t->done, group[i]);
+	}
+	unlock(t);
+	ring_bell(t->tell_fd);
+	return true;
+}
+
+static bool is_watched(const struct store_thread *t, const struct store_row *row)
+{
+	for (size_t i = 0; i < t->watch_cnt; i++) {
+		const struct watch *w = &t->watches[i];
+		if (row->mod_rev > w->from_rev && bytes_starts(row->key, bytes_of(w->prefix, w->len)))
+			return true;
+	}
+	return false;
+}
+
+static bool add_change(void *arg, const struct store_row *row)
+{
+	struct fill *f = arg;
+	struct store_thread *t = f->t;
+	bool watched = is_watched(t, row);
+
+	if (watched && store_ipc_row_len(row) > (size_t)(f->w.end - f->w.p)) {
+		t->pos_rev = row->mod_rev;
+		t->pos_key = (struct store_key_next){ .len = row->key.len };
+		struct wr w = wr_of(SPACE_OF(t->pos_key.b));
+		wr_put(&w, row->key);
+		f->stopped = true;
+		return false;
+	}
+	if (watched)
+		store_ipc_row_build(&f->w, row);
+	return true;
+}
+
+static void put_off(struct store_thread *t, enum err err)
+{
+	uint32_t held;
+
+	/* The bounds above keep this from happening, unless somebody else wrote to the file. Control's
+	 * view would be wrong for ever: a new process lists everything. */
+	must(err != ERR_COMPACTED);
+	if (log_limit_take(&t->limit, clock_mono_ms(), &held))
+		log_error("store: cannot read changes: %s", err_text(err));
+	t->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
+static bool buffer_is_mine(struct store_thread *t)
+{
+	lock(t);
+	bool mine = !t->changes_full;
+	unlock(t);
+	return mine;
+}
+
+/* Reads the changes since last time into the buffer, as far as they fit, and gives it to control. */
+static void hand_over_changes(struct store_thread *t)
+{
+	struct fill f = { .t = t, .w = wr_of(SPACE_OF(t->changes)) };
+	const struct store_key_next key = t->pos_key;
+	const struct store_pos from = { .rev = t->pos_rev, .key = bytes_of(key.b, key.len) };
+	uint64_t rev = 0;
+
+	if (!t->changes_due || t->watch_cnt == 0 || !buffer_is_mine(t))
+		return;
+	if (t->retry_ms != 0 && clock_mono_ms() < t->retry_ms)
+		return;
+	t->retry_ms = 0;
+	enum err err = store_visit_changes(t->store, bytes_of("", 0), &from, 0, add_change, &f, &rev);
+	if (err != ERR_NONE) {
+		t->pos_rev = from.rev;
+		t->pos_key = key;
+		put_off(t, err);
+		return;
+	}
+	if (!f.stopped) {
+		t->changes_due = false;
+		t->pos_rev = rev + 1;
+		t->pos_key = (struct store_key_next){ 0 };
+	}
+	if (rev > t->rev)
+		t->rev = rev;
+	t->changes_len = wr_len(&f.w);
+	if (t->changes_len == 0)
+		return;
+	lock(t);
+	t->changes_full = true;
+	unlock(t);
+	ring_bell(t->tell_fd);
+}
+
+static bool see_none(void *arg, const struct store_row *row)
+{
+	(void)arg;
+	(void)row;
+	return false;
+}
+
+/* Checks that the history reaches back far enough, then lets the next reading begin there. */
+static enum err add_watch(struct store_thread *t, const struct watch *w)
+{
+	const struct store_pos from = { .rev = w->from_rev + 1 };
+	uint64_t rev;
+
+	if (t->watch_cnt == STORE_THREAD_WATCH_MAX)
+		return ERR_FULL;
+	enum err err = store_visit_changes(t->store, bytes_of(w->prefix, w->len), &from, 0, see_none, NULL, &rev);
+	if (err != ERR_NONE)
+		return err;
+	/* What the others were handed already is not handed to them again. */
+	for (size_t i = 0; i < t->watch_cnt && t->pos_rev > 0; i++)
+		if (t->watches[i].from_rev < t->pos_rev - 1)
+			t->watches[i].from_rev = t->pos_rev - 1;
+	if (t->watch_cnt == 0 || from.rev <= t->pos_rev) {
+		t->pos_rev = from.rev;
+		t->pos_key = (struct store_key_next){ 0 };
+	}
+	t->watches[t->watch_cnt++] = *w;
+	t->changes_due = true;
+	if (rev > t->rev)
+		t->rev = rev;
+	return ERR_NONE;
+}
+
+static void answer_watch(struct store_thread *t)
+{
+	lock(t);
+	struct watch_ask *ask = t->ask;
+	t->ask = NULL;
+	unlock(t);
+	if (ask == NULL)
+		return;
+	enum err err = add_watch(t, &ask->watch);
+	lock(t);
+	ask->err = err;
+	ask->answered = true;
+	must(pthread_cond_signal(&t->answered) == 0);
+	unlock(t);
+}
+
+static void replace_ipc(struct store_thread *t)
+{
+	lock(t);
+	bool replace = t->ipc_new;
+	int fd = t->ipc_fd;
+	t->ipc_new = false;
+	t->ipc_fd = -1;
+	unlock(t);
+	if (!replace)
+		return;
+	store_ipc_server_free(t->ipc);
+	t->ipc = NULL;
+	if (fd >= 0 && store_ipc_server_new(t->store, fd, t->role, &t->ipc) != ERR_NONE)
+		log_error("store: no memory to serve the api");
+}
+
+static bool may_serve(const struct store_thread *t)
+{
+	return t->ipc != NULL && count_behind(t) <= API_BEHIND_MAX;
+}
+
+static void serve_api(struct store_thread *t)
+{
+	uint32_t held;
+
+	if (!may_serve(t))
+		return;
+	enum err err = store_ipc_server_step(t->ipc);
+	if (err == ERR_CLOSED) {
+		store_ipc_server_free(t->ipc);
+		t->ipc = NULL;
+	} else if (err == ERR_SYNTAX && log_limit_take(&t->limit, clock_mono_ms(), &held)) {
+		log_warn("store: malformed request of the api process (%u held back)", held);
+	}
+}
+
+/* How long to sleep: not at all while there is something to do that no descriptor tells. */
+static int sleep_ms(const struct store_thread *t)
+{
+	if (t->retry_ms == 0)
+		return -1;
+	uint64_t now = clock_mono_ms();
+	return now >= t->retry_ms ? 0 : (int)(t->retry_ms - now);
+}
+
+static void note_commits(struct store_thread *t)
+{
+	if (t->store->last_rev > t->rev) {
+		t->rev = t->store->last_rev;
+		t->changes_due = true;
+	}
+}
+
+static bool is_stopping(struct store_thread *t)
+{
+	lock(t);
+	bool stopping = t->stopping;
+	unlock(t);
+	return stopping;
+}
+
+static void *run(void *arg)
+{
+	struct store_thread *t = arg;
+
+	while (!is_stopping(t)) {
+		struct pollfd pfds[2] = {
+			{ .fd = t->wake_fd, .events = POLLIN },
+			{ .fd = may_serve(t) ? store_ipc_server_fd(t->ipc) : -1,
+			  .events = may_serve(t) ? store_ipc_server_events(t->ipc) : 0 },
+		};
+		if (poll(pfds, 2, sleep_ms(t)) < 0)
+			must(errno == EINTR || errno == ENOMEM);
+		if (pfds[0].revents != 0)
+			hush_bell(t->wake_fd);
+		replace_ipc(t);
+		answer_watch(t);
+		(void)commit_group(t, false);
+		note_commits(t);
+		hand_over_changes(t);
+		if (pfds[1].revents != 0)
+			serve_api(t);
+		note_commits(t);
+		hand_over_changes(t);
+		if (has_work(t))
+			ring_bell(t->wake_fd);
+	}
+	while (commit_group(t, true))
+		continue;
+	return NULL;
+}
+
+/* ---- the control thread ---- */
+
+static struct job *copy_job(const struct store_txn *txn, uint64_t tag)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return NULL;
+	j->done.tag = tag;
+	if (store_txn_check(txn) != ERR_NONE) {
+		/* Not worth a copy: refused in its turn by the same check. */
+		j->t.txn.op_cnt = SIZE_MAX;
+		return j;
+	}
+	size_t len = store_ipc_txn_len(txn);
+	j->block = malloc(len);
+	if (j->block == NULL) {
+		free(j);
+		return NULL;
+	}
+	struct wr w = wr_of((struct space){ j->block, len });
+	store_ipc_txn_build(&w, txn);
+	must(store_ipc_txn_parse(wr_bytes(&w), &j->t) == ERR_NONE);
+	return j;
+}
+
+MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store_txn *txn, uint64_t tag)
+{
+	struct job *j = copy_job(txn, tag);
+
+	if (j == NULL)
+		return ERR_MEMORY;
+	lock(t);
+	bool full = t->under_way == STORE_THREAD_SUBMIT_MAX;
+	if (!full) {
+		t->under_way++;
+		jobs_add(&t->todo, j);
+	}
+	unlock(t);
+	if (full) {
+		free_job(j);
+		return ERR_FULL;
+	}
+	ring_bell(t->wake_fd);
+	return ERR_NONE;
+}
+
+int store_thread_fd(const struct store_thread *t)
+{
+	return t->tell_fd;
+}
+
+static void show_changes(struct store_thread *t, store_row_fn *change, void *arg)
+{
+	struct rd r = rd_of(bytes_of(t->changes, t->changes_len));
+	struct store_row row;
+
+	while (rd_left(&r) != 0) {
+		must(store_ipc_row_parse(&r, &row) == ERR_NONE);
+		change(arg, &row);
+	}
+}
+
+void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg)
+{
+	struct jobs finished;
+
+	hush_bell(t->tell_fd);
+	jobs_init(&finished);
+	lock(t);
+	for (struct job *j; (j = jobs_take(&t->done)) != NULL; t->under_way--)
+		jobs_add(&finished, j);
+	bool changes = t->changes_full;
+	unlock(t);
+	for (struct job *j; (j = jobs_take(&finished)) != NULL; free_job(j))
+		done(arg, &j->done);
+	if (!changes)
+		return;
+	show_changes(t, change, arg);
+	lock(t);
+	t->changes_full = false;
+	unlock(t);
+	ring_bell(t->wake_fd);
+}
+
+MUST_USE enum err store_thread_watch(struct store_thread *t, struct bytes prefix, uint64_t from_rev)
+{
+	struct watch_ask ask = { .watch = { .len = prefix.len, .from_rev = from_rev } };
+	struct wr w = wr_of(SPACE_OF(ask.watch.prefix));
+
+	wr_put(&w, prefix);
+	if (w.bad)
+		return ERR_RANGE;
+	if (from_rev >= INT64_MAX)
+		return ERR_COMPACTED;
+	lock(t);
+	t->ask = &ask;
+	ring_bell(t->wake_fd);
+	while (!ask.answered)
+		must(pthread_cond_wait(&t->answered, &t->lock) == 0);
+	unlock(t);
+	return ask.err;
+}
+
+MUST_USE enum err store_thread_set_ipc(struct store_thread *t, int ipc_fd)
+{
+	lock(t);
+	/* The thread may not have taken the one before. */
+	if (t->ipc_new && t->ipc_fd >= 0)
+		close(t->ipc_fd);
+	t->ipc_new = true;
+	t->ipc_fd = ipc_fd;
+	unlock(t);
+	ring_bell(t->wake_fd);
+	return ERR_NONE;
+}
+
+static void free_thread(struct store_thread *t)
+{
+	free_jobs(&t->todo);
+	free_jobs(&t->done);
+	if (t->ipc_new && t->ipc_fd >= 0)
+		close(t->ipc_fd);
+	store_ipc_server_free(t->ipc);
+	if (t->wake_fd >= 0)
+		close(t->wake_fd);
+	if (t->tell_fd >= 0)
+		close(t->tell_fd);
+	pthread_mutex_destroy(&t->lock);
+	pthread_cond_destroy(&t->answered);
+	free(t);
+}
+
+/* Signals are for the threads that wait for them. */
+static int start_masked(struct store_thread *t)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+	int rc = pthread_create(&t->id, NULL, run, t);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	if (rc == 0)
+		(void)pthread_setname_np(t->id, "store");
+	return rc;
+}
+
+MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct store_role *role,
+				     struct store_thread **ret)
+{
+	struct store_thread *t = calloc(1, sizeof(*t));
+
+	if (t == NULL) {
+		if (ipc_fd >= 0)
+			close(ipc_fd);
+		return ERR_MEMORY;
+	}
+	jobs_init(&t->todo);
+	jobs_init(&t->done);
+	must(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->answered, NULL) == 0);
+	t->store = s;
+	t->role = role;
+	t->rev = s->last_rev;
+	t->limit = (struct log_limit){ .burst = 5, .window_ms = 10000 };
+	t->ipc_new = ipc_fd >= 0;
+	t->ipc_fd = ipc_fd;
+	t->wake_fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+	t->tell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (t->wake_fd < 0 || t->tell_fd < 0 || start_masked(t) != 0) {
+		free_thread(t);
+		return ERR_SYSTEM;
+	}
+	*ret = t;
+	return ERR_NONE;
+}
+
+void store_thread_stop(struct store_thread *t)
+{
+	if (t == NULL)
+		return;
+	lock(t);
+	t->stopping = true;
+	unlock(t);
+	ring_bell(t->wake_fd);
+	must(pthread_join(t->id, NULL) == 0);
+	struct store *s = t->store;
+	free_thread(t);
+	store_free(s);
+}
