@@ -148,21 +148,32 @@ const char *model_identity_type_name(uint8_t type)
 
 /* ---- printing of what a stranger sent ---- */
 
+static bool is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x7f && c != '\\';
+}
+
+static size_t escaped_len(struct bytes data)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < data.len; i++)
+		n += is_plain(data.p[i]) ? 1 : 4;
+	return n;
+}
+
 /* Writes data so that only printable ASCII comes out and it can be read back: other bytes, and the
  * backslash, as \xNN. What does not fit ends with "...". */
 static void print_escaped(struct bytes data, struct wr *w)
 {
 	static const char digits[] = "0123456789abcdef";
-	const size_t tail = 3;
+	size_t tail = escaped_len(data) <= (size_t)(w->end - w->p) ? 0 : 3;
 	for (size_t i = 0; i < data.len; i++) {
 		uint8_t c = data.p[i];
-		bool plain = c >= 0x20 && c < 0x7f && c != '\\';
-		size_t room = (size_t)(w->end - w->p), need = plain ? 1 : 4;
-		if (room < need + (i + 1 < data.len ? tail : 0)) {
+		if ((size_t)(w->end - w->p) < (is_plain(c) ? 1 : 4) + tail) {
 			wr_put(w, bytes_str("..."));
 			return;
 		}
-		if (!plain) {
+		if (!is_plain(c)) {
 			wr_put(w, bytes_str("\\x"));
 			wr_u8(w, (uint8_t)digits[c >> 4]);
 			c = (uint8_t)digits[c & 15];
