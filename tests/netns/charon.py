@@ -110,6 +110,9 @@ class Charon:
             version=version, local=self.local, remote=gateway, ports=ports, ike=ike, esp=esp, identity=identity, psk=psk,
             gateway=gateway_id or gateway, mobike=mobike, more=more, child_more=child_more, local_ts=local_ts,
             remote_ts=remote_ts))
+        self.load()
+
+    def load(self):
         self.swanctl("--load-all", "--clear")
 
     def initiate(self, timeout=20):
