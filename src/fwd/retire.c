@@ -1,0 +1,81 @@
+#include <stdlib.h>
+
+#include "fwd/state.h"
+
+/* Registered as a reader of liburcu. */
+static _Thread_local bool is_reader;
+
+struct fwd_reader *fwd_reader_join(struct fwd *f, unsigned worker)
+{
+	must(worker < f->worker_cnt);
+	rcu_register_thread();
+	is_reader = true;
+	return &f->readers[worker];
+}
+
+void fwd_reader_leave(struct fwd_reader *r)
+{
+	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	rcu_unregister_thread();
+	is_reader = false;
+}
+
+/* The release here and the acquire in run_release carry all that the worker did before over to whoever frees:
+ * liburcu orders the same with barriers that the language does not know. */
+void fwd_reader_pass(struct fwd_reader *r)
+{
+	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	rcu_quiescent_state();
+}
+
+void fwd_reader_rest(struct fwd_reader *r)
+{
+	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	rcu_thread_offline();
+}
+
+void fwd_reader_resume(struct fwd_reader *r)
+{
+	(void)r;
+	rcu_thread_online();
+}
+
+static void run_release(struct rcu_head *head)
+{
+	struct fwd_retire *r = CONTAINER_OF(head, struct fwd_retire, head);
+	struct fwd *f = r->fwd;
+
+	(void)atomic_load_explicit(&f->retired, memory_order_acquire);
+	for (unsigned i = 0; i < f->worker_cnt; i++)
+		(void)atomic_load_explicit(&f->readers[i].passes, memory_order_acquire);
+	r->release(r);
+}
+
+void fwd_retire(struct fwd *f, struct fwd_retire *r, void (*release)(struct fwd_retire *r))
+{
+	r->fwd = f;
+	r->release = release;
+	atomic_fetch_add_explicit(&f->retired, 1, memory_order_release);
+	/* call_rcu wants a registered thread, but a registered one that sleeps would hold everybody up. */
+	if (!is_reader)
+		rcu_register_thread();
+	call_rcu(&r->head, run_release);
+	if (!is_reader)
+		rcu_unregister_thread();
+}
+
+void fwd_retire_wait(void)
+{
+	rcu_barrier();
+}
+
+static void free_block(struct fwd_retire *r)
+{
+	free(r);
+}
+
+void fwd_retire_block(struct fwd *f, struct fwd_retire *r)
+{
+	if (r != NULL)
+		fwd_retire(f, r, free_block);
+}

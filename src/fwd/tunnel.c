@@ -1,0 +1,169 @@
+#include <stdlib.h>
+
+#include "fwd/state.h"
+
+static uint64_t hash_id(const struct fwd *f, const struct model_id *id)
+{
+	return siphash(&f->hash_key, bytes_of(id->b, sizeof(id->b)));
+}
+
+struct fwd_tunnel *fwd_tunnel_find(const struct fwd *f, const struct model_id *id)
+{
+	for (struct hmap_node *n = hmap_first(&f->tunnels, hash_id(f, id)); n != NULL; n = hmap_next(n)) {
+		struct fwd_tunnel *t = CONTAINER_OF(n, struct fwd_tunnel, node);
+		if (model_id_eq(&t->id, id))
+			return t;
+	}
+	return NULL;
+}
+
+static enum err reroute(struct fwd *f, struct fwd_account *a)
+{
+	return fwd_account_route(f, a, a->routes, a->route_cnt);
+}
+
+/* ---- adding and changing ---- */
+
+static enum err add_tunnel(struct fwd *f, struct fwd_account *a, struct fwd_config_box *box)
+{
+	struct fwd_tunnel *t = fwd_zalloc(sizeof(*t));
+	if (t == NULL)
+		return ERR_MEMORY;
+	t->id = box->config.tunnel_id;
+	t->account = a;
+	FWD_PUBLISH(t->config, box);
+	hmap_add(&f->tunnels, &t->node, hash_id(f, &t->id));
+	t->next = a->tunnels;
+	a->tunnels = t;
+	enum err e = reroute(f, a);
+	if (e != ERR_NONE) {
+		hmap_remove(&f->tunnels, &t->node);
+		a->tunnels = t->next;
+		free(t);
+	}
+	return e;
+}
+
+static enum err change_tunnel(struct fwd *f, struct fwd_tunnel *t, struct fwd_config_box *box)
+{
+	struct fwd_config_box *old = FWD_READ(t->config);
+
+	FWD_PUBLISH(t->config, box);
+	enum err e = reroute(f, t->account);
+	for (struct fwd_child *c = t->children; c != NULL && e == ERR_NONE; c = c->next)
+		e = fwd_child_set_path(f, c, &FWD_READ(c->outer)->outer.path);
+	if (e != ERR_NONE) {
+		/* A worker may have seen the new one: it is not this thread's to free at once. */
+		FWD_PUBLISH(t->config, old);
+		fwd_retire_block(f, &box->retire);
+		return e;
+	}
+	fwd_retire_block(f, &old->retire);
+	return ERR_NONE;
+}
+
+MUST_USE enum err fwd_tunnel_put(struct fwd *f, const struct fwd_tunnel_config *c)
+{
+	struct fwd_account *a = fwd_account_find(f, c->account_number);
+	struct fwd_tunnel *t = fwd_tunnel_find(f, &c->tunnel_id);
+
+	if (a == NULL)
+		return ERR_NOTFOUND;
+	struct fwd_config_box *box = calloc(1, sizeof(*box));
+	if (box == NULL)
+		return ERR_MEMORY;
+	box->config = *c;
+	if (t != NULL && t->account == a)
+		return change_tunnel(f, t, box);
+	if (t != NULL)
+		fwd_tunnel_delete(f, &c->tunnel_id);
+	enum err e = add_tunnel(f, a, box);
+	if (e != ERR_NONE)
+		free(box);
+	return e;
+}
+
+/* ---- removing ---- */
+
+static void free_tunnel(struct fwd_retire *r)
+{
+	struct fwd_tunnel *t = CONTAINER_OF(r, struct fwd_tunnel, retire);
+	free(atomic_load(&t->config));
+	free(atomic_load(&t->senders));
+	free(t);
+}
+
+void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id)
+{
+	struct fwd_tunnel *t = fwd_tunnel_find(f, tunnel_id);
+
+	if (t == NULL)
+		return;
+	while (t->children != NULL)
+		fwd_child_drop(f, t->children);
+	hmap_remove(&f->tunnels, &t->node);
+	struct fwd_tunnel **at = &t->account->tunnels;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	/* A table that still names the tunnel would let packets of the account reach freed memory. */
+	must(reroute(f, t->account) == ERR_NONE);
+	fwd_retire(f, &t->retire, free_tunnel);
+}
+
+/* ---- which SA to send on ---- */
+
+/* Proven ones, the last proof first; behind them those without a proof, the newest first. */
+static bool goes_before(const struct fwd_child *a, const struct fwd_child *b)
+{
+	return a->proven > b->proven;
+}
+
+MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t)
+{
+	struct fwd_senders *old = FWD_READ(t->senders), *s = NULL;
+	size_t cnt = 0;
+
+	for (const struct fwd_child *c = t->children; c != NULL; c = c->next)
+		cnt++;
+	if (cnt != 0) {
+		s = calloc(1, sizeof(*s) + cnt * sizeof(s->children[0]));
+		if (s == NULL)
+			return ERR_MEMORY;
+	}
+	for (struct fwd_child *c = t->children; c != NULL; c = c->next) {
+		uint32_t i = s->cnt++;
+		for (; i > 0 && goes_before(c, atomic_load(&s->children[i - 1])); i--)
+			atomic_store(&s->children[i], atomic_load(&s->children[i - 1]));
+		atomic_store(&s->children[i], c);
+	}
+	FWD_PUBLISH(t->senders, s);
+	if (old != NULL)
+		fwd_retire_block(f, &old->retire);
+	return ERR_NONE;
+}
+
+MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret)
+{
+	struct fwd_tunnel *t = fwd_tunnel_find(f, tunnel_id);
+
+	if (t == NULL)
+		return ERR_NOTFOUND;
+	struct fwd_senders *s = FWD_READ(t->senders);
+	struct fwd_tunnel_stats v = {
+		.in_packets = atomic_load(&t->in_packets),
+		.in_bytes = atomic_load(&t->in_bytes),
+		.out_packets = atomic_load(&t->out_packets),
+		.out_bytes = atomic_load(&t->out_bytes),
+		.last_in_us = atomic_load(&t->last_in_us),
+	};
+	for (uint32_t i = 0; s != NULL && i < s->cnt && !v.up; i++) {
+		const struct fwd_child *c = FWD_READ(s->children[i]);
+		if (c == NULL)
+			continue;
+		v.up = true;
+		v.effective_mtu = FWD_READ(c->outer)->outer.mtu;
+	}
+	*ret = v;
+	return ERR_NONE;
+}
