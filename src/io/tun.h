@@ -12,6 +12,7 @@
 MUST_USE enum err io_tun_open(const char *name, const char *netns, unsigned mtu, unsigned cnt, int *ret_fds);
 
 /* Adds or removes a kernel route for prefix to the device (protocol number 171, so that ours can be told apart).
- * Adding one that is there and removing one that is not are no errors. */
+ * Adding one that is there and removing one that is not are no errors. A route
+ * for the prefix that somebody else made is one: ERR_SYSTEM, EEXIST. */
 MUST_USE enum err io_route_add(const char *netns, const char *device, const struct addr_prefix *prefix);
 MUST_USE enum err io_route_delete(const char *netns, const char *device, const struct addr_prefix *prefix);
