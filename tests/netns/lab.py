@@ -59,7 +59,7 @@ class Process:
         self.log = log
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                                          env={**os.environ, **(env or {})})
+                                          env={**os.environ, **(env or {})}, start_new_session=True)
         self.pid = self.popen.pid
 
     def alive(self):
