@@ -1,0 +1,245 @@
+// The gateway process: drops its rights, opens the store, takes an incarnation, starts the workers, runs control.
+#include "bin/roles.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "control/control.h"
+#include "host/msg.h"
+#include "host/rights.h"
+#include "model/key.h"
+#include "worker/worker.h"
+
+#define INCARNATION_TRIES 8
+#define EPOCH_2025_S 1735689600u
+
+/* ---- the incarnation ---- */
+
+struct counter {
+	uint32_t value;
+	uint64_t mod_rev;
+};
+
+static void read_counter(void *arg, const struct store_row *row)
+{
+	struct counter *c = arg;
+	struct rd r = rd_of(row->value);
+	uint32_t v = rd_u32(&r);
+	*c = (struct counter){ rd_done(&r) ? v : 0, row->mod_rev };
+}
+
+/* Never given out twice (design section 6.1): above what the store has and above the seconds since 2025, so that a
+ * database that was put back from a copy cannot go back. Only an explicit success counts. */
+static enum err take_incarnation(struct store *s, uint32_t *ret)
+{
+	const struct bytes key = bytes_str(MODEL_KEY_INCARNATION);
+	uint32_t seconds = (uint32_t)(clock_unix_us() / 1000000 - EPOCH_2025_S);
+	uint32_t least = 0;
+
+	for (unsigned i = 0; i < INCARNATION_TRIES; i++) {
+		struct counter c = { 0 };
+		uint8_t b[4];
+		struct wr w = wr_of(SPACE_OF(b));
+		enum err e = store_get(s, key, read_counter, &c);
+		if (e != ERR_NONE && e != ERR_NOTFOUND)
+			return e;
+		uint32_t next = c.value >= seconds ? c.value + 1 : seconds;
+		if (next <= least)
+			next = least + 1;
+		if (next > CRYPT_IV_INCARNATION_MAX)
+			return ERR_RANGE;
+		wr_u32(&w, next);
+		const struct store_cmp cmp = { key, c.mod_rev };
+		const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
+		const struct store_txn txn = { &cmp, 1, &op, 1 };
+		if (store_commit(s, &txn).err == ERR_NONE) {
+			*ret = next;
+			return ERR_NONE;
+		}
+		least = next;
+	}
+	return ERR_CONFLICT;
+}
+
+static enum err open_store(const struct conf *c, struct store **ret)
+{
+	char path[CONF_PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/onramp.db", c->state_dir);
+	enum err e = store_sqlite_open(path, ret);
+	if (e != ERR_NONE)
+		log_error("cannot open %s: %s", path,
+			  e == ERR_VERSION ? "a newer onrampd made it; start that one, or put a copy of before back"
+					   : err_text(e));
+	return e;
+}
+
+/* ---- the parent ---- */
+
+static void tell_parent(int fd, const struct host_msg *m)
+{
+	enum err e = host_msg_send(fd, m, NULL, 0);
+	if (e != ERR_NONE)
+		log_error("cannot reach the parent process: %s", err_text(e));
+}
+
+static void want_offramp(void *arg, uint32_t account_number, const char *netns)
+{
+	const int *fd = arg;
+	struct host_msg m = { .kind = HOST_MSG_OFFRAMP_WANT, .account_number = account_number };
+	snprintf(m.netns, sizeof(m.netns), "%s", netns);
+	tell_parent(*fd, &m);
+}
+
+static void drop_offramp(void *arg, uint32_t account_number)
+{
+	const int *fd = arg;
+	const struct host_msg m = { .kind = HOST_MSG_OFFRAMP_DROP, .account_number = account_number };
+	tell_parent(*fd, &m);
+}
+
+static void set_routes(void *arg, uint32_t account_number, const struct addr_prefix *prefixes, size_t cnt)
+{
+	const int *fd = arg;
+	size_t done = 0;
+
+	do {
+		struct host_msg m = { .kind = HOST_MSG_ROUTES, .account_number = account_number };
+		while (m.prefix_cnt < HOST_PREFIXES_MAX && done < cnt)
+			m.prefixes[m.prefix_cnt++] = prefixes[done++];
+		m.more = done < cnt;
+		tell_parent(*fd, &m);
+	} while (done < cnt);
+}
+
+static bool read_parent(void *arg, struct control *c)
+{
+	const int *fd = arg;
+	int fds[HOST_FDS_MAX];
+	struct host_msg m;
+	unsigned cnt;
+
+	enum err e = host_msg_recv(*fd, &m, fds, &cnt);
+	if (e != ERR_NONE)
+		return e == ERR_AGAIN;
+	if (m.kind == HOST_MSG_OFFRAMP) {
+		control_offramp(c, m.account_number, (enum err)m.error, m.mtu, fds, cnt);
+		return true;
+	}
+	if (m.kind == HOST_MSG_ATTACH && cnt == 2) {
+		control_attach(c, fds[0], fds[1]);
+		return true;
+	}
+	for (unsigned i = 0; i < cnt; i++)
+		close(fds[i]);
+	return true;
+}
+
+/* ---- workers ---- */
+
+static const enum worker_socket_kind kinds[] = { [HOST_SOCKET_IKE] = WORKER_SOCKET_IKE,
+						 [HOST_SOCKET_NATT] = WORKER_SOCKET_NATT,
+						 [HOST_SOCKET_ESP] = WORKER_SOCKET_ESP };
+
+static enum err start_worker(const struct host_gateway_env *env, unsigned index, struct fwd *fwd,
+			     struct fwd_punt_rings *rings, struct worker **ret)
+{
+	struct worker_config c = { .index = index, .fwd = fwd, .rings = rings };
+
+	for (unsigned i = 0; i < env->sockets.cnt; i++) {
+		const struct host_socket *s = &env->sockets.s[i];
+		if (s->kind != HOST_SOCKET_ESP && s->worker != index)
+			continue;
+		must(c.socket_cnt < WORKER_SOCKETS_MAX);
+		c.sockets[c.socket_cnt++] = (struct worker_socket){ s->fd, (uint8_t)kinds[s->kind],
+								    s->worker == index, s->local };
+	}
+	return worker_start(&c, ret);
+}
+
+static enum err make_rings(struct fwd_punt_rings *r)
+{
+	enum err e = ring_init(&r->punts, FWD_PUNT_CNT, sizeof(struct fwd_punt));
+	if (e == ERR_NONE)
+		e = ring_init(&r->notices, FWD_NOTICE_CNT, sizeof(struct fwd_notice));
+	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return e != ERR_NONE ? e : r->wake_fd < 0 ? ERR_SYSTEM : ERR_NONE;
+}
+
+/* ---- the whole ---- */
+
+struct gateway {
+	struct fwd *fwd;
+	struct fwd_punt_rings rings[FWD_WORKERS_MAX];
+	struct worker *workers[FWD_WORKERS_MAX];
+	struct control_socket sockets[HOST_SOCKETS_MAX];
+	unsigned socket_cnt;
+	int parent_fd;
+	struct control *control;
+};
+
+static enum err start_control(struct gateway *g, const struct host_gateway_env *env)
+{
+	struct store *store;
+	uint32_t incarnation;
+
+	enum err e = open_store(env->conf, &store);
+	if (e != ERR_NONE)
+		return e;
+	e = take_incarnation(store, &incarnation);
+	if (e == ERR_NONE)
+		e = fwd_new(env->workers, incarnation, &g->fwd);
+	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
+		e = make_rings(&g->rings[i]);
+	for (unsigned i = 0; i < env->sockets.cnt; i++)
+		if (env->sockets.s[i].kind != HOST_SOCKET_ESP && env->sockets.s[i].worker == 0)
+			g->sockets[g->socket_cnt++] = (struct control_socket){ env->sockets.s[i].fd,
+									       env->sockets.s[i].local };
+	if (e != ERR_NONE) {
+		log_error("the gateway cannot start: %s", err_text(e));
+		store_free(store);
+		return e;
+	}
+	g->parent_fd = env->parent_fd;
+	const struct control_config config = {
+		.conf = env->conf, .store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
+		.seal_key = &env->seal_key, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
+		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,
+		.parent = { .arg = &g->parent_fd, .fd = env->parent_fd, .want_offramp = want_offramp,
+			    .drop_offramp = drop_offramp, .set_routes = set_routes, .on_readable = read_parent },
+	};
+	log_info("incarnation %u, %u workers", incarnation, env->workers);
+	return control_new(&config, &g->control);
+}
+
+int gateway_main(const struct host_gateway_env *env)
+{
+	static struct gateway g;
+	const struct host_rights rights = { .user = env->conf->user, .write_dir = env->conf->state_dir };
+	const struct host_msg ready = { .kind = HOST_MSG_READY };
+
+	enum err e = host_rights_drop(&rights);
+	if (e == ERR_NONE)
+		e = start_control(&g, env);
+	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
+		e = start_worker(env, i, g.fwd, &g.rings[i], &g.workers[i]);
+	if (e == ERR_NONE) {
+		tell_parent(env->parent_fd, &ready);
+		control_run(g.control);
+	}
+	for (unsigned i = 0; i < env->workers; i++)
+		worker_stop(g.workers[i]);
+	control_free(g.control);
+	if (g.fwd != NULL)
+		fwd_free(g.fwd);
+	for (unsigned i = 0; i < env->workers; i++) {
+		ring_fini(&g.rings[i].punts);
+		ring_fini(&g.rings[i].notices);
+	}
+	return e == ERR_NONE ? 0 : 1;
+}

@@ -1,0 +1,544 @@
+// The configuration as control sees it: accounts, tunnels, PSKs and routes mirrored from the store, applied to fwd.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+#define PREFIX_TUNNEL "cfg/tun/"
+#define PREFIX_PSK "cfg/psk/"
+#define PREFIX_ROUTE "cfg/route/"
+
+/* ---- finding ---- */
+
+static uint64_t hash_id(const struct control *c, const struct model_id *id)
+{
+	return siphash(&c->hash_key, bytes_of(id->b, sizeof(id->b)));
+}
+
+struct control_account *control_account_find(const struct control *c, const struct model_id *id)
+{
+	for (struct hmap_node *n = hmap_first(&c->accounts_by_id, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
+		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
+		if (model_id_eq(&a->m.id, id))
+			return a;
+	}
+	return NULL;
+}
+
+struct control_account *control_account_by_number(const struct control *c, uint32_t number)
+{
+	uint64_t h = siphash_u64(&c->hash_key, number);
+	for (struct hmap_node *n = hmap_first(&c->accounts_by_number, h); n != NULL; n = hmap_next(n)) {
+		struct control_account *a = CONTAINER_OF(n, struct control_account, by_number);
+		if (a->m.number == number)
+			return a;
+	}
+	return NULL;
+}
+
+struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id)
+{
+	for (struct hmap_node *n = hmap_first(&c->tunnels, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (model_id_eq(&t->id, id))
+			return t;
+	}
+	return NULL;
+}
+
+/* ---- accounts ---- */
+
+/* The account's entry, made if it is new: its tunnels may be seen before its own record. */
+static struct control_account *need_account(struct control *c, const struct model_id *id)
+{
+	struct control_account *a = control_account_find(c, id);
+	if (a != NULL)
+		return a;
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return NULL;
+	a->m.id = *id;
+	hmap_add(&c->accounts_by_id, &a->by_id, hash_id(c, id));
+	return a;
+}
+
+static void install_tunnel(struct control *c, struct control_tunnel *t)
+{
+	const struct model_tunnel *m = &t->m;
+	const struct fwd_tunnel_config f = { .tunnel_id = t->id, .account_number = t->account->m.number,
+					     .interface4 = m->interface_address, .interface6 = m->interface_address6,
+					     .outer_mtu = m->onramp.outer_mtu, .mss_clamp = m->onramp.mss_clamp,
+					     .replay_window = m->onramp.replay_window };
+	if (!t->account->configured || !t->configured)
+		return;
+	enum err e = fwd_tunnel_put(c->fwd, &f);
+	t->installed = e == ERR_NONE;
+	if (e != ERR_NONE)
+		log_error("tunnel %s cannot be installed: %s", m->name, err_text(e));
+	t->account->dirty = true;
+}
+
+static void put_account(struct control *c, const struct model_account *m)
+{
+	struct control_account *a = need_account(c, &m->id);
+	bool moved = a != NULL && a->configured && strcmp(a->m.offramp_netns, m->offramp_netns) != 0;
+	if (a == NULL)
+		return;
+	enum err e = fwd_account_put(c->fwd, m->number, m->offramp_default);
+	if (e != ERR_NONE) {
+		log_error("account %u cannot be installed: %s", m->number, err_text(e));
+		return;
+	}
+	if (!a->configured)
+		hmap_add(&c->accounts_by_number, &a->by_number, siphash_u64(&c->hash_key, m->number));
+	bool fresh = !a->configured;
+	a->m = *m;
+	a->configured = true;
+	a->dirty = true;
+	if (fresh || moved)
+		c->cfg.parent.want_offramp(c->cfg.parent.arg, m->number, m->offramp_netns);
+	if (fresh)
+		for (struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+			install_tunnel(c, t);
+}
+
+/* ---- tunnels ---- */
+
+static struct control_tunnel *need_tunnel(struct control *c, const struct model_id *account,
+					  const struct model_id *id)
+{
+	struct control_tunnel *t = control_tunnel_find(c, id);
+	struct control_account *a = need_account(c, account);
+	if (t != NULL || a == NULL)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->id = *id;
+	t->account = a;
+	t->next = a->tunnels;
+	t->since_us = c->now_us;
+	a->tunnels = t;
+	hmap_add(&c->tunnels, &t->by_id, hash_id(c, id));
+	return t;
+}
+
+static void close_all(struct control *c, struct control_tunnel *t)
+{
+	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
+		next = sa->next;
+		control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
+	}
+}
+
+/* What an SA was negotiated under: a change of it ends the SA. */
+static bool same_terms(const struct model_tunnel *a, const struct model_tunnel *b)
+{
+	return addr_eq(&a->cloudflare_endpoint, &b->cloudflare_endpoint) &&
+	       addr_eq(&a->customer_endpoint, &b->customer_endpoint) &&
+	       (b->allow_null_cipher || !a->allow_null_cipher);
+}
+
+static void put_tunnel(struct control *c, const struct model_tunnel *m)
+{
+	struct control_tunnel *t = need_tunnel(c, &m->account_id, &m->id);
+	if (t == NULL) {
+		log_error("no memory for tunnel %s", m->name);
+		return;
+	}
+	bool ended = t->configured && !same_terms(&t->m, m);
+	t->m = *m;
+	t->configured = true;
+	install_tunnel(c, t);
+	if (ended)
+		close_all(c, t);
+}
+
+static void free_tunnel(struct control *c, struct control_tunnel *t)
+{
+	struct control_tunnel **p = &t->account->tunnels;
+	while (*p != t)
+		p = &(*p)->next;
+	*p = t->next;
+	for (p = &c->dirty; *p != NULL; p = &(*p)->next_dirty) {
+		if (*p == t) {
+			*p = t->next_dirty;
+			break;
+		}
+	}
+	t->account->dirty = true;
+	hmap_remove(&c->tunnels, &t->by_id);
+	free(t);
+}
+
+/* Its SAs say goodbye first; the entry goes with the last of them (see control_sa_remove). */
+static void delete_tunnel(struct control *c, struct control_tunnel *t)
+{
+	t->configured = false;
+	t->has_psk = false;
+	secret_wipe(&t->psk, sizeof(t->psk));
+	close_all(c, t);
+	if (t->installed) {
+		fwd_tunnel_delete(c->fwd, &t->id);
+		t->installed = false;
+	}
+	if (t->sas == NULL)
+		free_tunnel(c, t);
+}
+
+void control_tunnel_idle(struct control *c, struct control_tunnel *t)
+{
+	if (!t->configured && !t->has_psk && t->sas == NULL)
+		free_tunnel(c, t);
+}
+
+static void delete_account(struct control *c, struct control_account *a)
+{
+	while (a->routes != NULL) {
+		struct control_route *r = a->routes;
+		a->routes = r->next;
+		free(r);
+	}
+	for (struct control_tunnel *t = a->tunnels, *next; t != NULL; t = next) {
+		next = t->next;
+		delete_tunnel(c, t);
+	}
+	if (!a->configured)
+		return;
+	c->cfg.parent.drop_offramp(c->cfg.parent.arg, a->m.number);
+	fwd_account_delete(c->fwd, a->m.number);
+	hmap_remove(&c->accounts_by_number, &a->by_number);
+	a->configured = false; /* the entry stays for tunnels that still say goodbye */
+}
+
+/* ---- routes ---- */
+
+static void delete_route(struct control_account *a, const struct model_id *id)
+{
+	for (struct control_route **p = &a->routes; *p != NULL; p = &(*p)->next) {
+		if (model_id_eq(&(*p)->m.id, id)) {
+			struct control_route *r = *p;
+			*p = r->next;
+			free(r);
+			a->dirty = true;
+			return;
+		}
+	}
+}
+
+static void put_route(struct control *c, const struct model_route *m)
+{
+	struct control_account *a = need_account(c, &m->account_id);
+	struct control_route *r = calloc(1, sizeof(*r));
+	if (a == NULL || r == NULL) {
+		free(r);
+		log_error("no memory for a route");
+		return;
+	}
+	delete_route(a, &m->id);
+	r->m = *m;
+	r->next = a->routes;
+	a->routes = r;
+	a->dirty = true;
+}
+
+static const struct control_tunnel *find_nexthop(const struct control_account *a, const struct addr *nexthop)
+{
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next) {
+		if (!t->installed)
+			continue;
+		struct addr side4 = model_tunnel_customer_side(&t->m.interface_address);
+		struct addr side6 = model_tunnel_customer_side(&t->m.interface_address6);
+		if (addr_eq(&side4, nexthop) || (side6.family != ADDR_NONE && addr_eq(&side6, nexthop)))
+			return t;
+	}
+	return NULL;
+}
+
+/* The kernel's routes to the off-ramp: every prefix behind a tunnel, and the interface prefixes. */
+static size_t add_kernel_prefixes(const struct control_account *a, struct addr_prefix *out)
+{
+	size_t n = 0;
+	for (const struct control_route *r = a->routes; r != NULL; r = r->next)
+		out[n++] = addr_prefix_mask(&r->m.prefix);
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next) {
+		if (!t->installed)
+			continue;
+		out[n++] = addr_prefix_mask(&t->m.interface_address);
+		if (t->m.interface_address6.addr.family != ADDR_NONE)
+			out[n++] = addr_prefix_mask(&t->m.interface_address6);
+	}
+	return n;
+}
+
+static void publish_account(struct control *c, struct control_account *a)
+{
+	size_t cnt = 0, n = 0, prefix_cnt = 0;
+
+	for (const struct control_route *r = a->routes; r != NULL; r = r->next)
+		cnt++;
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+		prefix_cnt += 2;
+	struct fwd_route *routes = calloc(cnt + 1, sizeof(*routes));
+	struct addr_prefix *prefixes = calloc(cnt + prefix_cnt + 1, sizeof(*prefixes));
+	enum err e = routes == NULL || prefixes == NULL ? ERR_MEMORY : ERR_NONE;
+	for (const struct control_route *r = a->routes; e == ERR_NONE && r != NULL; r = r->next) {
+		const struct control_tunnel *t = find_nexthop(a, &r->m.nexthop);
+		if (t != NULL)
+			routes[n++] = (struct fwd_route){ addr_prefix_mask(&r->m.prefix), r->m.priority, r->m.weight, t->id };
+	}
+	if (e == ERR_NONE)
+		e = fwd_routes_set(c->fwd, a->m.number, routes, n);
+	if (e == ERR_NONE)
+		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, prefixes, add_kernel_prefixes(a, prefixes));
+	else
+		log_error("routes of account %u cannot be published: %s", a->m.number, err_text(e));
+	free(routes);
+	free(prefixes);
+}
+
+void control_config_publish(struct control *c)
+{
+	struct hmap_walk w;
+	for (struct hmap_node *n = hmap_walk_first(&c->accounts_by_id, &w); n != NULL;
+	     n = hmap_walk_next(&c->accounts_by_id, &w)) {
+		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
+		if (a->dirty && a->configured)
+			publish_account(c, a);
+		a->dirty = false;
+	}
+}
+
+/* ---- rows of the store ---- */
+
+/* The two ids of "cfg/<kind>/<account>/<id>" behind its prefix. */
+static bool parse_ids(struct bytes key, const char *prefix, struct model_id *account, struct model_id *id)
+{
+	struct rd r = rd_of(key);
+	rd_skip(&r, strlen(prefix));
+	struct bytes a = rd_bytes(&r, MODEL_ID_TEXT_LEN);
+	rd_skip(&r, 1);
+	struct bytes b = rd_bytes(&r, MODEL_ID_TEXT_LEN);
+	return rd_done(&r) && model_id_parse(a, account) == ERR_NONE && model_id_parse(b, id) == ERR_NONE;
+}
+
+static enum err change_account(struct control *c, const struct store_row *row)
+{
+	struct model_account m;
+	struct model_id id;
+	struct rd r = rd_of(row->key);
+
+	rd_skip(&r, strlen(MODEL_KEY_ACCOUNTS));
+	if (row->deleted) {
+		struct control_account *a = model_id_parse(rd_rest(&r), &id) == ERR_NONE ? control_account_find(c, &id)
+											 : NULL;
+		if (a != NULL)
+			delete_account(c, a);
+		return ERR_NONE;
+	}
+	enum err e = model_account_decode(row->value, &m);
+	if (e == ERR_NONE)
+		put_account(c, &m);
+	return e;
+}
+
+static enum err change_tunnel(struct control *c, const struct store_row *row)
+{
+	struct model_id account, id;
+	struct model_tunnel m;
+
+	if (!parse_ids(row->key, PREFIX_TUNNEL, &account, &id))
+		return ERR_SYNTAX;
+	if (row->deleted) {
+		struct control_tunnel *t = control_tunnel_find(c, &id);
+		if (t != NULL)
+			delete_tunnel(c, t);
+		return ERR_NONE;
+	}
+	enum err e = model_tunnel_decode(row->value, &m);
+	if (e == ERR_NONE)
+		put_tunnel(c, &m);
+	return e;
+}
+
+static enum err change_psk(struct control *c, const struct store_row *row)
+{
+	struct model_id account, id;
+	struct model_psk m;
+
+	if (!parse_ids(row->key, PREFIX_PSK, &account, &id))
+		return ERR_SYNTAX;
+	struct control_tunnel *t = row->deleted ? control_tunnel_find(c, &id) : need_tunnel(c, &account, &id);
+	if (t == NULL)
+		return row->deleted ? ERR_NONE : ERR_MEMORY;
+	if (row->deleted) {
+		t->has_psk = false;
+		control_tunnel_idle(c, t);
+		return ERR_NONE;
+	}
+	enum err e = model_psk_decode(row->value, &m);
+	if (e == ERR_NONE) {
+		t->psk = m;
+		t->has_psk = true;
+	}
+	return e;
+}
+
+static enum err change_route(struct control *c, const struct store_row *row)
+{
+	struct model_id account, id;
+	struct model_route m;
+
+	if (!parse_ids(row->key, PREFIX_ROUTE, &account, &id))
+		return ERR_SYNTAX;
+	if (row->deleted) {
+		struct control_account *a = control_account_find(c, &account);
+		if (a != NULL)
+			delete_route(a, &id);
+		return ERR_NONE;
+	}
+	enum err e = model_route_decode(row->value, &m);
+	if (e == ERR_NONE)
+		put_route(c, &m);
+	return e;
+}
+
+static enum err change(struct control *c, const struct store_row *row)
+{
+	if (bytes_starts(row->key, bytes_str(MODEL_KEY_ACCOUNTS)))
+		return change_account(c, row);
+	if (bytes_starts(row->key, bytes_str(PREFIX_TUNNEL)))
+		return change_tunnel(c, row);
+	if (bytes_starts(row->key, bytes_str(PREFIX_PSK)))
+		return change_psk(c, row);
+	if (bytes_starts(row->key, bytes_str(PREFIX_ROUTE)))
+		return change_route(c, row);
+	return ERR_NONE; /* tokens and counters are the api's */
+}
+
+void control_config_change(struct control *c, const struct store_row *row)
+{
+	enum err e = change(c, row);
+	if (e != ERR_NONE)
+		log_error("record %.*s: %s; it is left out", (int)row->key.len, (const char *)row->key.p, err_text(e));
+}
+
+/* A record that cannot be read at the start is a reason not to start: a newer program wrote it, or it is damaged. */
+struct load {
+	struct control *c;
+	enum err err;
+};
+
+static void load_row(void *arg, const struct store_row *row)
+{
+	struct load *l = arg;
+	if (l->err != ERR_NONE)
+		return;
+	l->err = change(l->c, row);
+	if (l->err != ERR_NONE)
+		log_error("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(l->err));
+}
+
+MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev)
+{
+	struct load l = { .c = c };
+	uint64_t rev;
+
+	enum err e = store_range(s, bytes_str(MODEL_KEY_CFG), (struct bytes){ NULL, 0 }, 0, load_row, &l, &rev);
+	if (e == ERR_NONE)
+		e = l.err;
+	if (e == ERR_NONE)
+		*ret_rev = rev;
+	return e;
+}
+
+void control_config_free(struct control *c)
+{
+	struct hmap_walk w;
+	for (struct hmap_node *n = hmap_walk_first(&c->accounts_by_id, &w); n != NULL;
+	     n = hmap_walk_next(&c->accounts_by_id, &w)) {
+		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
+		while (a->tunnels != NULL)
+			free_tunnel(c, a->tunnels);
+		while (a->routes != NULL) {
+			struct control_route *r = a->routes;
+			a->routes = r->next;
+			free(r);
+		}
+		hmap_remove(&c->accounts_by_id, &a->by_id);
+		free(a);
+	}
+	hmap_fini(&c->accounts_by_id);
+	hmap_fini(&c->accounts_by_number);
+	hmap_fini(&c->tunnels);
+}
+
+/* ---- what a handshake asks ---- */
+
+/* An address identity is good only where the pair of endpoints is unique (magic-api 4.1). */
+static struct control_tunnel *find_by_address(const struct control *c, const struct addr *id, const struct addr *local)
+{
+	struct control_tunnel *found = NULL;
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (!t->configured || !addr_eq(&t->m.customer_endpoint, id) || !addr_eq(&t->m.cloudflare_endpoint, local))
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = t;
+	}
+	return found;
+}
+
+/* Opens a sealed PSK into a secret. Without one the decoy is opened for nothing: whether a tunnel exists, and
+ * which keys it has, must not show in the time that an answer takes. */
+static void open_psk(const struct control *c, const struct control_tunnel *t, const uint8_t *sealed, size_t len,
+		     struct secret *ret)
+{
+	struct model_key key = len == 0 ? (struct model_key){ "decoy" } : model_key_psk(&t->account->m.id, &t->id);
+	struct bytes box = len == 0 ? bytes_of(c->decoy, c->decoy_len) : bytes_of(sealed, len);
+	uint8_t text[SECRET_MAX];
+	size_t text_len;
+
+	*ret = (struct secret){ 0 };
+	enum err e = crypt_box_open(&c->seal_key, model_key_bytes(&key), box, SPACE_OF(text), &text_len);
+	if (e == ERR_NONE && len != 0)
+		e = secret_set(ret, bytes_of(text, text_len));
+	secret_wipe(text, sizeof(text));
+	if (e != ERR_NONE)
+		log_error("the PSK of tunnel %s cannot be opened: %s (is seal_key the one that the database was made with?)",
+			  len == 0 ? "-" : t->m.name, err_text(e));
+}
+
+bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
+			 const struct addr *remote, struct ike_peer *ret)
+{
+	const struct control *c = arg;
+	struct control_tunnel *t;
+
+	(void)remote;
+	if (id->by_address) {
+		t = find_by_address(c, &id->addr, local);
+	} else {
+		t = control_tunnel_find(c, &id->tunnel_id);
+		if (t != NULL && !(id->account_is_number ? t->account->m.number == id->account_number
+							 : model_id_eq(&t->account->m.id, &id->account_id)))
+			t = NULL;
+	}
+	if (t == NULL || !t->configured || !t->account->configured) {
+		open_psk(c, NULL, NULL, 0, &ret->psk);
+		open_psk(c, NULL, NULL, 0, &ret->previous_psk);
+		return false;
+	}
+	*ret = (struct ike_peer){ .account_id = t->account->m.id, .tunnel_id = t->id,
+				  .account_number = t->account->m.number,
+				  .gateway_endpoint = t->m.cloudflare_endpoint,
+				  .customer_endpoint = t->m.customer_endpoint, .allow_null = t->m.allow_null_cipher,
+				  .settings = t->m.onramp };
+	open_psk(c, t, t->psk.current, t->has_psk ? t->psk.current_len : 0, &ret->psk);
+	open_psk(c, t, t->psk.previous, t->has_psk ? t->psk.previous_len : 0, &ret->previous_psk);
+	return true;
+}

@@ -1,0 +1,62 @@
+// The control thread: runs IKE, timers and the store's watch, and publishes forwarding state to the workers.
+// control_new and control_run: the gateway process's first thread.
+//
+// It is the only place where the pure parts meet the world: punted datagrams, commits, clocks and random
+// bytes go into ike_*_step as events, and its actions come out: commit, then install, then send.
+#pragma once
+
+#include "conf/conf.h"
+#include "crypt/seal.h"
+#include "fwd/fwd.h"
+#include "fwd/punt.h"
+#include "store/store.h"
+
+struct control;
+
+/* A UDP socket to answer from. */
+struct control_socket {
+	int fd;
+	struct addr_endpoint local;
+};
+
+/* What passes between control and the parent process about off-ramps; bin translates to process messages. */
+struct control_parent {
+	void *arg;
+	int fd; /* readable: on_readable is called */
+	void (*want_offramp)(void *arg, uint32_t account_number, const char *netns);
+	void (*drop_offramp)(void *arg, uint32_t account_number);
+	/* The whole set of an account's prefixes. */
+	void (*set_routes)(void *arg, uint32_t account_number, const struct addr_prefix *prefixes, size_t cnt);
+	/* Reads what the parent sent and calls control_offramp or control_attach. False: the parent is gone. */
+	bool (*on_readable)(void *arg, struct control *c);
+};
+
+struct control_config {
+	const struct conf *conf;
+	struct store *store;             /* taken over */
+	int store_ipc_fd;                /* the api's, taken over; -1: none yet */
+	int live_fd;                     /* model/live.h, taken over; -1: none yet */
+	const struct crypt_seal_private *seal_key; /* copied */
+	uint32_t incarnation;
+	struct fwd *fwd;
+	struct fwd_punt_rings *rings;    /* one a worker */
+	unsigned worker_cnt;
+	const struct control_socket *sockets;
+	unsigned socket_cnt;
+	struct control_parent parent;
+};
+
+/* Reads the configuration and the SAs from the store and installs them. ERR_MEMORY, ERR_SYSTEM, ERR_VERSION (records of a
+ * newer program), ERR_AUTH (the sealing key does not fit the database); the cause is logged. */
+MUST_USE enum err control_new(const struct control_config *config, struct control **ret);
+
+/* Runs until the parent asks for the end (SIGTERM) or goes away. */
+void control_run(struct control *c);
+
+/* Writes what waits and frees; the SAs stay in the store for the next start. NULL is fine. */
+void control_free(struct control *c);
+
+/* From parent.on_readable. The descriptors become control's. */
+void control_offramp(struct control *c, uint32_t account_number, enum err result, uint16_t mtu, const int *fds,
+		     unsigned cnt);
+void control_attach(struct control *c, int store_fd, int live_fd);

@@ -1,0 +1,142 @@
+#include "control/dh.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+
+#define THREADS_MAX 16
+
+struct job {
+	uint64_t tag;
+	uint16_t group;
+	uint16_t public_len;
+	uint8_t public[CRYPT_DH_PUBLIC_MAX];
+};
+
+/* A slot goes job -> result; both queues are rings over fixed arrays, guarded by lock. */
+struct control_dh {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;
+	unsigned threads;
+	pthread_t thread[THREADS_MAX];
+	int fd;
+	unsigned job_first, job_cnt, done_first, done_cnt, running;
+	struct job jobs[CONTROL_DH_QUEUE_MAX];
+	struct control_dh_done done[CONTROL_DH_QUEUE_MAX];
+};
+
+static void *helper(void *arg)
+{
+	struct control_dh *d = arg;
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&d->lock);
+	while (!d->stop) {
+		if (d->job_cnt == 0) {
+			pthread_cond_wait(&d->wake, &d->lock);
+			continue;
+		}
+		struct job j = d->jobs[d->job_first];
+		d->job_first = (d->job_first + 1) % CONTROL_DH_QUEUE_MAX;
+		d->job_cnt--;
+		d->running++;
+		pthread_mutex_unlock(&d->lock);
+
+		struct control_dh_done r = { .tag = j.tag };
+		r.err = crypt_dh_respond(j.group, bytes_of(j.public, j.public_len), &r.result);
+
+		pthread_mutex_lock(&d->lock);
+		d->running--;
+		d->done[(d->done_first + d->done_cnt++) % CONTROL_DH_QUEUE_MAX] = r;
+		secret_wipe(&r, sizeof(r));
+		(void)!write(d->fd, &one, sizeof(one));
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+MUST_USE enum err control_dh_new(unsigned threads, struct control_dh **ret)
+{
+	struct control_dh *d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return ERR_MEMORY;
+	d->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->wake, NULL);
+	if (threads == 0)
+		threads = 1;
+	while (d->fd >= 0 && d->threads < threads && d->threads < THREADS_MAX &&
+	       pthread_create(&d->thread[d->threads], NULL, helper, d) == 0)
+		d->threads++;
+	if (d->threads == 0) {
+		control_dh_free(d);
+		return ERR_SYSTEM;
+	}
+	*ret = d;
+	return ERR_NONE;
+}
+
+void control_dh_free(struct control_dh *d)
+{
+	if (d == NULL)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->stop = true;
+	pthread_cond_broadcast(&d->wake);
+	pthread_mutex_unlock(&d->lock);
+	for (unsigned i = 0; i < d->threads; i++)
+		pthread_join(d->thread[i], NULL);
+	if (d->fd >= 0)
+		close(d->fd);
+	pthread_cond_destroy(&d->wake);
+	pthread_mutex_destroy(&d->lock);
+	secret_wipe(d, sizeof(*d));
+	free(d);
+}
+
+MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, uint16_t group, struct bytes peer_public)
+{
+	struct job j = { .tag = tag, .group = group, .public_len = (uint16_t)peer_public.len };
+	struct rd r = rd_of(peer_public);
+	enum err e = ERR_NONE;
+
+	if (peer_public.len > sizeof(j.public))
+		return ERR_LONG;
+	rd_copy(&r, j.public, peer_public.len);
+	pthread_mutex_lock(&d->lock);
+	/* Each job needs room among the results, too. */
+	if (d->job_cnt + d->running + d->done_cnt >= CONTROL_DH_QUEUE_MAX) {
+		e = ERR_FULL;
+	} else {
+		d->jobs[(d->job_first + d->job_cnt++) % CONTROL_DH_QUEUE_MAX] = j;
+		pthread_cond_signal(&d->wake);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return e;
+}
+
+int control_dh_fd(const struct control_dh *d)
+{
+	return d->fd;
+}
+
+bool control_dh_take(struct control_dh *d, struct control_dh_done *ret)
+{
+	bool found;
+
+	pthread_mutex_lock(&d->lock);
+	found = d->done_cnt != 0;
+	if (found) {
+		struct control_dh_done *r = &d->done[d->done_first];
+		*ret = *r;
+		secret_wipe(r, sizeof(*r));
+		d->done_first = (d->done_first + 1) % CONTROL_DH_QUEUE_MAX;
+		d->done_cnt--;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return found;
+}

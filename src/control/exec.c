@@ -1,0 +1,434 @@
+// Runs steps and does what they ask: Diffie-Hellman by a helper, then commit, then install, then send.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+#include "crypt/random.h"
+#include "io/udp.h"
+
+/* ---- operations ---- */
+
+struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev)
+{
+	if (c->op_cnt >= CONTROL_OPS_MAX || ev->msg.len > IKE_MESSAGE_MAX)
+		return NULL;
+	struct control_op *op = calloc(1, sizeof(*op));
+	uint8_t *msg = malloc(ev->msg.len + 1);
+	if (op == NULL || msg == NULL) {
+		free(op);
+		free(msg);
+		return NULL;
+	}
+	if (ev->msg.len != 0)
+		memcpy(msg, ev->msg.p, ev->msg.len);
+	op->kind = kind;
+	op->ev = *ev;
+	op->msg = msg;
+	op->ev.msg = bytes_of(msg, ev->msg.len);
+	op->tag = ++c->next_tag;
+	hmap_add(&c->ops, &op->by_tag, siphash_u64(&c->hash_key, op->tag));
+	c->op_cnt++;
+	return op;
+}
+
+void control_op_free(struct control *c, struct control_op *op)
+{
+	hmap_remove(&c->ops, &op->by_tag);
+	c->op_cnt--;
+	free(op->msg);
+	secret_wipe(op, sizeof(*op));
+	free(op);
+}
+
+/* Ends an operation whose step had its effect, or none; whatever waited for it goes on. */
+void control_op_drop(struct control *c, struct control_op *op)
+{
+	struct control_half *half = op->half;
+	struct control_sa *sa = op->sa;
+
+	control_op_free(c, op);
+	if (half != NULL)
+		half->busy = false;
+	if (sa != NULL)
+		control_sa_idle(c, sa);
+}
+
+static struct control_op *find_op(const struct control *c, uint64_t tag)
+{
+	for (struct hmap_node *n = hmap_first(&c->ops, siphash_u64(&c->hash_key, tag)); n != NULL; n = hmap_next(n)) {
+		struct control_op *op = CONTAINER_OF(n, struct control_op, by_tag);
+		if (op->tag == tag)
+			return op;
+	}
+	return NULL;
+}
+
+/* ---- sending ---- */
+
+void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
+		  bool marker, struct bytes msg)
+{
+	for (unsigned i = 0; i < c->cfg.socket_cnt; i++) {
+		if (!addr_endpoint_eq(&c->cfg.sockets[i].local, local))
+			continue;
+		if (io_udp_send(c->cfg.sockets[i].fd, remote, marker, msg) == ERR_NONE)
+			control_count(c, MODEL_COUNTER_ike_out);
+		else
+			control_drop(c, MODEL_DROP_send_failed);
+		return;
+	}
+	control_drop(c, MODEL_DROP_send_failed);
+}
+
+/* ---- committing ---- */
+
+/* The transaction of one step and the memory behind it: everything in it is sealed. */
+struct commit {
+	struct store_cmp cmps[STORE_TXN_CMPS_MAX];
+	struct store_op ops[STORE_TXN_OPS_MAX];
+	struct model_key keys[STORE_TXN_OPS_MAX];
+	size_t cmp_cnt, op_cnt;
+	size_t used;
+	uint8_t room[STORE_TXN_CMPS_MAX * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD)];
+};
+
+static enum err add_op(struct commit *t, struct model_key key, enum store_op_kind kind, struct bytes value)
+{
+	if (t->op_cnt == STORE_TXN_OPS_MAX)
+		return ERR_FULL;
+	t->keys[t->op_cnt] = key;
+	t->ops[t->op_cnt] = (struct store_op){ kind, model_key_bytes(&t->keys[t->op_cnt]), value };
+	t->op_cnt++;
+	return ERR_NONE;
+}
+
+/* mod_rev 0: the key must be new. */
+static enum err add_put(const struct control *c, struct commit *t, struct model_key key, uint64_t mod_rev,
+			struct bytes record)
+{
+	struct space out = { t->room + t->used, sizeof(t->room) - t->used };
+	size_t len;
+
+	enum err e = control_seal_record(c, &key, record, out, &len);
+	if (e == ERR_NONE)
+		e = t->cmp_cnt == STORE_TXN_CMPS_MAX ? ERR_FULL : add_op(t, key, STORE_PUT, bytes_of(out.p, len));
+	if (e != ERR_NONE)
+		return e;
+	t->used += len;
+	t->cmps[t->cmp_cnt++] = (struct store_cmp){ model_key_bytes(&t->keys[t->op_cnt - 1]), mod_rev };
+	return ERR_NONE;
+}
+
+static enum err add_sa(const struct control *c, struct commit *t, const struct ike_sa *sa, uint64_t mod_rev)
+{
+	uint8_t room[IKE_SA_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	if (sa->state == IKE_STATE_CLOSED)
+		return add_op(t, model_key_ike(ike_sa_our_spi(sa)), STORE_DELETE, (struct bytes){ NULL, 0 });
+	enum err e = ike_sa_encode(sa, &w);
+	if (e == ERR_NONE)
+		e = add_put(c, t, model_key_ike(ike_sa_our_spi(sa)), mod_rev, wr_bytes(&w));
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child)
+{
+	uint8_t room[MODEL_CHILD_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	enum err e = model_child_encode(child, &w);
+	if (e == ERR_NONE)
+		e = add_put(c, t, model_key_child(child->spi_in), 0, wr_bytes(&w));
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+static enum err fill_commit(const struct control *c, struct commit *t, const struct control_op *op)
+{
+	enum err e = add_sa(c, t, &op->new_sa, op->kind == OP_SA ? op->sa->mod_rev : 0);
+	if (e == ERR_NONE && op->out.has_rekeyed)
+		e = add_sa(c, t, &op->rekeyed, 0);
+	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++) {
+		const struct ike_action *a = &op->out.actions[i];
+		if (a->kind == IKE_ACT_CHILD_PUT)
+			e = add_child(c, t, &a->put.child);
+		else if (a->kind == IKE_ACT_CHILD_DELETE)
+			e = add_op(t, model_key_child(a->spi), STORE_DELETE, (struct bytes){ NULL, 0 });
+	}
+	return e;
+}
+
+static enum err submit_commit(struct control *c, struct control_op *op)
+{
+	struct commit *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return ERR_MEMORY;
+	enum err e = fill_commit(c, t, op);
+	const struct store_txn txn = { t->cmps, t->cmp_cnt, t->ops, t->op_cnt };
+	if (e == ERR_NONE)
+		e = store_thread_submit(c->store, &txn, op->tag);
+	free(t);
+	return e;
+}
+
+/* ---- actions ---- */
+
+/* RFC 7296 2.4: the peer says that it knows of no other IKE SA with us. */
+static void drop_others(struct control *c, struct control_tunnel *t, const struct control_sa *keep)
+{
+	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
+		next = sa->next;
+		if (sa != keep)
+			control_sa_close(c, sa, MODEL_FAILURE_REPLACED);
+	}
+}
+
+static struct control_tunnel *tunnel_of(struct control *c, const struct control_op *op)
+{
+	if (op->sa != NULL)
+		return op->sa->tunnel;
+	return op->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->new_sa.tunnel_id) : NULL;
+}
+
+static void apply_path(struct control *c, const struct ike_sa *sa, const struct model_path *path)
+{
+	for (unsigned i = 0; i < sa->child_cnt; i++)
+		fwd_child_path(c->fwd, sa->children[i].spi_in, path);
+	control_count(c, MODEL_COUNTER_address_changes);
+}
+
+/* Everything that is not a commit, in the order that the step gave. sa is the entry after the step, or NULL. */
+static void act(struct control *c, struct control_op *op, struct control_sa *sa)
+{
+	struct control_tunnel *t = tunnel_of(c, op);
+
+	for (unsigned i = 0; i < op->out.cnt; i++) {
+		const struct ike_action *a = &op->out.actions[i];
+		switch (a->kind) {
+		case IKE_ACT_DH:
+			break;
+		case IKE_ACT_CHILD_PUT:
+			control_child_install(c, &a->put.child, a->put.replaces);
+			break;
+		case IKE_ACT_CHILD_PROVEN:
+			fwd_child_prove(c->fwd, a->spi);
+			break;
+		case IKE_ACT_CHILD_DELETE:
+			control_child_remove(c, a->spi);
+			break;
+		case IKE_ACT_PATH:
+			apply_path(c, &op->new_sa, &a->path);
+			break;
+		case IKE_ACT_SEND:
+			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
+			break;
+		case IKE_ACT_INITIAL_CONTACT:
+			if (t != NULL)
+				drop_others(c, t, sa);
+			break;
+		case IKE_ACT_FAILURE:
+			control_failure(c, t, &op->out.failure);
+			break;
+		case IKE_ACT_DROP:
+			control_drop(c, a->drop);
+			break;
+		case IKE_ACT_COUNT:
+			control_count(c, a->counter);
+			break;
+		}
+	}
+	if (t != NULL)
+		control_tunnel_check_up(c, t);
+}
+
+/* ---- the end of a step ---- */
+
+static void finish_init(struct control *c, struct control_op *op)
+{
+	if (op->out.has_sa && !control_half_add(c, &op->new_half))
+		control_drop(c, MODEL_DROP_ike_half_open_limit);
+	else
+		act(c, op, NULL);
+	control_op_drop(c, op);
+}
+
+/* The committed record of a handshake becomes an SA; the half-open one has done its work. */
+static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
+{
+	struct control_tunnel *t = control_tunnel_find(c, &op->new_sa.tunnel_id);
+	struct control_half *half = op->half;
+	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->new_sa, rev, &half->iv, t);
+
+	op->half = NULL;
+	if (sa == NULL) {
+		control_drop(c, MODEL_DROP_ike_unexpected); /* the tunnel was deleted while the commit ran */
+	} else {
+		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
+		sa->busy = true;
+		act(c, op, sa);
+		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
+			 addr_endpoint_format(&sa->r.path.remote, to), model_suite_text(&sa->r.suite, suite));
+		op->sa = sa;
+	}
+	control_half_remove(c, half);
+	control_op_drop(c, op);
+}
+
+static void finish_half(struct control *c, struct control_op *op)
+{
+	struct control_half *half = op->half;
+	act(c, op, NULL);
+	if (op->out.changed) { /* AUTH failed for good */
+		op->half = NULL;
+		control_half_remove(c, half);
+	}
+	control_op_drop(c, op);
+}
+
+/* Children that moved to the IKE SA that replaces theirs (RFC 7296 2.8). */
+static void adopt_children(struct control *c, const struct ike_sa *rekeyed)
+{
+	for (unsigned i = 0; i < rekeyed->child_cnt; i++) {
+		struct control_child *child = control_child_find(c, rekeyed->children[i].spi_in);
+		if (child != NULL)
+			child->ike_spi = ike_sa_our_spi(rekeyed);
+	}
+}
+
+static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
+{
+	struct control_sa *sa = op->sa;
+	struct control_tunnel *t = sa->tunnel;
+
+	if (op->out.has_sa) {
+		t->child_rekeys += op->new_sa.child_rekeys - sa->r.child_rekeys;
+		sa->r = op->new_sa;
+		if (rev != 0)
+			sa->mod_rev = rev;
+		if (op->out.has_rekeyed && control_sa_add(c, &op->rekeyed, rev, NULL, t) != NULL) {
+			adopt_children(c, &op->rekeyed);
+			t->ike_rekeys++;
+		}
+	}
+	act(c, op, sa);
+	bool closed = sa->r.state == IKE_STATE_CLOSED;
+	if (!closed)
+		control_sa_arm(c, sa);
+	if (closed) {
+		op->sa = NULL;
+		sa->busy = false;
+		control_op_drop(c, op);
+		control_sa_remove(c, sa);
+		return;
+	}
+	control_op_drop(c, op);
+}
+
+/* ---- running ---- */
+
+static void run_step(struct control *c, struct control_op *op)
+{
+	struct crypt_iv_space *iv = op->kind == OP_HALF ? &op->half->iv : op->kind == OP_SA ? &op->sa->iv : NULL;
+
+	ike_out_wipe(&op->out);
+	crypt_random(op->ev.random, sizeof(op->ev.random));
+	op->ev.dh = op->has_dh ? &op->dh : NULL;
+	op->ev.iv = 0;
+	if (iv != NULL && crypt_iv_space_take(iv, 2, &op->ev.iv) != ERR_NONE) {
+		control_drop(c, MODEL_DROP_iv_exhausted);
+		return;
+	}
+	switch (op->kind) {
+	case OP_INIT:
+		ike_init_step(&c->world, &op->ev, &op->new_half, &op->out);
+		break;
+	case OP_HALF:
+		ike_half_step(&c->world, &op->half->h, &op->ev, &op->new_sa, &op->out);
+		break;
+	case OP_SA:
+		ike_sa_step(&c->world, &op->sa->r, &op->ev, &op->new_sa, &op->rekeyed, &op->out);
+		break;
+	}
+}
+
+static void finish(struct control *c, struct control_op *op, uint64_t rev)
+{
+	switch (op->kind) {
+	case OP_INIT:
+		finish_init(c, op);
+		break;
+	case OP_HALF:
+		if (op->out.has_sa)
+			finish_auth(c, op, rev);
+		else
+			finish_half(c, op);
+		break;
+	case OP_SA:
+		finish_sa(c, op, rev);
+		break;
+	}
+}
+
+/* What must be in the store before it is true. */
+static bool needs_commit(const struct control_op *op)
+{
+	return op->kind != OP_INIT && op->out.has_sa && (op->kind == OP_HALF || op->out.changed);
+}
+
+void control_op_run(struct control *c, struct control_op *op)
+{
+	run_step(c, op);
+	if (op->out.cnt != 0 && op->out.actions[0].kind == IKE_ACT_DH) {
+		const struct ike_action *a = &op->out.actions[0];
+		enum err e = control_dh_submit(c->dh, op->tag, a->dh.group, a->dh.peer_public);
+		if (e != ERR_NONE) {
+			control_drop(c, MODEL_DROP_ike_dh_queue);
+			control_op_drop(c, op);
+		}
+		return;
+	}
+	if (!needs_commit(op)) {
+		finish(c, op, 0);
+		return;
+	}
+	enum err e = submit_commit(c, op);
+	if (e != ERR_NONE) { /* the peer repeats its request */
+		control_drop(c, MODEL_DROP_ike_busy);
+		control_op_drop(c, op);
+	}
+}
+
+void control_op_dh_done(struct control *c, const struct control_dh_done *done)
+{
+	struct control_op *op = find_op(c, done->tag);
+	if (op == NULL)
+		return;
+	/* A value that is not valid is told to the step by empty lengths: it decides what the peer hears. */
+	op->dh = done->result;
+	if (done->err != ERR_NONE)
+		op->dh.public_len = op->dh.secret_len = 0;
+	op->has_dh = true;
+	op->ev.now_us = c->now_us;
+	control_op_run(c, op);
+}
+
+void control_op_committed(struct control *c, const struct store_done *done)
+{
+	struct control_op *op = find_op(c, done->tag);
+	if (op == NULL)
+		return;
+	if (done->result.err == ERR_NONE) {
+		finish(c, op, done->result.rev);
+		return;
+	}
+	/* An SPI that is taken, or another writer: the step runs again with fresh random bytes and IVs. */
+	if (done->result.err == ERR_CONFLICT && ++op->tries < CONTROL_TRIES_MAX) {
+		control_op_run(c, op);
+		return;
+	}
+	log_error("an IKE step could not be committed: %s", err_text(done->result.err));
+	control_op_drop(c, op);
+}

@@ -1,0 +1,229 @@
+// What the files of control share: its tables and the functions between them.
+// The control thread only.
+#pragma once
+
+#include "base/heap.h"
+#include "base/hmap.h"
+#include "base/log.h"
+#include "base/siphash.h"
+#include "control/control.h"
+#include "control/dh.h"
+#include "ike/step.h"
+#include "model/account.h"
+#include "model/failure.h"
+#include "model/key.h"
+#include "model/live.h"
+#include "model/psk.h"
+#include "model/route.h"
+#include "model/state.h"
+#include "model/tunnel.h"
+#include "store/thread.h"
+
+#define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
+#define CONTROL_UNKNOWN_MAX 64    /* failures that belong to no tunnel */
+#define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
+#define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
+
+/* ---- configuration, mirrored from the store (config.c) ---- */
+
+struct control_route {
+	struct control_route *next;
+	struct model_route m;
+};
+
+struct control_account {
+	struct hmap_node by_id, by_number;
+	bool configured;              /* its own record was seen */
+	struct model_account m;
+	struct control_tunnel *tunnels;
+	struct control_route *routes;
+	bool dirty;                   /* routes must be published again */
+};
+
+struct control_tunnel {
+	struct hmap_node by_id;
+	struct control_tunnel *next;  /* in its account */
+	struct control_account *account;
+	struct model_id id;
+	bool configured;              /* its own record was seen (its PSK may come first) */
+	bool installed;               /* fwd knows it */
+	struct model_tunnel m;
+	bool has_psk;
+	struct model_psk psk;         /* sealed */
+	struct control_sa *sas;
+	struct addr last_remote;      /* where its last IKE SA came from */
+	/* life (state.c) */
+	bool up;
+	uint64_t since_us;
+	bool has_failure;
+	struct model_failure failure;
+	bool state_dirty;
+	struct control_tunnel *next_dirty;
+	uint32_t ike_rekeys, child_rekeys;
+};
+
+/* ---- IKE (sas.c) ---- */
+
+struct control_datagram {
+	struct addr_endpoint local, remote;
+	bool natt;
+	uint16_t len;
+	uint8_t *msg;
+};
+
+struct control_half {
+	struct hmap_node by_spi, by_init;
+	struct heap_node timer;
+	struct ike_half h;
+	struct crypt_iv_space iv;
+	bool busy;
+};
+
+struct control_sa {
+	struct hmap_node by_spi;
+	struct heap_node timer;
+	struct ike_sa r;
+	uint64_t mod_rev;
+	struct crypt_iv_space iv;     /* outlives every step; moves with the keys only */
+	struct control_tunnel *tunnel;
+	struct control_sa *next;      /* in its tunnel, newest first */
+	bool busy;                    /* a step waits for DH or commit */
+	uint8_t close_code;           /* not 0: close as soon as it is not busy; enum model_failure_code + 1 */
+	unsigned waiting_cnt;
+	struct control_datagram waiting[CONTROL_WAITING_MAX];
+};
+
+struct control_child {
+	struct hmap_node by_spi;
+	struct heap_node timer;
+	uint32_t spi_in;
+	uint64_t ike_spi;             /* our SPI of the IKE SA that has it now */
+	struct model_id tunnel_id;
+	struct model_suite suite;
+};
+
+enum control_op_kind { OP_INIT, OP_HALF, OP_SA };
+
+/* One step under way, with all it needs to be run again. */
+struct control_op {
+	enum control_op_kind kind;
+	struct control_half *half;    /* OP_HALF; busy */
+	struct control_sa *sa;        /* OP_SA; busy */
+	struct ike_event ev;          /* ev.msg points to msg */
+	uint8_t *msg;
+	bool has_dh;
+	struct crypt_dh_result dh;
+	struct ike_out out;
+	struct ike_half new_half;
+	struct ike_sa new_sa, rekeyed;
+	unsigned tries;
+	struct hmap_node by_tag;      /* waits for DH or a commit */
+	uint64_t tag;
+};
+
+struct control {
+	struct control_config cfg;
+	struct crypt_seal_private seal_key;
+	uint8_t sa_key[CRYPT_SEAL_KEY_LEN];
+	size_t decoy_len;             /* a sealed key of no tunnel, opened where there is none */
+	uint8_t decoy[MODEL_PSK_SEALED_MAX];
+	struct fwd *fwd;
+	struct fwd_counters *counters;
+	struct store_thread *store;
+	struct control_dh *dh;
+	int epoll_fd, signal_fd, live_fd;
+	bool stop;
+	uint64_t now_us;              /* of this turn of the loop */
+	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
+	struct siphash_key hash_key;
+	struct ike_world world;
+	uint64_t cookie_turn_us;      /* when the cookie secret changes */
+
+	struct hmap accounts_by_id, accounts_by_number, tunnels;
+	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
+	struct heap half_timers, sa_timers, child_timers;
+	unsigned op_cnt;
+	uint64_t next_tag;
+	uint64_t flush_us;            /* when states are written again */
+	struct control_tunnel *dirty;
+	unsigned unknown_cnt;
+	struct model_failure unknown[CONTROL_UNKNOWN_MAX];
+	struct log_limit failure_log;
+};
+
+/* config.c */
+MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev);
+void control_config_change(struct control *c, const struct store_row *row);
+void control_config_publish(struct control *c); /* what changed since: routes, off-ramps */
+void control_config_free(struct control *c);
+/* Frees the entry of a tunnel that is no longer configured and has no SA left. */
+void control_tunnel_idle(struct control *c, struct control_tunnel *t);
+struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id);
+struct control_account *control_account_find(const struct control *c, const struct model_id *id);
+struct control_account *control_account_by_number(const struct control *c, uint32_t number);
+bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
+			 const struct addr *remote, struct ike_peer *ret);
+
+/* sas.c */
+void control_datagram(struct control *c, const struct fwd_punt *punt);
+void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
+void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code);
+void control_sas_timers(struct control *c);
+uint64_t control_sas_next_us(const struct control *c);
+void control_notice(struct control *c, const struct fwd_notice *n);
+struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
+struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
+/* Makes the entry of a record; NULL without memory. */
+struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uint64_t mod_rev,
+				  const struct crypt_iv_space *iv, struct control_tunnel *t);
+void control_sa_remove(struct control *c, struct control_sa *sa);
+void control_sa_arm(struct control *c, struct control_sa *sa);
+void control_sas_free(struct control *c);
+/* The step of an SA has ended. The SA may be gone afterwards. */
+void control_sa_idle(struct control *c, struct control_sa *sa);
+/* False without memory. */
+bool control_half_add(struct control *c, const struct ike_half *half);
+void control_half_remove(struct control *c, struct control_half *h);
+uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+
+/* exec.c: steps and their actions */
+struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev);
+void control_op_run(struct control *c, struct control_op *op);
+void control_op_dh_done(struct control *c, const struct control_dh_done *done);
+void control_op_committed(struct control *c, const struct store_done *done);
+/* Forgets it without any effect (the end of the process). */
+void control_op_free(struct control *c, struct control_op *op);
+void control_op_drop(struct control *c, struct control_op *op);
+void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
+		  bool marker, struct bytes msg);
+
+/* install.c: Child SAs */
+void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces);
+void control_child_remove(struct control *c, uint32_t spi_in);
+void control_children_timers(struct control *c);
+/* last valid ESP packet over the SA's children, 0: none */
+uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
+
+/* restore.c */
+MUST_USE enum err control_restore(struct control *c, struct store *s);
+MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
+				      struct space out, size_t *ret_len);
+
+/* state.c: up and down, failures */
+void control_tunnel_check_up(struct control *c, struct control_tunnel *t);
+void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f);
+void control_states_flush(struct control *c);
+MUST_USE enum err control_states_load(struct control *c, struct store *s);
+
+/* live.c */
+void control_live_serve(struct control *c);
+
+static inline void control_drop(struct control *c, enum model_drop d)
+{
+	fwd_count_drop(c->counters, d);
+}
+
+static inline void control_count(struct control *c, enum model_counter k)
+{
+	fwd_count(c->counters, k, 1);
+}

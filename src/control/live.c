@@ -1,0 +1,161 @@
+// Answers the api process's questions about live detail (model/live.h). A question that is not well formed is dropped.
+#include "control/internal.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct control_sa *newest_sa(const struct control_tunnel *t)
+{
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED)
+			return sa;
+	return NULL;
+}
+
+static void fill_sa(const struct control *c, const struct control_sa *sa, struct model_live_tunnel *l)
+{
+	const struct ike_sa *r = &sa->r;
+
+	l->ike_suite = r->suite;
+	l->path = r->path;
+	l->start_port = r->start_port;
+	l->nat_claimed = r->nat_peer;
+	/* A NAT changes the port sooner or later; a peer that only claims one keeps it. */
+	l->nat_seen = r->nat_peer && r->path.remote.port != IKE_PORT && r->path.remote.port != IKE_NATT_PORT;
+	l->identity_type = r->id_type;
+	model_identity_print(r->id_type, bytes_of(r->id, r->id_len), l->identity);
+	for (unsigned i = 0; i < r->child_cnt; i++) {
+		const struct control_child *child = control_child_find(c, r->children[i].spi_in);
+		if (child != NULL && !r->children[i].replaced)
+			l->child_suite = child->suite;
+	}
+	l->child_cnt = r->child_cnt;
+}
+
+static struct model_live_tunnel live_of(const struct control *c, const struct control_tunnel *t)
+{
+	struct model_live_tunnel l = { .account_id = t->account->m.id, .tunnel_id = t->id, .up = t->up,
+				       .since_us = t->since_us, .child_rekeys = t->child_rekeys,
+				       .ike_rekeys = t->ike_rekeys, .has_failure = t->has_failure,
+				       .failure = t->failure };
+	const struct control_sa *sa = newest_sa(t);
+	struct fwd_tunnel_stats s;
+
+	if (sa != NULL)
+		fill_sa(c, sa, &l);
+	if (fwd_tunnel_stats(c->fwd, &t->id, &s) == ERR_NONE) {
+		l.in_packets = s.in_packets;
+		l.in_bytes = s.in_bytes;
+		l.out_packets = s.out_packets;
+		l.out_bytes = s.out_bytes;
+		l.last_in_us = s.last_in_us;
+		l.effective_mtu = s.effective_mtu;
+	}
+	return l;
+}
+
+/* Pages go by tunnel id: each page finds the smallest ids above the last one. Quadratic in pages, which status is not. */
+static const struct control_tunnel *next_tunnel(const struct control_account *a, const struct model_id *after)
+{
+	const struct control_tunnel *best = NULL;
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+		if (t->configured && memcmp(t->id.b, after->b, sizeof(after->b)) > 0 &&
+		    (best == NULL || memcmp(t->id.b, best->id.b, sizeof(best->id.b)) < 0))
+			best = t;
+	return best;
+}
+
+static bool add_tunnels(const struct control *c, const struct model_live_request *q, struct model_live_reply *r)
+{
+	const struct control_account *a = control_account_find(c, &q->account_id);
+	struct model_id after = q->tunnel_id;
+
+	for (const struct control_tunnel *t = a == NULL ? NULL : next_tunnel(a, &after); t != NULL;
+	     t = next_tunnel(a, &after)) {
+		struct model_live_tunnel l = live_of(c, t);
+		if (model_live_reply_add_tunnel(r, &l) != ERR_NONE)
+			return true;
+		after = t->id;
+	}
+	return false;
+}
+
+static void add_counters(const struct control *c, struct model_live_reply *r)
+{
+	uint64_t drop[MODEL_DROP_CNT], counter[MODEL_COUNTER_CNT];
+	char name[64];
+	enum err e = ERR_NONE;
+
+	fwd_counters_sum(c->fwd, drop, counter);
+	for (unsigned i = 0; e == ERR_NONE && i < MODEL_COUNTER_CNT; i++)
+		e = model_live_reply_add_counter(r, model_counter_name(i), counter[i]);
+	for (unsigned i = 0; e == ERR_NONE && i < MODEL_DROP_CNT; i++) {
+		snprintf(name, sizeof(name), "drop_%s", model_drop_name(i));
+		e = model_live_reply_add_counter(r, name, drop[i]);
+	}
+	if (e == ERR_NONE)
+		e = model_live_reply_add_counter(r, "half_open", c->halves_by_spi.cnt);
+	if (e == ERR_NONE)
+		e = model_live_reply_add_counter(r, "ike_sas", c->sas.cnt);
+	if (e == ERR_NONE)
+		e = model_live_reply_add_counter(r, "child_sas", c->children.cnt);
+	must(e == ERR_NONE); /* the list is far smaller than a message */
+}
+
+static struct bytes answer(const struct control *c, const struct model_live_request *q, struct space room)
+{
+	struct model_live_reply r;
+	const struct control_tunnel *t;
+	bool more = false;
+
+	switch ((enum model_live_op)q->op) {
+	case MODEL_LIVE_TUNNEL:
+		t = control_tunnel_find(c, &q->tunnel_id);
+		model_live_reply_begin(&r, room, t == NULL ? ERR_NOTFOUND : ERR_NONE);
+		if (t != NULL) {
+			struct model_live_tunnel l = live_of(c, t);
+			must(model_live_reply_add_tunnel(&r, &l) == ERR_NONE);
+		}
+		break;
+	case MODEL_LIVE_TUNNELS:
+		model_live_reply_begin(&r, room, ERR_NONE);
+		more = add_tunnels(c, q, &r);
+		break;
+	case MODEL_LIVE_COUNTERS:
+		model_live_reply_begin(&r, room, ERR_NONE);
+		add_counters(c, &r);
+		break;
+	case MODEL_LIVE_UNKNOWN:
+		model_live_reply_begin(&r, room, ERR_NONE);
+		for (unsigned i = 0; i < c->unknown_cnt && !more; i++)
+			more = model_live_reply_add_failure(&r, &c->unknown[i]) != ERR_NONE;
+		more = false; /* what does not fit is older and is left out */
+		break;
+	default:
+		model_live_reply_begin(&r, room, ERR_UNSUPPORTED);
+		break;
+	}
+	return model_live_reply_end(&r, more);
+}
+
+void control_live_serve(struct control *c)
+{
+	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
+	uint8_t in[512];
+	struct model_live_request q;
+
+	for (unsigned i = 0; i < 16; i++) {
+		ssize_t n = recv(c->live_fd, in, sizeof(in), MSG_DONTWAIT);
+		if (n <= 0) {
+			if (n == 0) { /* the api process ended; its successor's socket comes from the parent */
+				close(c->live_fd);
+				c->live_fd = -1;
+			}
+			return;
+		}
+		if (model_live_request_decode(bytes_of(in, (size_t)n), &q) != ERR_NONE)
+			continue;
+		struct bytes out = answer(c, &q, SPACE_OF(room));
+		(void)!send(c->live_fd, out.p, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+}

@@ -1,0 +1,338 @@
+// The control thread's loop: one place that waits, everything else is called from here.
+#include "control/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "crypt/prf.h"
+#include "crypt/random.h"
+
+#define PUNTS_A_TURN 64           /* datagrams of one worker before the others have their turn */
+#define COOKIE_LIFE_US 120000000u /* a cookie secret serves this long, and as long again as the one before */
+#define TURN_MAX_US 1000000u
+
+/* What an epoll event is about; workers are SOURCE_WORKER and up. */
+enum source { SOURCE_SIGNAL, SOURCE_PARENT, SOURCE_STORE, SOURCE_DH, SOURCE_LIVE, SOURCE_WORKER };
+
+/* Record times are wall clock; between two starts they advance with the monotonic clock, so that a step of the wall
+ * clock ends no lifetime. */
+static void read_clock(struct control *c)
+{
+	c->now_us = clock_mono_ns() / 1000 + c->clock_offset_us;
+}
+
+static enum err watch_fd(struct control *c, int fd, unsigned source)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = source };
+	return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? ERR_NONE : ERR_SYSTEM;
+}
+
+/* ---- start ---- */
+
+static void turn_cookie_secret(struct control *c)
+{
+	c->world.cookie_key[1] = c->world.cookie_key[0];
+	crypt_random(&c->world.cookie_key[0], sizeof(c->world.cookie_key[0]));
+	c->world.cookie_version++;
+	c->cookie_turn_us = c->now_us + COOKIE_LIFE_US;
+}
+
+/* The key of the check bytes in SPIs is the same after a restart: SAs that live on keep their SPIs. */
+static enum err make_world(struct control *c)
+{
+	uint8_t spi_key[16];
+
+	enum err e = crypt_seal_sa_key(&c->seal_key, c->sa_key);
+	if (e == ERR_NONE)
+		e = crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), bytes_str("onramp spi"), spi_key,
+			       sizeof(spi_key));
+	if (e != ERR_NONE)
+		return e;
+	c->world = (struct ike_world){ .domain = c->cfg.conf->identity_domain, .find_tunnel = control_find_tunnel,
+				       .arg = c };
+	struct rd r = rd_of(BYTES_OF(spi_key));
+	c->world.spi_key.k0 = rd_u64(&r);
+	c->world.spi_key.k1 = rd_u64(&r);
+	crypt_random(c->world.decoy_psk, sizeof(c->world.decoy_psk));
+	crypt_random(&c->hash_key, sizeof(c->hash_key));
+	turn_cookie_secret(c);
+	turn_cookie_secret(c);
+	return ERR_NONE;
+}
+
+static enum err make_decoy(struct control *c)
+{
+	struct crypt_seal_public to;
+	uint8_t text[43]; /* as long as a generated key */
+
+	crypt_random(text, sizeof(text));
+	enum err e = crypt_seal_public_of(&c->seal_key, &to);
+	return e != ERR_NONE ? e : crypt_box_seal(&to, bytes_str("decoy"), BYTES_OF(text), SPACE_OF(c->decoy),
+						  &c->decoy_len);
+}
+
+static enum err make_tables(struct control *c)
+{
+	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->halves_by_spi,
+			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources };
+	enum err e = ERR_NONE;
+	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(all); i++)
+		e = hmap_init(all[i]);
+	return e;
+}
+
+static enum err open_signals(struct control *c)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return c->signal_fd < 0 ? ERR_SYSTEM : ERR_NONE;
+}
+
+/* The api process may change the configuration and read states; nothing else of the store is its business. */
+static enum err start_store(struct control *c, uint64_t rev)
+{
+	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
+	static const struct store_role role = { .read = read, .write = write };
+
+	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
+	if (e == ERR_NONE)
+		e = store_thread_watch(c->store, bytes_str(MODEL_KEY_CFG), rev);
+	return e;
+}
+
+static enum err watch_all(struct control *c)
+{
+	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	enum err e = c->epoll_fd < 0 ? ERR_SYSTEM : watch_fd(c, c->signal_fd, SOURCE_SIGNAL);
+	if (e == ERR_NONE)
+		e = watch_fd(c, c->cfg.parent.fd, SOURCE_PARENT);
+	if (e == ERR_NONE)
+		e = watch_fd(c, store_thread_fd(c->store), SOURCE_STORE);
+	if (e == ERR_NONE)
+		e = watch_fd(c, control_dh_fd(c->dh), SOURCE_DH);
+	if (e == ERR_NONE && c->live_fd >= 0)
+		e = watch_fd(c, c->live_fd, SOURCE_LIVE);
+	for (unsigned i = 0; e == ERR_NONE && i < c->cfg.worker_cnt; i++)
+		e = watch_fd(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
+	return e;
+}
+
+static enum err load_all(struct control *c, uint64_t *ret_rev)
+{
+	enum err e = control_config_load(c, c->cfg.store, ret_rev);
+	if (e == ERR_NONE)
+		e = control_states_load(c, c->cfg.store);
+	if (e == ERR_NONE)
+		e = control_restore(c, c->cfg.store);
+	if (e == ERR_NONE) {
+		struct hmap_walk w;
+		for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL;
+		     n = hmap_walk_next(&c->tunnels, &w))
+			control_tunnel_check_up(c, CONTAINER_OF(n, struct control_tunnel, by_id));
+		control_config_publish(c);
+	}
+	return e;
+}
+
+MUST_USE enum err control_new(const struct control_config *config, struct control **ret)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	uint64_t rev = 0;
+
+	if (c == NULL)
+		return ERR_MEMORY;
+	c->cfg = *config;
+	c->fwd = config->fwd;
+	c->counters = fwd_control_counters(config->fwd);
+	c->live_fd = config->live_fd;
+	c->epoll_fd = c->signal_fd = -1;
+	c->seal_key = *config->seal_key;
+	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
+	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
+	read_clock(c);
+	enum err e = make_tables(c);
+	if (e == ERR_NONE)
+		e = make_world(c);
+	if (e == ERR_NONE)
+		e = make_decoy(c);
+	if (e == ERR_NONE)
+		e = open_signals(c);
+	if (e == ERR_NONE)
+		e = load_all(c, &rev);
+	if (e == ERR_NONE)
+		e = control_dh_new(config->conf->dh_threads, &c->dh);
+	if (e == ERR_NONE)
+		e = start_store(c, rev);
+	if (e == ERR_NONE)
+		e = watch_all(c);
+	if (e != ERR_NONE) {
+		log_error("control cannot start: %s", err_text(e));
+		control_free(c);
+		return e;
+	}
+	*ret = c;
+	return ERR_NONE;
+}
+
+void control_free(struct control *c)
+{
+	if (c == NULL)
+		return;
+	c->flush_us = 0;
+	if (c->store != NULL) {
+		control_states_flush(c);
+		store_thread_stop(c->store);
+	}
+	control_dh_free(c->dh);
+	struct hmap_walk w;
+	for (struct hmap_node *n = hmap_walk_first(&c->ops, &w); n != NULL; n = hmap_walk_next(&c->ops, &w))
+		control_op_free(c, CONTAINER_OF(n, struct control_op, by_tag));
+	hmap_fini(&c->ops);
+	control_sas_free(c);
+	control_config_free(c);
+	const int fds[] = { c->epoll_fd, c->signal_fd, c->live_fd };
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	secret_wipe(c, sizeof(*c));
+	free(c);
+}
+
+/* ---- events ---- */
+
+static void take_worker(struct control *c, unsigned worker)
+{
+	struct fwd_punt_rings *r = &c->cfg.rings[worker];
+	const struct fwd_punt *p;
+	struct fwd_notice n;
+	const uint64_t one = 1;
+	uint64_t cnt;
+	unsigned done = 0;
+
+	(void)!read(r->wake_fd, &cnt, sizeof(cnt));
+	while (ring_pop(&r->notices, &n))
+		control_notice(c, &n);
+	while (done < PUNTS_A_TURN && (p = ring_peek(&r->punts)) != NULL) {
+		control_datagram(c, p);
+		ring_done(&r->punts);
+		done++;
+	}
+	if (done == PUNTS_A_TURN) /* more may wait: come back after the others */
+		(void)!write(r->wake_fd, &one, sizeof(one));
+}
+
+static void take_committed(void *arg, const struct store_done *done)
+{
+	struct control *c = arg;
+	if (done->tag != 0)
+		control_op_committed(c, done);
+	else if (done->result.err != ERR_NONE)
+		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
+}
+
+static void take_change(void *arg, const struct store_row *row)
+{
+	control_config_change(arg, row);
+}
+
+static void take_dh(struct control *c)
+{
+	struct control_dh_done d;
+	uint64_t cnt;
+
+	(void)!read(control_dh_fd(c->dh), &cnt, sizeof(cnt));
+	while (control_dh_take(c->dh, &d)) {
+		control_op_dh_done(c, &d);
+		secret_wipe(&d, sizeof(d));
+	}
+}
+
+static void take_event(struct control *c, unsigned source)
+{
+	switch (source) {
+	case SOURCE_SIGNAL:
+		c->stop = true;
+		break;
+	case SOURCE_PARENT:
+		if (!c->cfg.parent.on_readable(c->cfg.parent.arg, c))
+			c->stop = true;
+		break;
+	case SOURCE_STORE:
+		store_thread_poll(c->store, take_committed, take_change, c);
+		control_config_publish(c);
+		break;
+	case SOURCE_DH:
+		take_dh(c);
+		break;
+	case SOURCE_LIVE:
+		control_live_serve(c);
+		break;
+	default:
+		take_worker(c, source - SOURCE_WORKER);
+		break;
+	}
+}
+
+static int next_timeout_ms(const struct control *c)
+{
+	uint64_t at = control_sas_next_us(c), turn = c->now_us + TURN_MAX_US;
+	if (c->dirty != NULL && c->flush_us < at)
+		at = c->flush_us;
+	if (at > turn)
+		at = turn;
+	return at <= c->now_us ? 0 : (int)((at - c->now_us) / 1000 + 1);
+}
+
+void control_run(struct control *c)
+{
+	struct epoll_event events[32];
+
+	while (!c->stop) {
+		read_clock(c);
+		int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), next_timeout_ms(c));
+		read_clock(c);
+		for (int i = 0; i < n; i++)
+			take_event(c, events[i].data.u32);
+		control_sas_timers(c);
+		control_states_flush(c);
+		fwd_collect(c->fwd);
+		if (c->now_us >= c->cookie_turn_us)
+			turn_cookie_secret(c);
+	}
+}
+
+/* ---- from the parent ---- */
+
+void control_offramp(struct control *c, uint32_t account_number, enum err result, uint16_t mtu, const int *fds,
+		     unsigned cnt)
+{
+	enum err e = result != ERR_NONE || cnt == 0 ? ERR_AWAY
+						    : fwd_account_offramp(c->fwd, account_number, fds, cnt, mtu);
+	if (e == ERR_NONE)
+		return;
+	log_error("account %u has no off-ramp: %s", account_number, err_text(result != ERR_NONE ? result : e));
+	for (unsigned i = 0; i < cnt; i++)
+		close(fds[i]);
+}
+
+void control_attach(struct control *c, int store_fd, int live_fd)
+{
+	if (c->live_fd >= 0)
+		close(c->live_fd);
+	c->live_fd = live_fd;
+	enum err e = store_thread_set_ipc(c->store, store_fd);
+	if (e == ERR_NONE)
+		e = watch_fd(c, live_fd, SOURCE_LIVE);
+	if (e != ERR_NONE)
+		log_error("the api cannot be attached: %s", err_text(e));
+}

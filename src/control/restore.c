@@ -1,0 +1,196 @@
+// SAs in the store: sealed on the way in, read back and installed at the start, so that a restart loses no tunnel.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
+				      struct space out, size_t *ret_len)
+{
+	return crypt_lock_seal(c->sa_key, model_key_bytes(key), record, out, ret_len);
+}
+
+/* ---- reading back ---- */
+
+struct found {
+	struct control *c;
+	struct store *store;
+	struct model_child_sa child; /* of the row read last */
+	enum err child_err;
+	unsigned sas, children, stale;
+	size_t stale_cap;
+	struct model_key *stale_keys; /* records of no use any more */
+};
+
+static void add_stale(struct found *f, struct bytes key)
+{
+	if (f->stale == f->stale_cap) {
+		size_t cap = f->stale_cap == 0 ? 64 : f->stale_cap * 2;
+		struct model_key *p = realloc(f->stale_keys, cap * sizeof(*p));
+		if (p == NULL)
+			return; /* it is tried again at the next start */
+		f->stale_keys = p;
+		f->stale_cap = cap;
+	}
+	struct model_key *k = &f->stale_keys[f->stale];
+	struct rd r = rd_of(key);
+	if (key.len >= sizeof(k->text))
+		return;
+	rd_copy(&r, k->text, key.len);
+	k->text[key.len] = 0;
+	f->stale++;
+}
+
+static enum err open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len)
+{
+	return crypt_lock_open(c->sa_key, row->key, row->value, out, ret_len);
+}
+
+static void read_child(void *arg, const struct store_row *row)
+{
+	struct found *f = arg;
+	uint8_t room[MODEL_CHILD_RECORD_MAX];
+	size_t len;
+
+	f->child_err = open_record(f->c, row, SPACE_OF(room), &len);
+	if (f->child_err == ERR_NONE)
+		f->child_err = model_child_decode(bytes_of(room, len), &f->child);
+	secret_wipe(room, sizeof(room));
+}
+
+/* Installs the children that a record names; those that are missing are forgotten by the record too. */
+static void restore_children(struct found *f, struct ike_sa *r)
+{
+	struct ike_sa kept = *r;
+
+	kept.child_cnt = 0;
+	for (unsigned i = 0; i < r->child_cnt; i++) {
+		struct model_key key = model_key_child(r->children[i].spi_in);
+		enum err e = store_get(f->store, model_key_bytes(&key), read_child, f);
+		if (e != ERR_NONE || f->child_err != ERR_NONE || f->child.expires_us <= f->c->now_us)
+			continue;
+		f->child.ike_spi = ike_sa_our_spi(r);
+		f->child.path = r->path;
+		control_child_install(f->c, &f->child, 0);
+		if (!r->children[i].replaced)
+			fwd_child_prove(f->c->fwd, f->child.spi_in);
+		kept.children[kept.child_cnt++] = r->children[i];
+		f->children++;
+	}
+	*r = kept;
+	secret_wipe(&f->child, sizeof(f->child));
+	secret_wipe(&kept, sizeof(kept));
+}
+
+static void read_sa(void *arg, const struct store_row *row)
+{
+	struct found *f = arg;
+	uint8_t room[IKE_SA_RECORD_MAX];
+	struct ike_sa r;
+	size_t len;
+
+	enum err e = open_record(f->c, row, SPACE_OF(room), &len);
+	if (e == ERR_NONE)
+		e = ike_sa_decode(bytes_of(room, len), &r);
+	secret_wipe(room, sizeof(room));
+	struct control_tunnel *t = e == ERR_NONE ? control_tunnel_find(f->c, &r.tunnel_id) : NULL;
+	bool good = t != NULL && t->configured && r.state != IKE_STATE_CLOSED && r.expires_us > f->c->now_us;
+	if (!good) {
+		if (e != ERR_NONE)
+			log_warn("record %.*s: %s; its tunnel will be set up again", (int)row->key.len,
+				 (const char *)row->key.p, err_text(e));
+		add_stale(f, row->key);
+		return;
+	}
+	restore_children(f, &r);
+	if (control_sa_add(f->c, &r, row->mod_rev, NULL, t) != NULL)
+		f->sas++;
+	control_tunnel_check_up(f->c, t);
+	secret_wipe(&r, sizeof(r));
+}
+
+static void check_child(void *arg, const struct store_row *row)
+{
+	struct found *f = arg;
+	uint8_t spi[4];
+	struct rd r = rd_of(row->key);
+
+	rd_skip(&r, strlen("child/"));
+	if (text_hex_parse(rd_rest(&r), spi, sizeof(spi)) == ERR_NONE) {
+		struct rd n = rd_of(BYTES_OF(spi));
+		if (control_child_find(f->c, rd_u32(&n)) != NULL)
+			return;
+	}
+	add_stale(f, row->key);
+}
+
+/* Children first come with their SA; what is left belongs to none. */
+static enum err delete_stale(struct found *f)
+{
+	for (unsigned done = 0; done < f->stale;) {
+		struct store_op ops[STORE_TXN_OPS_MAX];
+		size_t n = 0;
+		for (; n < ARRAY_LEN(ops) && done < f->stale; n++, done++)
+			ops[n] = (struct store_op){ STORE_DELETE, model_key_bytes(&f->stale_keys[done]),
+						    { NULL, 0 } };
+		const struct store_txn txn = { .ops = ops, .op_cnt = n };
+		struct store_result r = store_commit(f->store, &txn);
+		if (r.err != ERR_NONE)
+			return r.err;
+	}
+	return ERR_NONE;
+}
+
+/* One range must be over before the store is asked for something else: the rows are copied first. */
+struct copied_row {
+	struct copied_row *next;
+	struct store_row row;
+	uint8_t bytes[];
+};
+
+static void copy_row(void *arg, const struct store_row *row)
+{
+	struct copied_row **list = arg;
+	struct copied_row *r = malloc(sizeof(*r) + row->key.len + row->value.len);
+	if (r == NULL)
+		return;
+	memcpy(r->bytes, row->key.p, row->key.len);
+	if (row->value.len != 0)
+		memcpy(r->bytes + row->key.len, row->value.p, row->value.len);
+	r->row = *row;
+	r->row.key.p = r->bytes;
+	r->row.value.p = r->bytes + row->key.len;
+	r->next = *list;
+	*list = r;
+}
+
+static enum err each_row(struct store *s, const char *prefix, store_row_fn *fn, void *arg)
+{
+	struct copied_row *list = NULL;
+
+	enum err e = store_range(s, bytes_str(prefix), (struct bytes){ NULL, 0 }, 0, copy_row, &list, NULL);
+	while (list != NULL) {
+		struct copied_row *r = list;
+		list = r->next;
+		if (e == ERR_NONE)
+			fn(arg, &r->row);
+		free(r);
+	}
+	return e;
+}
+
+MUST_USE enum err control_restore(struct control *c, struct store *s)
+{
+	struct found f = { .c = c, .store = s };
+
+	enum err e = each_row(s, "ike/", read_sa, &f);
+	if (e == ERR_NONE)
+		e = each_row(s, "child/", check_child, &f);
+	if (e == ERR_NONE)
+		e = delete_stale(&f);
+	free(f.stale_keys);
+	if (e == ERR_NONE && f.sas != 0)
+		log_info("%u IKE SAs with %u Child SAs go on from the store", f.sas, f.children);
+	return e;
+}

@@ -1,0 +1,435 @@
+// The IKE SAs and half-open SAs: which of them a datagram, a timer or a notice belongs to.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+#include "crypt/random.h"
+#include "wire/ike.h"
+
+/* ---- tables ---- */
+
+uint64_t control_spi_hash(const struct control *c, uint64_t spi)
+{
+	return siphash_u64(&c->hash_key, spi);
+}
+
+/* A repeated IKE_SA_INIT has no SPI of ours yet: it is known by the peer's SPI and address (RFC 7296 2.1). */
+static uint64_t hash_init(const struct control *c, uint64_t spi_i, const struct addr_endpoint *remote)
+{
+	uint8_t b[8 + 16 + 2];
+	struct wr w = wr_of(SPACE_OF(b));
+	wr_u64(&w, spi_i);
+	wr_put(&w, bytes_of(remote->addr.b, sizeof(remote->addr.b)));
+	wr_u16(&w, remote->port);
+	return siphash(&c->hash_key, BYTES_OF(b));
+}
+
+struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi)
+{
+	for (struct hmap_node *n = hmap_first(&c->sas, control_spi_hash(c, our_spi)); n != NULL; n = hmap_next(n)) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		if (ike_sa_our_spi(&sa->r) == our_spi)
+			return sa;
+	}
+	return NULL;
+}
+
+static struct control_half *find_half(const struct control *c, uint64_t spi_r)
+{
+	for (struct hmap_node *n = hmap_first(&c->halves_by_spi, control_spi_hash(c, spi_r)); n != NULL; n = hmap_next(n)) {
+		struct control_half *h = CONTAINER_OF(n, struct control_half, by_spi);
+		if (h->h.sa.spi_r == spi_r)
+			return h;
+	}
+	return NULL;
+}
+
+static struct control_half *find_init(const struct control *c, uint64_t spi_i, const struct addr_endpoint *remote)
+{
+	for (struct hmap_node *n = hmap_first(&c->halves_by_init, hash_init(c, spi_i, remote)); n != NULL;
+	     n = hmap_next(n)) {
+		struct control_half *h = CONTAINER_OF(n, struct control_half, by_init);
+		if (h->h.sa.spi_i == spi_i && addr_endpoint_eq(&h->h.sa.path.remote, remote))
+			return h;
+	}
+	return NULL;
+}
+
+/* How many half-open SAs an address has; the entry lives while it has one. */
+struct source {
+	struct hmap_node by_addr;
+	struct addr addr;
+	unsigned cnt;
+};
+
+static struct source *find_source(const struct control *c, const struct addr *a, uint64_t hash)
+{
+	for (struct hmap_node *n = hmap_first(&c->sources, hash); n != NULL; n = hmap_next(n)) {
+		struct source *s = CONTAINER_OF(n, struct source, by_addr);
+		if (addr_eq(&s->addr, a))
+			return s;
+	}
+	return NULL;
+}
+
+static uint64_t hash_addr(const struct control *c, const struct addr *a)
+{
+	return siphash(&c->hash_key, bytes_of(a->b, sizeof(a->b)));
+}
+
+static unsigned source_cnt(const struct control *c, const struct addr *a)
+{
+	const struct source *s = find_source(c, a, hash_addr(c, a));
+	return s == NULL ? 0 : s->cnt;
+}
+
+static bool add_source(struct control *c, const struct addr *a)
+{
+	uint64_t hash = hash_addr(c, a);
+	struct source *s = find_source(c, a, hash);
+	if (s == NULL) {
+		s = calloc(1, sizeof(*s));
+		if (s == NULL)
+			return false;
+		s->addr = *a;
+		hmap_add(&c->sources, &s->by_addr, hash);
+	}
+	s->cnt++;
+	return true;
+}
+
+static void remove_source(struct control *c, const struct addr *a)
+{
+	struct source *s = find_source(c, a, hash_addr(c, a));
+	must(s != NULL);
+	if (--s->cnt == 0) {
+		hmap_remove(&c->sources, &s->by_addr);
+		free(s);
+	}
+}
+
+bool control_half_add(struct control *c, const struct ike_half *half)
+{
+	struct control_half *h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return false;
+	h->h = *half;
+	crypt_iv_space_init(&h->iv, c->cfg.incarnation);
+	if (!add_source(c, &half->sa.path.remote.addr)) {
+		free(h);
+		return false;
+	}
+	if (heap_set(&c->half_timers, &h->timer, half->expires_us) != ERR_NONE) {
+		remove_source(c, &half->sa.path.remote.addr);
+		free(h);
+		return false;
+	}
+	hmap_add(&c->halves_by_spi, &h->by_spi, control_spi_hash(c, half->sa.spi_r));
+	hmap_add(&c->halves_by_init, &h->by_init, hash_init(c, half->sa.spi_i, &half->sa.path.remote));
+	return true;
+}
+
+void control_half_remove(struct control *c, struct control_half *h)
+{
+	hmap_remove(&c->halves_by_spi, &h->by_spi);
+	hmap_remove(&c->halves_by_init, &h->by_init);
+	heap_remove(&c->half_timers, &h->timer);
+	remove_source(c, &h->h.sa.path.remote.addr);
+	secret_wipe(h, sizeof(*h));
+	free(h);
+}
+
+struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uint64_t mod_rev,
+				  const struct crypt_iv_space *iv, struct control_tunnel *t)
+{
+	struct control_sa *sa = calloc(1, sizeof(*sa));
+	if (sa == NULL)
+		return NULL;
+	sa->r = *r;
+	sa->mod_rev = mod_rev;
+	sa->tunnel = t;
+	sa->next = t->sas;
+	t->sas = sa;
+	t->last_remote = r->path.remote.addr;
+	crypt_iv_space_init(&sa->iv, c->cfg.incarnation);
+	if (iv != NULL)
+		atomic_store(&sa->iv.next, atomic_load(&iv->next));
+	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, ike_sa_our_spi(r)));
+	control_sa_arm(c, sa);
+	return sa;
+}
+
+static void free_waiting(struct control_sa *sa)
+{
+	for (unsigned i = 0; i < sa->waiting_cnt; i++)
+		free(sa->waiting[i].msg);
+	sa->waiting_cnt = 0;
+}
+
+void control_sa_remove(struct control *c, struct control_sa *sa)
+{
+	struct control_tunnel *t = sa->tunnel;
+	struct control_sa **p = &t->sas;
+
+	must(!sa->busy);
+	while (*p != sa)
+		p = &(*p)->next;
+	*p = sa->next;
+	hmap_remove(&c->sas, &sa->by_spi);
+	heap_remove(&c->sa_timers, &sa->timer);
+	free_waiting(sa);
+	secret_wipe(sa, sizeof(*sa));
+	free(sa);
+	control_tunnel_check_up(c, t);
+	control_tunnel_idle(c, t);
+}
+
+void control_sas_free(struct control *c)
+{
+	struct hmap_walk w;
+	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		hmap_remove(&c->sas, &sa->by_spi);
+		free_waiting(sa);
+		secret_wipe(sa, sizeof(*sa));
+		free(sa);
+	}
+	for (struct hmap_node *n = hmap_walk_first(&c->halves_by_spi, &w); n != NULL;
+	     n = hmap_walk_next(&c->halves_by_spi, &w))
+		control_half_remove(c, CONTAINER_OF(n, struct control_half, by_spi));
+	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
+		hmap_remove(&c->children, n);
+		free(CONTAINER_OF(n, struct control_child, by_spi));
+	}
+	hmap_fini(&c->sas);
+	hmap_fini(&c->halves_by_spi);
+	hmap_fini(&c->halves_by_init);
+	hmap_fini(&c->children);
+	hmap_fini(&c->sources);
+	heap_fini(&c->sa_timers);
+	heap_fini(&c->half_timers);
+	heap_fini(&c->child_timers);
+}
+
+/* ---- events ---- */
+
+static struct ike_event message_event(const struct control *c, const struct addr_endpoint *local,
+				      const struct addr_endpoint *remote, struct bytes msg)
+{
+	return (struct ike_event){ .kind = IKE_EV_MESSAGE, .now_us = c->now_us, .msg = msg, .local = *local,
+				   .remote = *remote };
+}
+
+void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev)
+{
+	struct control_op *op = control_op_new(c, OP_SA, ev);
+	if (op == NULL) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		return;
+	}
+	op->sa = sa;
+	sa->busy = true;
+	control_op_run(c, op);
+}
+
+/* A step is under way: the datagram waits its turn, a few at most; the peer repeats what is lost. */
+static void keep_waiting(struct control *c, struct control_sa *sa, const struct addr_endpoint *local,
+			 const struct addr_endpoint *remote, struct bytes msg)
+{
+	uint8_t *copy = sa->waiting_cnt == CONTROL_WAITING_MAX ? NULL : malloc(msg.len);
+	if (copy == NULL) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		return;
+	}
+	memcpy(copy, msg.p, msg.len);
+	sa->waiting[sa->waiting_cnt++] = (struct control_datagram){ .local = *local, .remote = *remote,
+								    .len = (uint16_t)msg.len, .msg = copy };
+}
+
+/* The step of an SA has ended: closes it if that was asked for meanwhile, else takes the next datagram. */
+void control_sa_idle(struct control *c, struct control_sa *sa)
+{
+	sa->busy = false;
+	if (sa->close_code != 0) {
+		enum model_failure_code code = (enum model_failure_code)(sa->close_code - 1);
+		sa->close_code = 0;
+		control_sa_close(c, sa, code);
+		return;
+	}
+	if (sa->waiting_cnt == 0)
+		return;
+	struct control_datagram d = sa->waiting[0];
+	sa->waiting_cnt--;
+	memmove(&sa->waiting[0], &sa->waiting[1], sa->waiting_cnt * sizeof(sa->waiting[0]));
+	struct ike_event ev = message_event(c, &d.local, &d.remote, bytes_of(d.msg, d.len));
+	control_sa_event(c, sa, &ev);
+	free(d.msg);
+}
+
+void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code)
+{
+	if (sa->busy) {
+		sa->close_code = (uint8_t)(code + 1);
+		return;
+	}
+	const struct ike_event ev = { .kind = IKE_EV_CLOSE, .now_us = c->now_us, .close_code = (uint8_t)code };
+	control_sa_event(c, sa, &ev);
+}
+
+/* ---- half-open limits ---- */
+
+static void start_init(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
+		       struct bytes msg)
+{
+	const struct conf *conf = c->cfg.conf;
+	size_t halves = c->halves_by_spi.cnt + c->op_cnt;
+
+	if (halves >= conf->half_open_max || source_cnt(c, &remote->addr) >= conf->half_open_per_address) {
+		control_drop(c, MODEL_DROP_ike_half_open_limit);
+		return;
+	}
+	c->world.want_cookie = halves >= conf->cookie_threshold;
+	struct ike_event ev = message_event(c, local, remote, msg);
+	struct control_op *op = control_op_new(c, OP_INIT, &ev);
+	if (op == NULL)
+		control_drop(c, MODEL_DROP_ike_half_open_limit);
+	else
+		control_op_run(c, op);
+}
+
+static void start_half(struct control *c, struct control_half *h, const struct addr_endpoint *local,
+		       const struct addr_endpoint *remote, struct bytes msg)
+{
+	struct ike_event ev = message_event(c, local, remote, msg);
+	struct control_op *op = h->busy ? NULL : control_op_new(c, OP_HALF, &ev);
+	if (op == NULL) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		return;
+	}
+	op->half = h;
+	h->busy = true;
+	control_op_run(c, op);
+}
+
+/* ---- datagrams ---- */
+
+static void note_no_marker(struct control *c, const struct fwd_punt *p)
+{
+	struct model_failure f = { .code = MODEL_FAILURE_NO_MARKER, .stage = MODEL_STAGE_SA_INIT, .local = p->local,
+				   .remote = p->remote, .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
+	control_drop(c, MODEL_DROP_ike_no_marker);
+	control_failure(c, NULL, &f);
+}
+
+void control_datagram(struct control *c, const struct fwd_punt *p)
+{
+	struct bytes msg = bytes_of(p->msg, p->len);
+	struct wire_ike_header h;
+
+	control_count(c, MODEL_COUNTER_ike_in);
+	if (p->no_marker) {
+		note_no_marker(c, p);
+		return;
+	}
+	if (wire_ike_header_parse(msg, &h) != ERR_NONE) {
+		control_drop(c, MODEL_DROP_ike_malformed);
+		return;
+	}
+	/* The original initiator's flag says which SPI is ours (RFC 7296 3.1). */
+	uint64_t ours = (h.flags & IKE_FLAG_INITIATOR) != 0 ? h.spi_r : h.spi_i;
+	struct control_sa *sa = ours == 0 ? NULL : control_sa_find(c, ours);
+	if (sa != NULL) {
+		struct ike_event ev = message_event(c, &p->local, &p->remote, msg);
+		if (sa->busy)
+			keep_waiting(c, sa, &p->local, &p->remote, msg);
+		else
+			control_sa_event(c, sa, &ev);
+		return;
+	}
+	struct control_half *half = h.spi_r != 0 ? find_half(c, h.spi_r) : find_init(c, h.spi_i, &p->remote);
+	if (half != NULL)
+		start_half(c, half, &p->local, &p->remote, msg);
+	else
+		start_init(c, &p->local, &p->remote, msg);
+}
+
+/* ---- notices of the workers ---- */
+
+void control_notice(struct control *c, const struct fwd_notice *n)
+{
+	struct control_child *child = control_child_find(c, n->spi_in);
+	if (child == NULL)
+		return;
+	struct control_sa *sa = control_sa_find(c, child->ike_spi);
+	struct ike_event ev = { .kind = IKE_EV_ADDRESS, .now_us = c->now_us, .remote = n->remote };
+	switch ((enum fwd_notice_kind)n->kind) {
+	case FWD_NOTICE_FIRST:
+		fwd_child_prove(c->fwd, n->spi_in);
+		break;
+	case FWD_NOTICE_ADDRESS:
+		if (sa == NULL || sa->busy)
+			break;
+		ev.local = sa->r.path.local;
+		control_sa_event(c, sa, &ev);
+		break;
+	case FWD_NOTICE_IV_LOW:
+		log_warn("SPI %08x has used three quarters of its IV space: the peer should rekey it", n->spi_in);
+		break;
+	}
+}
+
+/* ---- timers ---- */
+
+void control_sa_arm(struct control *c, struct control_sa *sa)
+{
+	uint64_t at = ike_sa_timer(&sa->r, control_sa_last_esp(c, &sa->r));
+	if (heap_set(&c->sa_timers, &sa->timer, at) != ERR_NONE)
+		log_error("no memory for the timer of an IKE SA");
+}
+
+static void expire_half(struct control *c, struct control_half *h)
+{
+	struct model_failure f = { .code = MODEL_FAILURE_HALF_OPEN_TIMEOUT, .stage = MODEL_STAGE_AUTH,
+				   .local = h->h.sa.path.local, .remote = h->h.sa.path.remote,
+				   .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
+	control_failure(c, NULL, &f);
+	control_half_remove(c, h);
+}
+
+void control_sas_timers(struct control *c)
+{
+	struct heap_node *n;
+
+	while ((n = heap_first(&c->half_timers)) != NULL && n->at <= c->now_us) {
+		struct control_half *h = CONTAINER_OF(n, struct control_half, timer);
+		if (!h->busy)
+			expire_half(c, h);
+		else if (heap_set(&c->half_timers, n, c->now_us + 1000000) != ERR_NONE)
+			break;
+	}
+	while ((n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, timer);
+		struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us,
+					.last_esp_us = control_sa_last_esp(c, &sa->r) };
+		/* ESP that arrived since the timer was set puts the liveness check off. */
+		uint64_t at = ike_sa_timer(&sa->r, ev.last_esp_us);
+		bool due = at <= c->now_us && !sa->busy;
+		if (heap_set(&c->sa_timers, n, due || at <= c->now_us ? c->now_us + 100000 : at) != ERR_NONE)
+			break;
+		if (due)
+			control_sa_event(c, sa, &ev);
+	}
+	control_children_timers(c);
+}
+
+static uint64_t first_of(const struct heap *h, uint64_t at)
+{
+	const struct heap_node *n = heap_first(h);
+	return n != NULL && n->at < at ? n->at : at;
+}
+
+uint64_t control_sas_next_us(const struct control *c)
+{
+	return first_of(&c->half_timers, first_of(&c->sa_timers, first_of(&c->child_timers, UINT64_MAX)));
+}

@@ -1,0 +1,222 @@
+#include "host/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/iana.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "io/udp.h"
+
+static enum err add_socket(struct host_sockets *all, uint8_t kind, unsigned worker, const struct addr_endpoint *local)
+{
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	int fd;
+
+	enum err e = kind == HOST_SOCKET_ESP ? io_esp_open(&local->addr, &fd) : io_udp_open(local, &fd);
+	if (e != ERR_NONE) {
+		log_error("cannot open %s %s: %s%s", kind == HOST_SOCKET_ESP ? "IP protocol 50 on" : "UDP",
+			  addr_endpoint_format(local, text), strerror(errno),
+			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)" : "");
+		return e;
+	}
+	all->s[all->cnt++] = (struct host_socket){ .fd = fd, .kind = kind, .worker = worker, .local = *local };
+	return ERR_NONE;
+}
+
+MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret)
+{
+	struct host_sockets all = { .s = calloc((size_t)c->gateway_address_cnt * (workers * 2 + 1),
+						sizeof(struct host_socket)) };
+	enum err e = all.s == NULL ? ERR_MEMORY : ERR_NONE;
+
+	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++) {
+		const struct addr *a = &c->gateway_addresses[i];
+		for (unsigned w = 0; e == ERR_NONE && w < workers; w++) {
+			e = add_socket(&all, HOST_SOCKET_IKE, w, &(struct addr_endpoint){ *a, IKE_PORT });
+			if (e == ERR_NONE)
+				e = add_socket(&all, HOST_SOCKET_NATT, w, &(struct addr_endpoint){ *a, IKE_NATT_PORT });
+		}
+		if (e == ERR_NONE && c->native_esp)
+			e = add_socket(&all, HOST_SOCKET_ESP, 0, &(struct addr_endpoint){ *a, 0 });
+	}
+	if (e != ERR_NONE) {
+		for (unsigned i = 0; i < all.cnt; i++)
+			close(all.s[i].fd);
+		free(all.s);
+		return e;
+	}
+	*ret = all;
+	return ERR_NONE;
+}
+
+MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd)
+{
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	struct sockaddr_storage ss;
+	socklen_t len;
+	const int on = 1;
+
+	io_sockaddr_from(&c->api_listen, &ss, &len);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    bind(fd, (struct sockaddr *)&ss, len) != 0 || listen(fd, 128) != 0) {
+		log_error("[api] listen = %s: %s", addr_endpoint_format(&c->api_listen, text), strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ERR_SYSTEM;
+	}
+	*ret_fd = fd;
+	return ERR_NONE;
+}
+
+static enum err make_dir(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return ERR_NONE;
+	log_error("cannot make the directory %s: %s", path, strerror(errno));
+	return ERR_SYSTEM;
+}
+
+MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	enum err e = make_dir(c->run_dir, 0755);
+	if (e != ERR_NONE)
+		return e;
+	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", c->run_dir);
+	if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
+		log_error("[node] run_dir = %s is too long for a Unix socket (at most 90 characters)", c->run_dir);
+		return ERR_LONG;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	unlink(un.sun_path);
+	mode_t old = umask(0077);
+	int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&un, sizeof(un));
+	umask(old);
+	if (rc != 0 || listen(fd, 32) != 0) {
+		log_error("cannot open %s: %s", un.sun_path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ERR_SYSTEM;
+	}
+	*ret_fd = fd;
+	return ERR_NONE;
+}
+
+MUST_USE enum err host_open_state_dir(const struct conf *c)
+{
+	enum err e = make_dir(c->state_dir, 0700);
+	if (e != ERR_NONE || geteuid() != 0)
+		return e;
+	const struct passwd *pw = getpwnam(c->user);
+	if (pw == NULL) {
+		log_error("[node] user: there is no user \"%s\" on this host; create it with: "
+			  "useradd --system --no-create-home --shell /usr/sbin/nologin %s", c->user, c->user);
+		return ERR_NOTFOUND;
+	}
+	if (chown(c->state_dir, pw->pw_uid, pw->pw_gid) != 0) {
+		log_error("cannot give %s to user %s: %s", c->state_dir, c->user, strerror(errno));
+		return ERR_SYSTEM;
+	}
+	return ERR_NONE;
+}
+
+#define SEAL_TEXT_LEN (2 * CRYPT_SEAL_KEY_LEN)
+
+/* Written under another name and renamed: a crash leaves no half key behind. */
+static enum err make_seal_key(const char *path, struct crypt_seal_private *ret)
+{
+	char text[SEAL_TEXT_LEN + 2], tmp[CONF_PATH_MAX + 8], dir[CONF_PATH_MAX];
+	struct crypt_seal_private key;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	char *slash = strrchr(dir, '/');
+	if (slash != NULL && slash != dir) {
+		*slash = 0;
+		(void)mkdir(dir, 0755);
+	}
+	enum err e = crypt_seal_generate(&key);
+	if (e != ERR_NONE)
+		return e;
+	text_hex(BYTES_OF(key.b), text, SEAL_TEXT_LEN + 1);
+	text[SEAL_TEXT_LEN] = '\n';
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	bool ok = fd >= 0 && write(fd, text, SEAL_TEXT_LEN + 1) == SEAL_TEXT_LEN + 1 && fsync(fd) == 0;
+	if (fd >= 0)
+		close(fd);
+	secret_wipe(text, sizeof(text));
+	if (!ok || rename(tmp, path) != 0) {
+		log_error("[node] seal_key: cannot make %s: %s", path, strerror(errno));
+		secret_wipe(&key, sizeof(key));
+		return ERR_SYSTEM;
+	}
+	log_info("made the sealing key %s: keep a copy apart from the database; without it no pre-shared key can be read",
+		 path);
+	*ret = key;
+	secret_wipe(&key, sizeof(key));
+	return ERR_NONE;
+}
+
+MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_private *ret)
+{
+	char text[SEAL_TEXT_LEN + 2];
+	struct crypt_seal_private key;
+	struct stat st;
+
+	int fd = open(c->seal_key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return make_seal_key(c->seal_key, ret);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		log_error("[node] seal_key: cannot read %s: %s", c->seal_key, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return ERR_SYSTEM;
+	}
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	if ((st.st_mode & 077) != 0) {
+		secret_wipe(text, sizeof(text));
+		log_error("[node] seal_key: others may read %s: chmod 0600 it", c->seal_key);
+		return ERR_DENIED;
+	}
+	if (n == SEAL_TEXT_LEN + 1 && text[SEAL_TEXT_LEN] == '\n')
+		n--;
+	enum err e = n < 0 ? ERR_SYSTEM : text_hex_parse(bytes_of(text, (size_t)n), key.b, sizeof(key.b));
+	secret_wipe(text, sizeof(text));
+	if (e != ERR_NONE) {
+		log_error("[node] seal_key: %s does not hold 64 hex digits", c->seal_key);
+		return ERR_SYNTAX;
+	}
+	*ret = key;
+	secret_wipe(&key, sizeof(key));
+	return ERR_NONE;
+}
+
+char *host_open_text(const char *path)
+{
+	enum { TEXT_MAX = 65536 };
+	char *text = malloc(TEXT_MAX + 1);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = text == NULL || fd < 0 ? -1 : read(fd, text, TEXT_MAX);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0) {
+		log_error("cannot read %s: %s", path, strerror(errno));
+		free(text);
+		return NULL;
+	}
+	text[n] = 0;
+	return text;
+}

@@ -1,0 +1,39 @@
+// What the parent opens before it starts the others: outer sockets, API sockets, directories, the sealing key.
+// The parent process only. Each failure is logged with its remedy.
+#pragma once
+
+#include "conf/conf.h"
+#include "crypt/seal.h"
+
+#define HOST_SOCKETS_MAX (CONF_ADDRESSES_MAX * 3)
+
+enum host_socket_kind { HOST_SOCKET_IKE, HOST_SOCKET_NATT, HOST_SOCKET_ESP };
+
+struct host_socket {
+	int fd;
+	uint8_t kind;                 /* enum host_socket_kind */
+	unsigned worker;              /* which worker receives on it */
+	struct addr_endpoint local;
+};
+
+/* cnt sockets, workers * addresses * 2 for UDP, and one a address for native ESP. Owned by the holder. */
+struct host_sockets {
+	unsigned cnt;
+	struct host_socket *s;
+};
+
+MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret);
+
+/* The API's listening TCP socket, and the admin socket in run_dir (made if missing). */
+MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);
+MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);
+
+/* state_dir: made if missing, owned by the user, mode 0700. */
+MUST_USE enum err host_open_state_dir(const struct conf *c);
+
+/* The key that opens PSKs: 64 hex digits in a file of mode 0600, made at the first start.
+ * ERR_DENIED: others may read it; ERR_SYNTAX: not a key. */
+MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_private *ret);
+
+/* A whole file as a NUL-ended heap string (TLS certificate and key), at most 64 KiB. NULL on failure, logged. */
+char *host_open_text(const char *path);
