@@ -38,7 +38,7 @@ void wire_ike_begin(struct wire_ike_builder *b, struct space room, const struct 
 /* Chains a payload to the one before. RFC 7296 2.5: not critical, as all types defined there. */
 static size_t chain_payload(struct wire_ike_builder *b, uint8_t type)
 {
-	must(b->next_at != 0);
+	must(b->w.bad || b->next_at != 0); /* nothing can follow SK */
 	close_last(b);
 	wr_set_u8(&b->w, b->next_at, type);
 	size_t at = wr_len(&b->w);
@@ -166,7 +166,7 @@ MUST_USE enum err wire_ike_sk_close(struct wire_ike_builder *b, size_t block_len
 	struct space icv = { wr_reserve(&again, icv_len), icv_len };
 	must(!again.bad);
 	b->sk_at = 0;
-	b->next_at = 0; /* nothing can follow SK */
+	b->next_at = 0;
 	*ret = (struct wire_ike_sk){ aad, iv, text, icv };
 	return ERR_NONE;
 }

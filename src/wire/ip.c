@@ -205,9 +205,9 @@ void wire_ip_decrement_ttl(struct space packet)
 		must(word >= 0x100);
 		edit_word(&w, IP4_TTL_AT, (uint16_t)(word - 0x100), IP4_CHECKSUM_AT);
 	} else {
-		uint8_t hop_limit = edit_get_u16(&w, IP6_HOP_LIMIT_AT - 1) & 0xff;
+		uint8_t hop_limit = (uint8_t)edit_get_u16(&w, IP6_HOP_LIMIT_AT - 1);
 		must(hop_limit > 0);
-		wr_set_u8(&w, IP6_HOP_LIMIT_AT, hop_limit - 1);
+		wr_set_u8(&w, IP6_HOP_LIMIT_AT, (uint8_t)(hop_limit - 1));
 	}
 }
 
