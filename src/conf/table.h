@@ -1,0 +1,36 @@
+// The one table of keys: parser, defaults, example file and man page all read it.
+// One thread, at start. Private to conf/.
+#pragma once
+
+#include "conf/conf.h"
+
+enum conf_kind {
+	CONF_ADDRESSES, /* a list; may go on in indented lines */
+	CONF_DOMAIN,
+	CONF_PATH,          /* absolute */
+	CONF_PATH_OR_EMPTY, /* absolute, or not set */
+	CONF_USER,
+	CONF_LEVEL,
+	CONF_NUMBER,
+	CONF_BOOL,
+	CONF_ENDPOINT,
+};
+
+struct conf_row {
+	const char *section;
+	const char *key;
+	enum conf_kind kind;
+	size_t offset;         /* of the member in struct conf */
+	uint64_t min, max;     /* CONF_NUMBER: the range. Texts: max is the room with its NUL */
+	const char *value;     /* the default, as one would write it */
+	const char *sample;    /* for the example, where there is no default; else NULL */
+	const char *help;
+};
+
+extern const struct conf_row conf_rows[];
+extern const size_t conf_row_cnt;
+
+/* Takes one value over into *c. ERR_SYNTAX, ERR_RANGE: `why` says what a value must be. */
+#define CONF_WHY_MAX 256
+MUST_USE enum err conf_value_apply(const struct conf_row *row, struct bytes value, struct conf *c,
+				   char why[static CONF_WHY_MAX]);

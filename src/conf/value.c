@@ -1,0 +1,218 @@
+#include "conf/table.h"
+
+#include <inttypes.h>
+
+#include "base/text.h"
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+#define DIGITS "0123456789"
+
+static void *member_of(struct conf *c, const struct conf_row *row)
+{
+	return (uint8_t *)c + row->offset;
+}
+
+static bool only_of(struct bytes b, const char *set)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if (b.p[i] == 0 || strchr(set, b.p[i]) == NULL)
+			return false;
+	return true;
+}
+
+static bool is_space(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static struct bytes trim(struct bytes b)
+{
+	while (b.len > 0 && is_space(b.p[0]))
+		b = bytes_of(b.p + 1, b.len - 1);
+	while (b.len > 0 && is_space(b.p[b.len - 1]))
+		b.len--;
+	return b;
+}
+
+static enum err apply_text(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	char *dst = member_of(c, row);
+	if (value.len >= row->max) {
+		snprintf(why, CONF_WHY_MAX, "must have at most %" PRIu64 " characters", row->max - 1);
+		return ERR_RANGE;
+	}
+	memset(dst, 0, (size_t)row->max);
+	if (value.len != 0)
+		memcpy(dst, value.p, value.len);
+	return ERR_NONE;
+}
+
+static enum err apply_path(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	if ((value.len == 0 && row->kind == CONF_PATH) || (value.len != 0 && value.p[0] != '/')) {
+		snprintf(why, CONF_WHY_MAX, "must be an absolute path such as %s",
+			 row->value[0] != 0 ? row->value : "/etc/onramp/file.pem");
+		return ERR_RANGE;
+	}
+	return apply_text(row, value, c, why);
+}
+
+/* Labels of letters, digits and inner hyphens, 1 to 63 long, with single dots between them. RFC 1123 2.1. */
+static bool is_domain(struct bytes b)
+{
+	size_t label = 0;
+	for (size_t i = 0; i <= b.len; i++) {
+		if (i < b.len && b.p[i] != '.') {
+			label++;
+			continue;
+		}
+		struct bytes l = { b.p + i - label, label };
+		if (label == 0 || label > 63 || l.p[0] == '-' || l.p[label - 1] == '-' ||
+		    !only_of(l, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-"))
+			return false;
+		label = 0;
+	}
+	return b.len > 0;
+}
+
+static enum err apply_domain(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	if (!is_domain(value)) {
+		snprintf(why, CONF_WHY_MAX, "must be a domain name without a dot at its end, such as %s", row->value);
+		return ERR_RANGE;
+	}
+	return apply_text(row, value, c, why);
+}
+
+static enum err apply_user(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	if (value.len == 0 || !only_of(value, LETTERS DIGITS "_-") || !only_of(bytes_of(value.p, 1), LETTERS "_")) {
+		snprintf(why, CONF_WHY_MAX, "must be the name of a user, such as %s", row->value);
+		return ERR_RANGE;
+	}
+	return apply_text(row, value, c, why);
+}
+
+static enum err apply_level(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+		{ "error", LOG_LEVEL_ERROR },
+		{ "warn", LOG_LEVEL_WARN },
+		{ "info", LOG_LEVEL_INFO },
+		{ "debug", LOG_LEVEL_DEBUG },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		if (bytes_eq(value, bytes_str(levels[i].name))) {
+			*(enum log_level *)member_of(c, row) = levels[i].level;
+			return ERR_NONE;
+		}
+	}
+	snprintf(why, CONF_WHY_MAX, "must be error, warn, info or debug");
+	return ERR_RANGE;
+}
+
+static enum err apply_number(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	uint64_t v;
+	if (text_u64_parse(value, row->max, &v) != ERR_NONE || v < row->min) {
+		snprintf(why, CONF_WHY_MAX, "must be a number from %" PRIu64 " to %" PRIu64, row->min, row->max);
+		return ERR_RANGE;
+	}
+	*(unsigned *)member_of(c, row) = (unsigned)v;
+	return ERR_NONE;
+}
+
+static enum err apply_bool(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (bytes_eq(value, bytes_str(words[i]))) {
+			*(bool *)member_of(c, row) = (i & 1) != 0;
+			return ERR_NONE;
+		}
+	}
+	snprintf(why, CONF_WHY_MAX, "must be yes or no");
+	return ERR_RANGE;
+}
+
+static enum err take_address(struct bytes text, struct conf *c, char *why)
+{
+	struct addr a;
+	if (addr_parse(text, &a) != ERR_NONE || addr_is_multicast(&a) || addr_is_unspecified(&a)) {
+		snprintf(why, CONF_WHY_MAX, "\"%.*s\" is not a unicast IP address such as 192.0.2.1",
+			 (int)(text.len < 64 ? text.len : 64), (const char *)text.p);
+		return ERR_RANGE;
+	}
+	for (size_t i = 0; i < c->gateway_address_cnt; i++) {
+		if (addr_eq(&a, &c->gateway_addresses[i])) {
+			snprintf(why, CONF_WHY_MAX, "has an address twice: %.*s", (int)text.len, (const char *)text.p);
+			return ERR_RANGE;
+		}
+	}
+	if (c->gateway_address_cnt == CONF_ADDRESSES_MAX) {
+		snprintf(why, CONF_WHY_MAX, "may have at most %d addresses", CONF_ADDRESSES_MAX);
+		return ERR_RANGE;
+	}
+	c->gateway_addresses[c->gateway_address_cnt++] = a;
+	return ERR_NONE;
+}
+
+/* Addresses with commas or spaces between them; a comma may end a line that goes on in the next. */
+static enum err apply_addresses(struct bytes value, struct conf *c, char *why)
+{
+	enum err e = ERR_NONE;
+	size_t start = 0;
+	for (size_t i = 0; i <= value.len && e == ERR_NONE; i++) {
+		if (i < value.len && value.p[i] != ',' && !is_space(value.p[i]))
+			continue;
+		if (i > start)
+			e = take_address(bytes_of(value.p + start, i - start), c, why);
+		start = i + 1;
+	}
+	return e;
+}
+
+/* "192.0.2.1:8080", "[2001:db8::1]:8080" */
+static enum err apply_endpoint(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	struct addr_endpoint ep;
+	uint64_t port = 0;
+	size_t colon = value.len;
+
+	while (colon > 0 && value.p[colon - 1] != ':')
+		colon--;
+	struct bytes host = { value.p, colon == 0 ? 0 : colon - 1 }, digits = { value.p + colon, value.len - colon };
+	bool brackets = host.len >= 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
+	if (brackets)
+		host = bytes_of(host.p + 1, host.len - 2);
+	if (addr_parse(host, &ep.addr) != ERR_NONE || brackets != (ep.addr.family == ADDR_V6) ||
+	    addr_is_multicast(&ep.addr) || text_u64_parse(digits, 65535, &port) != ERR_NONE || port == 0) {
+		snprintf(why, CONF_WHY_MAX, "must be an address and a port such as %s or [::1]:8080", row->value);
+		return ERR_RANGE;
+	}
+	ep.port = (uint16_t)port;
+	*(struct addr_endpoint *)member_of(c, row) = ep;
+	return ERR_NONE;
+}
+
+enum err conf_value_apply(const struct conf_row *row, struct bytes value, struct conf *c,
+			  char why[static CONF_WHY_MAX])
+{
+	value = trim(value);
+	switch (row->kind) {
+	case CONF_ADDRESSES: return apply_addresses(value, c, why);
+	case CONF_DOMAIN: return apply_domain(row, value, c, why);
+	case CONF_PATH:
+	case CONF_PATH_OR_EMPTY: return apply_path(row, value, c, why);
+	case CONF_USER: return apply_user(row, value, c, why);
+	case CONF_LEVEL: return apply_level(row, value, c, why);
+	case CONF_NUMBER: return apply_number(row, value, c, why);
+	case CONF_BOOL: return apply_bool(row, value, c, why);
+	case CONF_ENDPOINT: return apply_endpoint(row, value, c, why);
+	}
+	must(false); /* a row of a kind that is none */
+	return ERR_SYNTAX;
+}
