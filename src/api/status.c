@@ -1,0 +1,190 @@
+#include <stdio.h>
+
+#include "api/accounts.h"
+#include "api/handlers.h"
+#include "api/status_json.h"
+#include "base/iana.h"
+#include "model/counter.h"
+#include "model/drop.h"
+#include "model/proposal.h"
+
+void api_status_list(struct api_call *c)
+{
+	struct api_states states = { 0 };
+	struct api_view view;
+
+	api_view_load(c, API_NEED_TUNNELS, &view);
+	if (!api_failed(c))
+		api_states_load(c, NULL, &states);
+	if (!api_failed(c)) {
+		json_t *list = json_array();
+		for (size_t i = 0; i < view.tunnel_cnt; i++)
+			json_array_append_new(list, api_status_json(c, &states, &view.tunnels[i]));
+		api_answer(c, json_pack("{s:s, s:o}", "gateway", states.gateway_away ? "away" : "up", "tunnels", list));
+	}
+	api_states_fini(&states);
+	api_view_fini(&view);
+}
+
+void api_status_tunnel(struct api_call *c)
+{
+	struct api_states states = { 0 };
+	struct api_view view;
+	struct model_id id;
+
+	api_view_load(c, API_NEED_TUNNELS, &view);
+	const struct model_tunnel *t = model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
+	if (t == NULL)
+		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
+	else
+		api_states_load(c, &id, &states);
+	if (!api_failed(c))
+		api_answer(c, api_status_json(c, &states, t));
+	api_states_fini(&states);
+	api_view_fini(&view);
+}
+
+/* ---- the administrator's overview ---- */
+
+static json_t *account_line(struct api_call *c)
+{
+	struct api_states states = { 0 };
+	struct api_view view;
+	char id[MODEL_ID_TEXT_MAX];
+	json_t *o = NULL;
+	size_t up = 0;
+
+	api_view_load(c, API_NEED_BOTH, &view);
+	if (!api_failed(c))
+		api_states_load(c, NULL, &states);
+	for (size_t i = 0; i < view.tunnel_cnt; i++)
+		up += api_states_up(&states, &view.tunnels[i].id);
+	if (!api_failed(c))
+		o = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "id", model_id_text(&c->account.id, id), "number",
+			      (json_int_t)c->account.number, "name", c->account.name, "tunnels",
+			      (json_int_t)view.tunnel_cnt, "tunnels_up", (json_int_t)up, "routes",
+			      (json_int_t)view.route_cnt);
+	api_states_fini(&states);
+	api_view_fini(&view);
+	return o;
+}
+
+/* The help of a counter or drop reason by the name that the gateway gave. */
+static const char *find_help(const char *name)
+{
+	for (unsigned i = 0; i < MODEL_COUNTER_CNT; i++)
+		if (strcmp(name, model_counter_name(i)) == 0)
+			return model_counter_help(i);
+	if (strncmp(name, "drop_", 5) == 0)
+		name += 5;
+	for (unsigned i = 0; i < MODEL_DROP_CNT; i++)
+		if (strcmp(name, model_drop_name(i)) == 0)
+			return model_drop_text(i);
+	return "";
+}
+
+static void add_counter(void *arg, const struct model_live_counter *counter)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:I, s:s}", "name", counter->name, "value",
+					     (json_int_t)counter->value, "help", find_help(counter->name)));
+}
+
+struct failures {
+	const struct api_call *call;
+	json_t *list;
+};
+
+static void add_failure(void *arg, const struct model_failure *f)
+{
+	struct failures *s = arg;
+	json_array_append_new(s->list, api_verdict_json(s->call, f, NULL));
+}
+
+static void add_stored_failure(void *arg, const struct store_row *row)
+{
+	struct model_failure f;
+
+	if (model_failure_decode(row->value, &f) == ERR_NONE)
+		add_failure(arg, &f);
+}
+
+/* Failures of peers that no tunnel knows: from the gateway, else from the store. */
+static json_t *unknown_json(struct api_call *c)
+{
+	struct failures s = { c, json_array() };
+	const struct model_live_request request = { .op = MODEL_LIVE_UNKNOWN };
+	const struct model_live_sink sink = { .failure = add_failure, .arg = &s };
+
+	enum err e = api_live_ask(&c->server->live, &request, &sink);
+	if (e == ERR_NONE || c->server->store == NULL)
+		return s.list;
+	json_array_clear(s.list);
+	e = store_range(c->server->store, bytes_str(MODEL_KEY_UNKNOWN), (struct bytes){ 0 }, 0, add_stored_failure, &s,
+			NULL);
+	if (e != ERR_NONE)
+		api_fail_store(c, e, "the failures of unknown peers could not be read");
+	return s.list;
+}
+
+void api_admin_status(struct api_call *c)
+{
+	struct api_accounts accounts;
+	json_t *lines = json_array(), *counters = json_array();
+	const struct model_live_request request = { .op = MODEL_LIVE_COUNTERS };
+	const struct model_live_sink sink = { .counter = add_counter, .arg = counters };
+
+	bool away = api_live_ask(&c->server->live, &request, &sink) != ERR_NONE;
+	json_t *unknown = unknown_json(c);
+	api_accounts_load(c, &accounts);
+	for (size_t i = 0; i < accounts.cnt && !api_failed(c); i++) {
+		c->account = accounts.list[i];
+		json_t *line = account_line(c);
+		if (line != NULL)
+			json_array_append_new(lines, line);
+	}
+	api_accounts_fini(&accounts);
+	/* once for all accounts is enough */
+	while (json_array_size(c->messages) > 1)
+		json_array_remove(c->messages, 1);
+	api_answer(c, json_pack("{s:s, s:s, s:o, s:o, s:o}", "version", ONRAMP_VERSION, "gateway", away ? "away" : "up",
+				"accounts", lines, "counters", counters, "unknown_peers", unknown));
+}
+
+/* ---- the table of algorithms ---- */
+
+static json_t *transform_json(const struct model_transform *t)
+{
+	json_t *o = json_pack("{s:s, s:i, s:i, s:s, s:s}", "name", t->name, "id", (int)t->id, "key_bits",
+			      (int)t->key_bits, "swanctl", t->swanctl, "rfc", t->rfc);
+
+	if (t->needs_null_opt_in)
+		json_object_set_new(o, "needs", json_string("allow_null_cipher"));
+	return o;
+}
+
+static json_t *phase_json(enum model_phase phase)
+{
+	static const struct {
+		uint8_t type;
+		const char *name;
+	} types[] = { { IKE_TT_ENCR, "encryption" }, { IKE_TT_INTEG, "integrity" }, { IKE_TT_PRF, "prf" },
+		      { IKE_TT_KE, "group" }, { IKE_TT_ESN, "esn" } };
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		json_t *list = json_array();
+		for (size_t k = 0; k < model_transform_cnt; k++)
+			if (model_transforms[k].type == types[i].type && (model_transforms[k].phase & phase) != 0)
+				json_array_append_new(list, transform_json(&model_transforms[k]));
+		if (json_array_size(list) != 0)
+			json_object_set(o, types[i].name, list);
+		json_decref(list);
+	}
+	return o;
+}
+
+void api_suites_list(struct api_call *c)
+{
+	api_answer(c, json_pack("{s:o, s:o}", "ike", phase_json(MODEL_PHASE_IKE), "child",
+				phase_json(MODEL_PHASE_CHILD)));
+}

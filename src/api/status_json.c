@@ -1,0 +1,225 @@
+#include "api/status_json.h"
+
+#include <stdlib.h>
+
+#include "api/record.h"
+#include "base/iana.h"
+#include "explain/verdict.h"
+
+/* ---- loading ---- */
+
+static void *grow(void *array, size_t cnt, size_t *cap, size_t size)
+{
+	if (cnt < *cap)
+		return array;
+	size_t n = *cap == 0 ? 8 : 2 * *cap;
+	void *p = reallocarray(array, n, size);
+	must(p != NULL);
+	*cap = n;
+	return p;
+}
+
+static void keep_live(void *arg, const struct model_live_tunnel *t)
+{
+	struct api_states *s = arg;
+
+	s->live = grow(s->live, s->live_cnt, &s->live_cap, sizeof(*t));
+	s->live[s->live_cnt++] = *t;
+}
+
+/* A state that cannot be read is passed over: the tunnel shows as unknown, which is true. */
+static void keep_stored(void *arg, const struct store_row *row)
+{
+	struct api_states *s = arg;
+	struct model_tunnel_state state;
+
+	if (model_tunnel_state_decode(row->value, &state) != ERR_NONE)
+		return;
+	s->stored = grow(s->stored, s->stored_cnt, &s->stored_cap, sizeof(state));
+	s->stored[s->stored_cnt++] = state;
+}
+
+static int compare_live(const void *a, const void *b)
+{
+	const struct model_live_tunnel *x = a, *y = b;
+	return memcmp(x->tunnel_id.b, y->tunnel_id.b, sizeof(x->tunnel_id.b));
+}
+
+static int compare_stored(const void *a, const void *b)
+{
+	const struct model_tunnel_state *x = a, *y = b;
+	return memcmp(x->tunnel_id.b, y->tunnel_id.b, sizeof(x->tunnel_id.b));
+}
+
+static enum err load_stored(struct api_call *c, const struct model_id *only, struct api_states *s)
+{
+	struct model_key key = only == NULL ? model_key_prefix("st/tun", &c->account.id)
+					    : model_key_tunnel_state(&c->account.id, only);
+
+	if (c->server->store == NULL)
+		return ERR_AWAY;
+	if (only == NULL)
+		return store_range(c->server->store, model_key_bytes(&key), (struct bytes){ 0 }, 0, keep_stored, s, NULL);
+	enum err e = store_get(c->server->store, model_key_bytes(&key), keep_stored, s);
+	return e == ERR_NOTFOUND ? ERR_NONE : e;
+}
+
+void api_states_load(struct api_call *c, const struct model_id *only, struct api_states *ret)
+{
+	struct model_live_request request = { .op = only == NULL ? MODEL_LIVE_TUNNELS : MODEL_LIVE_TUNNEL,
+					      .account_id = c->account.id };
+	const struct model_live_sink sink = { .tunnel = keep_live, .arg = ret };
+
+	*ret = (struct api_states){ 0 };
+	if (only != NULL)
+		request.tunnel_id = *only;
+	enum err e = api_live_ask(&c->server->live, &request, &sink);
+	ret->gateway_away = e != ERR_NONE && e != ERR_NOTFOUND;
+	if (ret->gateway_away) {
+		ret->live_cnt = 0;
+		api_message(c, API_MESSAGE_GATEWAY_AWAY,
+			    "The gateway process does not answer: this is what the store has, without live detail.");
+	}
+	e = load_stored(c, only, ret);
+	if (e != ERR_NONE)
+		api_fail_store(c, e, "the states of the tunnels could not be read");
+	if (ret->live_cnt > 1)
+		qsort(ret->live, ret->live_cnt, sizeof(*ret->live), compare_live);
+	if (ret->stored_cnt > 1)
+		qsort(ret->stored, ret->stored_cnt, sizeof(*ret->stored), compare_stored);
+}
+
+void api_states_fini(struct api_states *s)
+{
+	free(s->live);
+	free(s->stored);
+	*s = (struct api_states){ 0 };
+}
+
+static const struct model_live_tunnel *find_live(const struct api_states *s, const struct model_id *tunnel)
+{
+	const struct model_live_tunnel key = { .tunnel_id = *tunnel };
+	return s->live_cnt == 0 ? NULL : bsearch(&key, s->live, s->live_cnt, sizeof(key), compare_live);
+}
+
+static const struct model_tunnel_state *find_stored(const struct api_states *s, const struct model_id *tunnel)
+{
+	const struct model_tunnel_state key = { .tunnel_id = *tunnel };
+	return s->stored_cnt == 0 ? NULL : bsearch(&key, s->stored, s->stored_cnt, sizeof(key), compare_stored);
+}
+
+bool api_states_up(const struct api_states *s, const struct model_id *tunnel)
+{
+	const struct model_live_tunnel *live = find_live(s, tunnel);
+	const struct model_tunnel_state *stored = find_stored(s, tunnel);
+
+	return live != NULL ? live->up : stored != NULL && stored->up == MODEL_TUNNEL_UP;
+}
+
+/* ---- showing ---- */
+
+static json_t *time_json(uint64_t us)
+{
+	char text[TEXT_TIME_MAX];
+	return us == 0 ? json_null() : json_string(text_time(us, text));
+}
+
+/* What peers sent may hold anything: text that is no UTF-8 is not repeated. */
+static json_t *peer_text_json(const char *text)
+{
+	json_t *j = json_string(text);
+	return j != NULL ? j : json_string("(not printable)");
+}
+
+static json_t *endpoint_json(const struct addr_endpoint *e)
+{
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	return e->addr.family == ADDR_NONE ? json_null() : json_string(addr_endpoint_format(e, text));
+}
+
+json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f, const struct model_tunnel *t)
+{
+	struct explain_context context = { .identity_domain = c->server->conf->identity_domain };
+	struct explain_verdict v;
+
+	if (t != NULL) {
+		context.gateway = t->cloudflare_endpoint;
+		context.customer_endpoint = t->customer_endpoint;
+		context.account_number = c->account.number;
+	}
+	explain_failure(f, &context, &v);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "code", v.code, "stage", v.stage, "side", explain_side_name(v.side));
+	json_object_set_new(o, "sentence", peer_text_json(v.sentence));
+	json_object_set_new(o, "change", peer_text_json(v.change));
+	json_object_set_new(o, "peer", endpoint_json(&f->remote));
+	json_object_set_new(o, "gateway", endpoint_json(&f->local));
+	json_object_set_new(o, "identity", peer_text_json(f->identity));
+	json_object_set_new(o, "offered", peer_text_json(f->offered));
+	json_object_set_new(o, "allowed", peer_text_json(f->allowed));
+	json_object_set_new(o, "first_seen", time_json(f->first_us));
+	json_object_set_new(o, "last_seen", time_json(f->last_us));
+	json_object_set_new(o, "count", json_integer(f->cnt));
+	return o;
+}
+
+static json_t *suite_json(const struct model_suite *s)
+{
+	char text[MODEL_SUITE_TEXT_MAX];
+	return s->encr == 0 ? json_null() : json_string(model_suite_text(s, text));
+}
+
+static json_t *peer_json(const struct model_live_tunnel *l)
+{
+	const char *nat = l->nat_seen ? "seen" : l->nat_claimed ? "claimed" : "none";
+	json_t *o = json_pack("{s:o, s:o}", "address", endpoint_json(&l->path.remote), "gateway_address",
+			      endpoint_json(&l->path.local));
+
+	json_object_set_new(o, "identity", peer_text_json(l->identity));
+	json_object_set_new(o, "start_port", json_integer(l->start_port));
+	json_object_set_new(o, "nat", json_string(nat));
+	json_object_set_new(o, "encapsulation", json_string(l->path.udp_encap ? "udp" : "esp"));
+	return o;
+}
+
+static void set_live(struct api_call *c, json_t *o, const struct model_live_tunnel *l, const struct model_tunnel *t)
+{
+	bool null_cipher = l->child_suite.encr == IKE_ENCR_NULL;
+
+	json_object_set_new(o, "peer", peer_json(l));
+	json_object_set_new(o, "ike", json_pack("{s:o, s:i}", "suite", suite_json(&l->ike_suite), "rekeys",
+						(int)l->ike_rekeys));
+	json_object_set_new(o, "child", json_pack("{s:o, s:b, s:i, s:i, s:i}", "suite", suite_json(&l->child_suite),
+						  "encrypted", l->child_suite.encr != 0 && !null_cipher, "count",
+						  (int)l->child_cnt, "rekeys", (int)l->child_rekeys, "mtu",
+						  (int)l->effective_mtu));
+	json_object_set_new(o, "traffic",
+			    json_pack("{s:I, s:I, s:I, s:I, s:o}", "in_packets", (json_int_t)l->in_packets, "in_bytes",
+				      (json_int_t)l->in_bytes, "out_packets", (json_int_t)l->out_packets, "out_bytes",
+				      (json_int_t)l->out_bytes, "last_in", time_json(l->last_in_us)));
+	if (null_cipher)
+		api_message(c, API_MESSAGE_UNENCRYPTED, "UNENCRYPTED: tunnel \"%.255s\" is up with NULL encryption.", t->name);
+}
+
+json_t *api_status_json(struct api_call *c, const struct api_states *s, const struct model_tunnel *t)
+{
+	const struct model_live_tunnel *live = find_live(s, &t->id);
+	const struct model_tunnel_state *stored = find_stored(s, &t->id);
+	const struct model_failure *failure = NULL;
+	char id[MODEL_ID_TEXT_MAX];
+	uint64_t since = live != NULL ? live->since_us : stored != NULL ? stored->since_us : 0;
+	bool up = api_states_up(s, &t->id);
+
+	if (live != NULL && live->has_failure)
+		failure = &live->failure;
+	else if (stored != NULL && stored->has_failure)
+		failure = &stored->failure;
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", model_id_text(&t->id, id), "name", t->name, "state",
+			      up ? "up" : "down", "source", live != NULL ? "gateway" : stored != NULL ? "store" : "none",
+			      "since", time_json(since));
+	json_object_set_new(o, "allow_null_cipher", json_boolean(t->allow_null_cipher));
+	json_object_set_new(o, "psk_set", json_boolean(t->psk_set_us != 0));
+	if (live != NULL)
+		set_live(c, o, live, t);
+	json_object_set_new(o, "last_failure", failure == NULL ? json_null() : api_verdict_json(c, failure, t));
+	return o;
+}
