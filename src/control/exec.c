@@ -314,16 +314,7 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 		}
 	}
 	act(c, op, sa);
-	bool closed = sa->r.state == IKE_STATE_CLOSED;
-	if (!closed)
-		control_sa_arm(c, sa);
-	if (closed) {
-		op->sa = NULL;
-		sa->busy = false;
-		control_op_drop(c, op);
-		control_sa_remove(c, sa);
-		return;
-	}
+	control_sa_arm(c, sa); /* a CLOSED one stays a while for repeated requests; the timer removes it */
 	control_op_drop(c, op);
 }
 

@@ -415,6 +415,10 @@ void control_sas_timers(struct control *c)
 		/* ESP that arrived since the timer was set puts the liveness check off. */
 		uint64_t at = ike_sa_timer(&sa->r, ev.last_esp_us);
 		bool due = at <= c->now_us && !sa->busy;
+		if (due && sa->r.state == IKE_STATE_CLOSED) {
+			control_sa_remove(c, sa);
+			continue;
+		}
 		if (heap_set(&c->sa_timers, n, due || at <= c->now_us ? c->now_us + 100000 : at) != ERR_NONE)
 			break;
 		if (due)
