@@ -52,7 +52,8 @@ int addr_cmp(const struct addr *a, const struct addr *b); /* v4 before v6, then 
 bool addr_is_unspecified(const struct addr *a);
 bool addr_is_multicast(const struct addr *a); /* also 255.255.255.255 */
 
-/* Text to value. ERR_SYNTAX: not the canonical text form of one. Text need not be NUL-ended. */
+/* Text to value, in any form that inet_pton takes (no leading zeroes in v4, no zone in v6).
+ * ERR_SYNTAX: none. Text need not be NUL-ended. */
 MUST_USE enum err addr_parse(struct bytes text, struct addr *ret);
 /* "10.0.0.1/31": host bits are kept. Without a slash: ERR_SYNTAX. */
 MUST_USE enum err addr_prefix_parse(struct bytes text, struct addr_prefix *ret);

@@ -78,7 +78,10 @@ struct rd {
 
 static inline struct rd rd_of(struct bytes b)
 {
-	return (struct rd){ b.p, b.p + b.len, false };
+	/* An empty block may have no address, and arithmetic on that is undefined even by 0. */
+	static const uint8_t nowhere[1];
+	const uint8_t *p = b.p == NULL ? nowhere : b.p;
+	return (struct rd){ p, p + b.len, false };
 }
 
 static inline size_t rd_left(const struct rd *r)
@@ -182,7 +185,9 @@ struct wr {
 
 static inline struct wr wr_of(struct space s)
 {
-	return (struct wr){ s.p, s.p, s.p + s.cap, false };
+	static uint8_t nowhere[1]; /* as in rd_of; never written, for its room is 0 */
+	uint8_t *p = s.p == NULL ? nowhere : s.p;
+	return (struct wr){ p, p, p + s.cap, false };
 }
 
 static inline size_t wr_len(const struct wr *w)

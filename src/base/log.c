@@ -42,7 +42,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	int head = log_journal ? snprintf(line, sizeof(line), "<%d>%s: ", level, log_name)
 			       : snprintf(line, sizeof(line), "%s %s %s: ",
 					  text_time(clock_unix_us(), when), log_name, words[level]);
-	size_t at = head < 0 ? 0 : (size_t)head;
+	size_t at = head < 0 ? 0 : (size_t)head < sizeof(line) / 2 ? (size_t)head : sizeof(line) / 2;
 	va_start(ap, fmt);
 	int body = vsnprintf(line + at, sizeof(line) - at - 1, fmt, ap);
 	va_end(ap);

@@ -11,7 +11,10 @@ MUST_USE enum err ring_init(struct ring *r, uint32_t cnt, uint32_t elem_len)
 	uint32_t n = 1;
 	size_t total;
 
-	while (n < cnt && n < 1u << 30)
+	must(elem_len != 0);
+	if (cnt > 1u << 30)
+		return ERR_MEMORY;
+	while (n < cnt)
 		n *= 2;
 	if (!ck_mul(n, elem_len, &total))
 		return ERR_MEMORY;

@@ -13,9 +13,10 @@ MUST_USE enum err secret_set(struct secret *s, struct bytes b)
 {
 	if (b.len > SECRET_MAX)
 		return ERR_LONG;
-	secret_wipe(s, sizeof(*s));
+	/* b may be a part of the old value, so that is wiped around the new one. */
 	if (b.len != 0)
-		memcpy(s->b, b.p, b.len);
+		memmove(s->b, b.p, b.len);
+	secret_wipe(s->b + b.len, SECRET_MAX - b.len);
 	s->len = (uint16_t)b.len;
 	return ERR_NONE;
 }

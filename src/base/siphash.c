@@ -19,11 +19,11 @@ static inline void sip_round(uint64_t v[4])
 	v[2] = rotl(v[2], 32);
 }
 
-static inline uint64_t load_le(const uint8_t *p, size_t n)
+static inline uint64_t load_le(struct bytes b)
 {
 	uint64_t m = 0;
-	for (size_t i = 0; i < n; i++)
-		m |= (uint64_t)p[i] << (8 * i);
+	for (size_t i = 0; i < b.len; i++)
+		m |= (uint64_t)b.p[i] << (8 * i);
 	return m;
 }
 
@@ -31,12 +31,11 @@ uint64_t siphash(const struct siphash_key *key, struct bytes data)
 {
 	uint64_t v[4] = { key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
 			  key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u };
-	size_t whole = data.len / 8 * 8;
+	struct rd r = rd_of(data);
 
-	for (size_t i = 0; i <= whole; i += 8) {
-		bool last = i == whole;
-		uint64_t m = last ? load_le(data.p + i, data.len - whole) | (uint64_t)data.len << 56
-				  : load_le(data.p + i, 8);
+	for (bool last = false; !last;) {
+		last = rd_left(&r) < 8;
+		uint64_t m = last ? load_le(rd_rest(&r)) | (uint64_t)data.len << 56 : load_le(rd_bytes(&r, 8));
 		v[3] ^= m;
 		sip_round(v);
 		sip_round(v);

@@ -25,14 +25,13 @@ static int hex_digit(uint8_t c)
 
 MUST_USE enum err text_hex_parse(struct bytes text, uint8_t *dst, size_t n)
 {
-	if (text.len != 2 * n)
+	if (text.len % 2 != 0 || text.len / 2 != n)
 		return ERR_SYNTAX;
-	for (size_t i = 0; i < n; i++) {
-		int hi = hex_digit(text.p[2 * i]), lo = hex_digit(text.p[2 * i + 1]);
-		if (hi < 0 || lo < 0)
+	for (size_t i = 0; i < text.len; i++)
+		if (hex_digit(text.p[i]) < 0)
 			return ERR_SYNTAX;
-		dst[i] = (uint8_t)(hi << 4 | lo);
-	}
+	for (size_t i = 0; i < n; i++)
+		dst[i] = (uint8_t)(hex_digit(text.p[2 * i]) << 4 | hex_digit(text.p[2 * i + 1]));
 	return ERR_NONE;
 }
 

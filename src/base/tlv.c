@@ -156,9 +156,10 @@ void tlv_get_text(const struct tlv *t, char *dst, size_t cap, bool *ok)
 
 void tlv_get_copy(const struct tlv *t, void *dst, size_t n, bool *ok)
 {
-	struct rd r = rd_of(t->value);
+	/* A value of another length must not leave its head behind. */
+	struct rd r = rd_of(t->value.len == n ? t->value : bytes_of(NULL, 0));
 	rd_copy(&r, dst, n);
-	if (!rd_done(&r))
+	if (t->value.len != n)
 		*ok = false;
 }
 
@@ -174,10 +175,12 @@ struct addr_prefix tlv_get_prefix(const struct tlv *t, bool *ok)
 {
 	struct rd r = rd_of(t->value);
 	struct addr_prefix p = { .len = rd_u8(&r) };
-	p.addr = addr_from_bytes(rd_rest(&r));
-	if (r.bad || p.len > addr_len(p.addr.family) * 8)
-		*ok = false;
-	return p;
+	struct bytes rest = rd_rest(&r);
+	p.addr = addr_from_bytes(rest);
+	if (!r.bad && rest.len == addr_len(p.addr.family) && p.len <= rest.len * 8)
+		return p;
+	*ok = false;
+	return (struct addr_prefix){ 0 };
 }
 
 struct addr_endpoint tlv_get_endpoint(const struct tlv *t, bool *ok)
@@ -186,7 +189,8 @@ struct addr_endpoint tlv_get_endpoint(const struct tlv *t, bool *ok)
 	struct addr_endpoint e = { .port = rd_u16(&r) };
 	struct bytes rest = rd_rest(&r);
 	e.addr = addr_from_bytes(rest);
-	if (r.bad || (e.addr.family == ADDR_NONE && rest.len != 0))
-		*ok = false;
-	return e;
+	if (!r.bad && rest.len == addr_len(e.addr.family))
+		return e;
+	*ok = false;
+	return (struct addr_endpoint){ 0 };
 }
