@@ -47,9 +47,11 @@ enum ike_request_kind { IKE_REQUEST_NONE, IKE_REQUEST_LIVENESS, IKE_REQUEST_ADDR
 struct ike_request {
 	uint8_t kind;            /* enum ike_request_kind */
 	uint8_t tries;           /* times sent */
+	uint8_t address_tries;   /* of them to the address under test */
 	uint32_t msg_id;
 	uint64_t resend_us;      /* when to send again, or to give up */
-	struct addr_endpoint to; /* ADDRESS: the new address under test */
+	struct addr_endpoint to; /* ADDRESS: the new address under test; stays when the test has failed */
+	uint16_t to_port;        /* ADDRESS: our port to which it sent */
 	uint32_t child_spi;      /* DELETE_CHILD: our SPI */
 	uint16_t len;
 	uint8_t b[256];
@@ -58,6 +60,8 @@ struct ike_request {
 struct ike_child_ref {
 	uint32_t spi_in, spi_out;
 	bool replaced;           /* a rekey has replaced it; it waits for the peer's Delete */
+	bool unproven;           /* the peer's next request will show that it has it (window 1) */
+	bool closing;            /* removed here; our Delete is on its way or waits for the window */
 };
 
 struct ike_sa {
@@ -73,6 +77,7 @@ struct ike_sa {
 	uint16_t start_port;     /* to which the peer sent IKE_SA_INIT */
 	bool nat_peer, nat_local; /* NAT detection: the peer is behind a NAT; we are */
 	bool allow_null;         /* of the tunnel, when the SA was made */
+	bool closing;            /* children are gone; our Delete of the SA is on its way or waits for the window */
 	uint8_t id_type;         /* the peer's identity */
 	uint16_t id_len;
 	uint8_t id[IKE_ID_MAX];
@@ -84,6 +89,7 @@ struct ike_sa {
 	uint32_t dpd_delay_s, child_lifetime_s;
 	uint32_t ike_rekeys, child_rekeys;
 	uint64_t created_us, expires_us, last_in_us;
+	uint64_t next_check_us;  /* no reachability check of a new address before this */
 };
 
 #define IKE_SA_RECORD_MAX 6144 /* holds keys: seal before it leaves the process */

@@ -67,7 +67,8 @@ struct ike_event {
 	uint64_t now_us;
 	struct bytes msg;                    /* MESSAGE: the IKE message, without the non-ESP marker */
 	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one */
-	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL */
+	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0:
+					      * the peer's value was refused (crypt_dh_respond: ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
 	uint32_t child_spi;                  /* CHILD_EXPIRED: ours */
 	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
@@ -82,7 +83,8 @@ enum ike_action_kind {
 	IKE_ACT_CHILD_PUT,      /* child: commit and install; replaces: our SPI of the child it rekeys, or 0 */
 	IKE_ACT_CHILD_PROVEN,   /* spi: the peer surely has it; sending may move to it */
 	IKE_ACT_CHILD_DELETE,   /* spi: remove */
-	IKE_ACT_PATH,           /* path: the peer's address was confirmed; of the SA and all its children */
+	IKE_ACT_PATH,           /* path: the peer's address was confirmed; of the SA and all its children (whose
+				 * ports are 0 with native ESP) */
 	IKE_ACT_SEND,           /* msg from local to remote; marker: behind the non-ESP marker */
 	IKE_ACT_INITIAL_CONTACT, /* drop every other IKE SA of this tunnel (RFC 7296 2.4) */
 	IKE_ACT_FAILURE,        /* failure */
@@ -112,7 +114,8 @@ struct ike_out {
 	struct model_failure failure;  /* of IKE_ACT_FAILURE, at most one a step */
 	bool changed;                  /* *ret differs from the record in more than message ids, cached reply and last_in_us */
 	bool has_sa;                   /* *ret was filled */
-	bool has_rekeyed;              /* *ret_rekeyed was filled: the IKE SA that replaces this one */
+	bool has_rekeyed;              /* *ret_rekeyed was filled: the IKE SA that replaces this one. Its
+					* children were this one's: their ike_spi becomes its SPI in the commit */
 	uint8_t room[2][IKE_REPLY_MAX]; /* messages of IKE_ACT_SEND */
 	uint8_t scratch[IKE_MESSAGE_MAX]; /* the decrypted copy of the event's message */
 };
@@ -139,7 +142,8 @@ void ike_half_step(const struct ike_world *world, const struct ike_half *half, c
 void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const struct ike_event *ev,
 		 struct ike_sa *ret, struct ike_sa *ret_rekeyed, struct ike_out *out);
 
-/* When the SA wants its next IKE_EV_TIMER: own request to repeat, liveness, lifetime. */
+/* When the SA wants its next IKE_EV_TIMER: own request to repeat, liveness, lifetime. Of a CLOSED one: when
+ * to forget the record (no event for that). */
 uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us);
 
 /* ---- SPIs (design section 6.3) ---- */

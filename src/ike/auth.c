@@ -1,0 +1,230 @@
+// IKE_AUTH with a pre-shared key and the first Child SA (RFC 7296 1.2):
+//
+//   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}  -->
+//                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
+//                           or   <--  HDR, SK {IDr, AUTH, N(NO_PROPOSAL_CHOSEN or TS_UNACCEPTABLE)}
+//                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED)}
+#include "base/secret.h"
+#include "ike/parts.h"
+
+/* Whether the peer may come in; code and texts for our own side only. */
+struct verdict {
+	bool ok;
+	enum model_failure_code code;
+};
+
+static void keep_identity(struct ike_sa *sa, const struct wire_ike_id *id)
+{
+	struct bytes data = id->data;
+	struct wr w = wr_of(SPACE_OF(sa->id));
+
+	if (data.len > sizeof(sa->id)) /* longer than any that is known; kept for the record of the failure */
+		data.len = sizeof(sa->id);
+	wr_put(&w, data);
+	sa->id_type = id->type;
+	sa->id_len = (uint16_t)data.len;
+}
+
+static bool find_peer(struct ike_ctx *c, const struct wire_ike_id *idi, struct ike_peer *ret)
+{
+	const struct ike_world *world = c->world;
+	struct model_identity identity;
+
+	if (model_identity_parse(idi->type, idi->data, world->domain, &identity) != ERR_NONE ||
+	    !world->find_tunnel(world->arg, &identity, &c->ev->local.addr, &c->ev->remote.addr, ret))
+		return false;
+	c->sa->account_id = ret->account_id;
+	c->sa->tunnel_id = ret->tunnel_id;
+	c->sa->account_number = ret->account_number;
+	return true;
+}
+
+/* What the peer's AUTH has to be under a key, or under the decoy where there is none, so that the work is the same
+ * for a known and an unknown identity. */
+static bool auth_matches(struct ike_ctx *c, const struct secret *psk, const struct wire_ike_id *idi,
+			 struct bytes auth)
+{
+	const struct ike_half *half = c->half;
+	uint8_t good[CRYPT_PRF_LEN_MAX] = { 0 };
+	bool real = psk->len != 0;
+	struct bytes key = real ? secret_bytes(psk) : BYTES_OF(c->world->decoy_psk);
+	size_t len = crypt_prf_len(c->sa->suite.prf);
+
+	enum err e = ike_keys_auth(c->sa->suite.prf, key, bytes_of(half->request, half->request_len),
+				   BYTES_OF(half->nr), bytes_of(c->sa->keys.pi, len), idi->rest, good);
+	bool same = bytes_eq_ct(auth, bytes_of(good, len));
+	secret_wipe(good, sizeof(good));
+	return e == ERR_NONE && same && real;
+}
+
+/* Every way through does the same work up to the comparison. */
+static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, const struct wire_ike_auth *auth,
+			    struct ike_peer *peer)
+{
+	bool known = find_peer(c, idi, peer);
+	bool present = auth_matches(c, &peer->psk, idi, auth->data);
+	bool previous = auth_matches(c, &peer->previous_psk, idi, auth->data);
+	const struct addr *local = &c->ev->local.addr, *remote = &c->ev->remote.addr;
+
+	if (auth->method != IKE_AUTH_PSK)
+		return (struct verdict){ false, MODEL_FAILURE_NOT_PSK };
+	if (!known)
+		return (struct verdict){ false, MODEL_FAILURE_UNKNOWN_IDENTITY };
+	if (peer->psk.len == 0)
+		return (struct verdict){ false, MODEL_FAILURE_NO_PSK };
+	if (!present)
+		return (struct verdict){ false, previous ? MODEL_FAILURE_PREVIOUS_PSK : MODEL_FAILURE_WRONG_PSK };
+	if (peer->gateway_endpoint.family != ADDR_NONE && !addr_eq(&peer->gateway_endpoint, local))
+		return (struct verdict){ false, MODEL_FAILURE_WRONG_ENDPOINT };
+	if (peer->customer_endpoint.family != ADDR_NONE && !addr_eq(&peer->customer_endpoint, remote))
+		return (struct verdict){ false, MODEL_FAILURE_WRONG_PEER_ADDRESS };
+	return (struct verdict){ true, MODEL_FAILURE_UNKNOWN_IDENTITY };
+}
+
+/* RFC 7296 2.21.2: one notify, the same for every reason, and no SA. */
+static enum ike_state refuse(struct ike_ctx *c, enum model_failure_code code, const struct ike_peer *peer)
+{
+	char text[ADDR_TEXT_MAX];
+
+	ike_reply_notify(c, IKE_N_AUTHENTICATION_FAILED, (struct bytes){ 0 });
+	ike_out_count(c->out, MODEL_COUNTER_ike_failed);
+	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_AUTH);
+	if (code == MODEL_FAILURE_WRONG_ENDPOINT) {
+		ike_text_add(f->offered, sizeof(f->offered), "%s", addr_format(&c->ev->local.addr, text));
+		ike_text_add(f->allowed, sizeof(f->allowed), "%s", addr_format(&peer->gateway_endpoint, text));
+	} else if (code == MODEL_FAILURE_WRONG_PEER_ADDRESS) {
+		ike_text_add(f->offered, sizeof(f->offered), "%s", addr_format(&c->ev->remote.addr, text));
+		ike_text_add(f->allowed, sizeof(f->allowed), "%s", addr_format(&peer->customer_endpoint, text));
+	} else if (code == MODEL_FAILURE_NOT_PSK) {
+		ike_text_add(f->allowed, sizeof(f->allowed), "pre-shared key");
+	}
+	return IKE_STATE_HALF_OPEN;
+}
+
+/* RFC 7296 2.23: ESP goes in UDP where there is a NAT, which needs port 4500 on both sides. */
+static void take_path(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	sa->path.local = c->ev->local;
+	sa->path.remote = c->ev->remote;
+	sa->path.udp_encap = sa->path.udp_encap && c->ev->local.port == IKE_NATT_PORT;
+}
+
+static void fill_record(struct ike_ctx *c, const struct ike_peer *peer)
+{
+	struct ike_sa *sa = c->sa;
+
+	sa->auth_verified = true;
+	sa->allow_null = peer->allow_null;
+	sa->dpd_delay_s = peer->settings.dpd_delay_s;
+	sa->child_lifetime_s = peer->settings.child_lifetime_s;
+	sa->created_us = c->ev->now_us;
+	sa->expires_us = c->ev->now_us + peer->settings.ike_lifetime_s * (uint64_t)1000000;
+	take_path(c);
+}
+
+/* IDr is the gateway's address, whatever name the peer asked for: it knows whom it called, and the AUTH
+ * payload covers what we answer (RFC 7296 3.5). */
+static enum err put_own_auth(struct ike_ctx *c, const struct ike_peer *peer)
+{
+	const struct addr *own = &c->ev->local.addr;
+	uint8_t type = own->family == ADDR_V4 ? IKE_ID_IPV4_ADDR : IKE_ID_IPV6_ADDR;
+	uint8_t rest[4 + 16], auth[CRYPT_PRF_LEN_MAX];
+	size_t len = crypt_prf_len(c->sa->suite.prf);
+	struct wr w = wr_of(SPACE_OF(rest));
+
+	wr_u8(&w, type);
+	wr_zero(&w, 3);
+	wr_put(&w, addr_bytes(own));
+	enum err e = ike_keys_auth(c->sa->suite.prf, secret_bytes(&peer->psk),
+				   bytes_of(c->half->response, c->half->response_len),
+				   bytes_of(c->half->ni, c->half->ni_len), bytes_of(c->sa->keys.pr, len),
+				   wr_bytes(&w), auth);
+	if (e != ERR_NONE)
+		return e;
+	wire_ike_put_id(&c->reply, IKE_PL_IDR, type, addr_bytes(own));
+	wire_ike_put_auth(&c->reply, IKE_AUTH_PSK, bytes_of(auth, len));
+	return ERR_NONE;
+}
+
+/* RFC 7296 1.2: when the Child SA fails, the IKE SA stands nevertheless. */
+static enum err put_first_child(struct ike_ctx *c, uint16_t refusal, const struct ike_child_plan *plan)
+{
+	uint32_t spi;
+
+	if (refusal != 0) {
+		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, refusal, (struct bytes){ 0 });
+		return ERR_NONE;
+	}
+	enum err e = ike_child_add(c, plan, bytes_of(c->half->ni, c->half->ni_len), BYTES_OF(c->half->nr),
+				   (struct bytes){ 0 }, &spi);
+	if (e != ERR_NONE)
+		return e;
+	ike_child_put_sa(c, plan, spi);
+	ike_child_put_ts(c, plan);
+	return ERR_NONE;
+}
+
+/* What works and yet should be known: only where nothing worse was found. */
+static void note_oddities(struct ike_ctx *c)
+{
+	struct wire_ike_notify n;
+
+	if (ike_out_has_failure(c->out))
+		return;
+	if (c->sa->nat_peer && c->ev->local.port != IKE_NATT_PORT)
+		(void)ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_WRONG_PORT, MODEL_STAGE_AUTH);
+	else if (wire_ike_notify_find(&c->in, IKE_N_USE_TRANSPORT_MODE, &n))
+		(void)ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_TRANSPORT_MODE, MODEL_STAGE_CHILD);
+}
+
+static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)
+{
+	struct ike_child_plan plan;
+	struct wire_ike_notify n;
+
+	fill_record(c, peer);
+	uint16_t refusal = ike_child_decide(c, IKE_KE_IGNORED, IKE_GROUP_NONE, &plan);
+	if (refusal == IKE_N_INVALID_SYNTAX) {
+		ike_reply_notify(c, refusal, (struct bytes){ 0 });
+		return IKE_STATE_HALF_OPEN;
+	}
+	enum err e = put_own_auth(c, peer);
+	if (e == ERR_NONE)
+		e = put_first_child(c, refusal, &plan);
+	if (e != ERR_NONE) {
+		/* The crypto library refused; nothing was sent, the peer repeats its request. */
+		ike_out_reset(c->out);
+		ike_out_drop(c->out, MODEL_DROP_ike_busy);
+		c->drop = true;
+		return IKE_STATE_HALF_OPEN;
+	}
+	if (wire_ike_notify_find(&c->in, IKE_N_INITIAL_CONTACT, &n))
+		(void)ike_out_add(c->out, IKE_ACT_INITIAL_CONTACT);
+	ike_out_count(c->out, MODEL_COUNTER_ike_established);
+	note_oddities(c);
+	return IKE_STATE_ESTABLISHED;
+}
+
+enum ike_state ike_auth_request(struct ike_ctx *c)
+{
+	const struct wire_ike_payload *auth_payload = wire_ike_find(&c->in, IKE_PL_AUTH, 0);
+	struct wire_ike_id idi;
+	struct wire_ike_auth auth = { 0 }; /* RFC 7296 2.16: no AUTH payload asks for EAP */
+	struct ike_peer peer = { 0 };
+
+	if (wire_ike_id_parse(wire_ike_find(&c->in, IKE_PL_IDI, 0)->body, &idi) != ERR_NONE) {
+		ike_reply_syntax(c, "identification");
+		return IKE_STATE_HALF_OPEN;
+	}
+	keep_identity(c->sa, &idi);
+	if (auth_payload != NULL && wire_ike_auth_parse(auth_payload->body, &auth) != ERR_NONE) {
+		ike_reply_syntax(c, "authentication");
+		return IKE_STATE_HALF_OPEN;
+	}
+	struct verdict v = judge(c, &idi, &auth, &peer);
+	enum ike_state next = v.ok ? admit(c, &peer) : refuse(c, v.code, &peer);
+	secret_wipe(&peer, sizeof(peer));
+	return next;
+}

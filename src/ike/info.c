@@ -1,0 +1,123 @@
+// INFORMATIONAL (RFC 7296 1.4, 1.4.1):
+//
+//   HDR, SK {}  -->                     <--  HDR, SK {}                  liveness, either way
+//   HDR, SK {D(ESP, SPIs)}  -->         <--  HDR, SK {D(ESP, our SPIs)}
+//   HDR, SK {D(IKE)}  -->               <--  HDR, SK {}
+#include "ike/parts.h"
+
+/* All that one request deletes; read wholly before anything is done. */
+struct deletes {
+	bool ike;
+	unsigned cnt;
+	uint32_t spis[IKE_CHILDREN_MAX]; /* of children that are there: the peer's SPI */
+};
+
+static void take_spi(struct ike_ctx *c, struct deletes *d, uint32_t spi)
+{
+	struct ike_child_ref *ref = spi != 0 ? ike_child_find(c->sa, 0, spi) : NULL;
+
+	if (ref == NULL) /* RFC 7296 2.25.1: unknown ones are passed over */
+		return;
+	for (unsigned i = 0; i < d->cnt; i++)
+		if (d->spis[i] == spi)
+			return;
+	must(d->cnt < IKE_CHILDREN_MAX);
+	d->spis[d->cnt++] = spi;
+}
+
+static bool read_deletes(struct ike_ctx *c, struct deletes *d)
+{
+	const struct wire_ike_payload *p;
+	struct wire_ike_delete one;
+
+	for (unsigned n = 0; (p = wire_ike_find(&c->in, IKE_PL_DELETE, n)) != NULL; n++) {
+		if (wire_ike_delete_parse(p->body, &one) != ERR_NONE)
+			return false;
+		d->ike |= one.protocol == IKE_PROTO_IKE;
+		for (unsigned i = 0; one.protocol == IKE_PROTO_ESP && i < one.cnt; i++)
+			take_spi(c, d, one.spis[i]);
+	}
+	return true;
+}
+
+/* RFC 7296 1.4.1: the answer names our half of each pair. One that we are closing ourselves is left out
+ * (2.25.1): its Delete is on its way. */
+static void delete_children(struct ike_ctx *c, const struct deletes *d)
+{
+	uint32_t own[IKE_CHILDREN_MAX];
+	uint8_t cnt = 0;
+
+	for (unsigned i = 0; i < d->cnt; i++) {
+		struct ike_child_ref *ref = ike_child_find(c->sa, 0, d->spis[i]);
+		must(ref != NULL);
+		if (!ref->closing) {
+			own[cnt++] = ref->spi_in;
+			ike_out_add(c->out, IKE_ACT_CHILD_DELETE)->spi = ref->spi_in;
+		}
+		ike_child_forget(c->sa, ref);
+		c->changed = true;
+	}
+	if (cnt > 0)
+		wire_ike_put_delete(&c->reply, IKE_PROTO_ESP, own, cnt);
+}
+
+static enum ike_state end_by_peer(struct ike_ctx *c, const char *how)
+{
+	if (c->sa->state == IKE_STATE_ESTABLISHED && !c->sa->closing) {
+		struct model_failure *f =
+			ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_PEER_DELETED, MODEL_STAGE_LIVE);
+		ike_text_add(f->offered, sizeof(f->offered), "%s", how);
+	}
+	return ike_live_end(c); /* the answer is empty (1.4.1) */
+}
+
+enum ike_state ike_info_request(struct ike_ctx *c)
+{
+	struct deletes d = { 0 };
+	struct wire_ike_notify n;
+
+	if (!read_deletes(c, &d)) {
+		ike_reply_syntax(c, "delete");
+		return c->sa->state;
+	}
+	if (d.ike)
+		return end_by_peer(c, "Delete");
+	/* RFC 7296 2.21.2: the initiator did not take our AUTH, and both sides drop the SA. */
+	if (wire_ike_notify_find(&c->in, IKE_N_AUTHENTICATION_FAILED, &n))
+		return end_by_peer(c, "AUTHENTICATION_FAILED");
+	delete_children(c, &d);
+	return c->sa->state;
+}
+
+/* The peer answered from the address that was asked: design section 6.6. */
+static void confirm_address(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	if (!addr_endpoint_eq(&c->ev->remote, &sa->request.to))
+		return;
+	sa->path.remote = c->ev->remote;
+	sa->path.local.port = c->ev->local.port;
+	ike_out_add(c->out, IKE_ACT_PATH)->path = sa->path;
+	ike_out_count(c->out, MODEL_COUNTER_address_changes);
+}
+
+enum ike_state ike_info_response(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+	enum ike_request_kind kind = (enum ike_request_kind)sa->request.kind;
+
+	if (kind == IKE_REQUEST_ADDRESS)
+		confirm_address(c);
+	if (kind == IKE_REQUEST_DELETE_CHILD) {
+		struct ike_child_ref *ref = ike_child_find(sa, sa->request.child_spi, 0);
+		if (ref != NULL)
+			ike_child_forget(sa, ref);
+	}
+	ike_request_done(sa);
+	c->changed = true;
+	if (kind == IKE_REQUEST_DELETE_IKE)
+		return ike_live_end(c);
+	ike_request_next(c);
+	return sa->state;
+}

@@ -1,0 +1,99 @@
+#include "ike/parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void ike_out_reset(struct ike_out *out)
+{
+	out->cnt = 0;
+	out->changed = false;
+	out->has_sa = false;
+	out->has_rekeyed = false;
+}
+
+void ike_out_wipe(struct ike_out *out)
+{
+	secret_wipe(out, sizeof(*out));
+}
+
+struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind)
+{
+	must(out->cnt < IKE_ACTIONS_MAX);
+	struct ike_action *a = &out->actions[out->cnt++];
+	*a = (struct ike_action){ .kind = kind };
+	return a;
+}
+
+void ike_out_drop(struct ike_out *out, enum model_drop drop)
+{
+	ike_out_add(out, IKE_ACT_DROP)->drop = drop;
+}
+
+void ike_out_count(struct ike_out *out, enum model_counter counter)
+{
+	ike_out_add(out, IKE_ACT_COUNT)->counter = counter;
+}
+
+void ike_out_send(struct ike_out *out, struct bytes msg, const struct addr_endpoint *local,
+		  const struct addr_endpoint *remote)
+{
+	struct ike_action *a = ike_out_add(out, IKE_ACT_SEND);
+	a->send.msg = msg;
+	a->send.local = *local;
+	a->send.remote = *remote;
+	/* RFC 7296 3.1: IKE on port 4500 stands behind four zero bytes. */
+	a->send.marker = local->port == IKE_NATT_PORT;
+}
+
+bool ike_out_has_failure(const struct ike_out *out)
+{
+	for (unsigned i = 0; i < out->cnt; i++)
+		if (out->actions[i].kind == IKE_ACT_FAILURE)
+			return true;
+	return false;
+}
+
+struct model_failure *ike_out_fail(struct ike_out *out, const struct ike_event *ev, const struct ike_sa *sa,
+				   enum model_failure_code code, enum model_stage stage)
+{
+	must(!ike_out_has_failure(out));
+	(void)ike_out_add(out, IKE_ACT_FAILURE);
+
+	struct model_failure *f = &out->failure;
+	*f = (struct model_failure){
+		.code = (uint8_t)code,
+		.stage = (uint8_t)stage,
+		.local = ev->local,
+		.remote = ev->remote,
+		.first_us = ev->now_us,
+		.last_us = ev->now_us,
+		.cnt = 1,
+	};
+	if (sa == NULL)
+		return f;
+	f->account_id = sa->account_id;
+	f->tunnel_id = sa->tunnel_id;
+	if (f->local.addr.family == ADDR_NONE) {
+		f->local = sa->path.local;
+		f->remote = sa->path.remote;
+	}
+	if (sa->id_len != 0)
+		model_identity_print(sa->id_type, bytes_of(sa->id, sa->id_len), f->identity);
+	return f;
+}
+
+void ike_text_add(char *text, size_t cap, const char *fmt, ...)
+{
+	static const char cut[] = "...";
+	size_t len = strlen(text);
+	va_list ap;
+
+	must(cap > sizeof(cut) && len < cap);
+	if (len + 1 == cap) /* was cut before */
+		return;
+	va_start(ap, fmt);
+	int n = vsnprintf(text + len, cap - len, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n >= cap - len)
+		memcpy(text + cap - sizeof(cut), cut, sizeof(cut));
+}

@@ -1,0 +1,226 @@
+// What the files of ike/ share: the working state of one step, and the parts that the exchanges are made of.
+// Inside ike/ only; any thread, pure. RFC 7296.
+//
+// A handler reads the checked payloads in ctx->in, decides, writes its answer to ctx->reply and returns the
+// state that follows; step.c opens and seals the messages, keeps the window and commits the record.
+#pragma once
+
+#include "crypt/prf.h"
+#include "ike/step.h"
+#include "wire/ike.h"
+
+/* Where a step takes its bytes of ev->random; no two uses share a byte. */
+enum ike_random_at {
+	IKE_RANDOM_SPI = 0,         /* 8: our IKE SPI */
+	IKE_RANDOM_NONCE = 8,       /* 32: our nonce */
+	IKE_RANDOM_ESP_SPI = 40,    /* 4 x 8: our ESP SPI, and three more tries */
+	IKE_RANDOM_IV_REPLY = 72,   /* 16: CBC IV of the answer */
+	IKE_RANDOM_IV_REQUEST = 88, /* 16: CBC IV of our own request */
+};
+
+#define IKE_HALF_OPEN_US 30000000u   /* a half-open SA waits this long for IKE_AUTH */
+#define IKE_CLOSED_KEEP_US 60000000u /* a closed SA answers repeated Deletes this long */
+#define IKE_REKEYED_KEEP_US 60000000u /* a rekeyed SA waits this long for the peer's Delete */
+#define IKE_RESEND_FIRST_US 500000u
+#define IKE_TRIES_MAX 6              /* 0.5 0.9 1.6 2.9 5.2 9.4: given up after 20 s (RFC 7296 2.4) */
+#define IKE_ADDRESS_TRIES_MAX 2      /* of them at most these go to an address under test */
+#define IKE_ADDRESS_PAUSE_US 10000000u
+
+struct ike_ctx {
+	const struct ike_world *world;
+	const struct ike_event *ev;
+	struct ike_out *out;
+	const struct ike_half *half;   /* in state HALF_OPEN, else NULL */
+	struct ike_sa *sa;             /* the record to be: a copy that the handlers change */
+	struct ike_sa *rekeyed;        /* filled by an IKE rekey */
+	bool keep;                     /* the record is to be written */
+	bool changed;                  /* it changed in more than ids, cached reply and last_in_us */
+	bool drop;                     /* no answer, no record: the step waits for DH, or could not be done */
+	struct wire_ike_header h;
+	struct wire_ike_payloads in;   /* of the message, checked by ike_rules_check */
+	struct wire_ike_builder reply; /* SK is open */
+};
+
+typedef enum ike_state (*ike_handler)(struct ike_ctx *c);
+
+/* ---- out.c: actions and failures ---- */
+
+void ike_out_reset(struct ike_out *out);
+struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind);
+void ike_out_drop(struct ike_out *out, enum model_drop drop);
+void ike_out_count(struct ike_out *out, enum model_counter counter);
+void ike_out_send(struct ike_out *out, struct bytes msg, const struct addr_endpoint *local,
+		  const struct addr_endpoint *remote);
+bool ike_out_has_failure(const struct ike_out *out);
+/* The step's failure, with code, stage, endpoints and time. sa may be NULL: belongs to no tunnel yet. At most one
+ * a step: the caller asks ike_out_has_failure when there may be one. */
+struct model_failure *ike_out_fail(struct ike_out *out, const struct ike_event *ev, const struct ike_sa *sa,
+				   enum model_failure_code code, enum model_stage stage);
+
+/* Printable text that ends with "..." where it was cut. */
+void ike_text_add(char *text, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- keys.c: RFC 7296 2.14, 2.15, 2.17, 2.18 ---- */
+
+MUST_USE enum err ike_keys_of_init(const struct model_suite *suite, struct bytes ni, struct bytes nr,
+				   struct bytes dh_secret, uint64_t spi_i, uint64_t spi_r, struct ike_keys *ret);
+MUST_USE enum err ike_keys_of_rekey(const struct ike_sa *old, const struct model_suite *suite, struct bytes ni,
+				    struct bytes nr, struct bytes dh_secret, uint64_t spi_i, uint64_t spi_r,
+				    struct ike_keys *ret);
+/* dh_secret is empty without PFS. We are the responder of the exchange: from the initiator is keys_in. */
+MUST_USE enum err ike_keys_of_child(const struct ike_sa *sa, const struct model_suite *suite, struct bytes ni,
+				    struct bytes nr, struct bytes dh_secret, struct model_child_keys *ret_in,
+				    struct model_child_keys *ret_out);
+/* prf(prf(psk, "Key Pad for IKEv2"), message | nonce | prf(sk_p, id_rest)) */
+MUST_USE enum err ike_keys_auth(uint16_t prf, struct bytes psk, struct bytes message, struct bytes nonce,
+				struct bytes sk_p, struct bytes id_rest, uint8_t ret[static CRYPT_PRF_LEN_MAX]);
+
+/* ---- select.c: RFC 7296 2.7, 3.3.6 ---- */
+
+/* What to do with the Diffie-Hellman transforms of a proposal. */
+enum ike_ke_rule {
+	IKE_KE_NEEDED,   /* IKE SA: one group must be chosen */
+	IKE_KE_OPTIONAL, /* CREATE_CHILD_SA: PFS or not */
+	IKE_KE_IGNORED,  /* IKE_AUTH: there is no KE payload (RFC 7296 1.2) */
+};
+
+struct ike_ask {
+	enum model_phase phase;
+	enum ike_ke_rule ke_rule;
+	uint16_t ke_group;  /* of the KE payload, NONE: there is none */
+	uint8_t spi_len;    /* 0, 4 or 8: what the proposal must carry */
+	bool allow_null;
+};
+
+struct ike_choice {
+	struct model_suite suite;
+	struct wire_ike_proposal answer; /* number, protocol, the chosen transforms; spi is the peer's */
+	uint64_t peer_spi;
+	bool wrong_ke;      /* the KE payload is for another group than suite.group: INVALID_KE_PAYLOAD */
+};
+
+/* True with *ret filled, or false with the failure code. */
+bool ike_select(const struct wire_ike_sa *offer, const struct ike_ask *ask, struct ike_choice *ret,
+		enum model_failure_code *ret_code);
+
+/* The texts of a refusal: what was offered, what would have been taken. */
+void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *ask, enum model_failure_code code,
+			struct model_failure *f);
+
+/* ---- cookie.c: RFC 7296 2.6 ---- */
+
+#define IKE_COOKIE_LEN 9
+void ike_cookie_make(const struct ike_world *world, struct bytes ni, const struct addr *remote, uint64_t spi_i,
+		     uint8_t ret[static IKE_COOKIE_LEN]);
+bool ike_cookie_check(const struct ike_world *world, struct bytes cookie, struct bytes ni,
+		      const struct addr *remote, uint64_t spi_i);
+
+/* ---- natd.c: RFC 7296 2.23 ---- */
+
+MUST_USE enum err ike_natd_hash(uint64_t spi_i, uint64_t spi_r, const struct addr_endpoint *e,
+				uint8_t ret[static 20]);
+struct ike_natd {
+	bool present;
+	bool nat_peer, nat_local;
+};
+MUST_USE enum err ike_natd_judge(const struct wire_ike_payloads *in, const struct wire_ike_header *h,
+				 const struct ike_event *ev, struct ike_natd *ret);
+
+/* ---- window.c: RFC 7296 2.1 to 2.3 ---- */
+
+enum ike_window { IKE_WINDOW_NEW, IKE_WINDOW_REPEATED, IKE_WINDOW_OUTSIDE };
+enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request);
+void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply);
+
+/* Our own requests: one at a time, INFORMATIONAL all of them. start takes the next message id.
+ * local and remote: of the address under test, else NULL. At most one start in a step: it takes ev->iv + 1. */
+void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
+		       const struct addr_endpoint *local, const struct addr_endpoint *remote);
+void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
+void ike_request_next(struct ike_ctx *c);     /* starts what waits for the window, if it is free */
+void ike_request_done(struct ike_sa *sa);
+
+/* ---- protect.c: RFC 7296 3.14 ---- */
+
+/* Copies the message to scratch, checks and decrypts it. ERR_AUTH: the ICV; ERR_SYNTAX, ERR_SHORT, ERR_RANGE,
+ * ERR_LONG: the outside is not one SK payload. */
+MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
+				   uint8_t *ret_first, struct bytes *ret_inner);
+/* A message of ours with its SK payload open; seal closes it. */
+void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
+		       uint32_t msg_id, struct space room, struct wire_ike_builder *b);
+MUST_USE enum err ike_protect_seal(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret);
+
+/* ---- ts.c: RFC 7296 2.9 ---- */
+
+struct ike_ts_lists {
+	uint8_t remote_cnt, local_cnt;
+	struct model_ts remote[MODEL_TS_MAX], local[MODEL_TS_MAX]; /* TSi, TSr */
+};
+/* The peer's selectors narrowed to ours (any to any). False: nothing is left. */
+bool ike_ts_narrow(const struct wire_ike_tss *tsi, const struct wire_ike_tss *tsr, struct ike_ts_lists *ret);
+void ike_ts_put(struct wire_ike_builder *b, uint8_t payload, const struct model_ts *ts, uint8_t cnt);
+void ike_ts_text(const struct wire_ike_tss *tss, const char *name, char *text, size_t cap);
+
+/* ---- table.c: the rules of payloads, and of states ---- */
+
+enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_CHILD_EXPIRED };
+
+/* The row for an input in a state; NULL: it is not expected. exchange is 0 for all but messages. */
+ike_handler ike_table_find(enum ike_state state, enum ike_input input, uint8_t exchange);
+
+/* 0, or the notify by which a request with these payloads is refused. *ret_type: the unknown critical payload. */
+uint16_t ike_rules_check(uint8_t exchange, bool response, const struct wire_ike_payloads *in, uint8_t *ret_type);
+
+/* ---- the exchanges ---- */
+
+/* A plain answer to a message outside any SA, at most as long as the message itself. */
+void ike_init_notify(const struct ike_event *ev, struct ike_out *out, const struct wire_ike_header *h, uint16_t type,
+		     struct bytes data);
+
+enum ike_state ike_init_repeat(struct ike_ctx *c);          /* init.c */
+enum ike_state ike_auth_request(struct ike_ctx *c);         /* auth.c */
+enum ike_state ike_create_request(struct ike_ctx *c);       /* child.c: CREATE_CHILD_SA of any kind */
+enum ike_state ike_create_refuse(struct ike_ctx *c);
+enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *offer, const struct wire_ike_ke *ke,
+				 struct bytes ni);          /* rekey_ike.c */
+enum ike_state ike_info_request(struct ike_ctx *c);         /* info.c */
+enum ike_state ike_info_response(struct ike_ctx *c);
+enum ike_state ike_live_timer(struct ike_ctx *c);           /* live.c */
+enum ike_state ike_live_close(struct ike_ctx *c);
+enum ike_state ike_live_address(struct ike_ctx *c);
+enum ike_state ike_live_child_expired(struct ike_ctx *c);
+
+/* The answer becomes this one notify (RFC 7296 2.21: one error a request). */
+void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data);
+/* A request that is authentic and yet not well formed: what names the payload. */
+void ike_reply_syntax(struct ike_ctx *c, const char *what);
+/* The step ends here with the single action IKE_ACT_DH. */
+void ike_want_dh(struct ike_ctx *c, uint16_t group, struct bytes peer_public);
+
+/* A Child SA in the making; used by IKE_AUTH and CREATE_CHILD_SA. */
+struct ike_child_plan {
+	struct ike_choice choice;
+	struct ike_ts_lists ts;
+	uint32_t replaces;     /* our SPI of the child that it rekeys, 0: none */
+};
+/* 0 with the plan filled, or the notify that refuses the child; then the step's failure is filled. */
+uint16_t ike_child_decide(struct ike_ctx *c, enum ike_ke_rule rule, uint16_t ke_group,
+			  struct ike_child_plan *ret);
+/* Derives, adds the child to the record and the actions. ERR_CRYPTO. */
+MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *plan, struct bytes ni,
+				struct bytes nr, struct bytes dh_secret, uint32_t *ret_spi);
+void ike_child_put_sa(struct ike_ctx *c, const struct ike_child_plan *plan, uint32_t spi);
+void ike_child_put_ts(struct ike_ctx *c, const struct ike_child_plan *plan);
+
+struct ike_child_ref *ike_child_find(struct ike_sa *sa, uint32_t spi_in, uint32_t spi_out); /* 0: any */
+void ike_child_forget(struct ike_sa *sa, struct ike_child_ref *ref);
+/* CHILD_DELETE for each child that is still installed, and none is left in the record. */
+void ike_child_delete_all(struct ike_ctx *c);
+
+/* Ends the SA here: its children are deleted; step.c wipes the keys and keeps the cached reply for a while. */
+enum ike_state ike_live_end(struct ike_ctx *c);
+/* Children deleted, our Delete on its way; CLOSED follows its answer. */
+enum ike_state ike_live_begin_end(struct ike_ctx *c);
+/* Starts the reachability check of ev->remote where one is due (design section 6.6). */
+void ike_live_check_address(struct ike_ctx *c);

@@ -1,0 +1,130 @@
+// CREATE_CHILD_SA that rekeys the IKE SA (RFC 7296 1.3.2, 2.8, 2.18). The children move to the new SA:
+//
+//   HDR, SK {SA, Ni, KEi}  -->
+//                                <--  HDR, SK {SA, Nr, KEr}
+#include "base/secret.h"
+#include "ike/parts.h"
+
+static enum ike_state refuse(struct ike_ctx *c, uint16_t notify, struct bytes data)
+{
+	ike_reply_notify(c, notify, data);
+	return c->sa->state;
+}
+
+static enum ike_state refuse_offer(struct ike_ctx *c, const struct wire_ike_sa *offer, const struct ike_ask *ask,
+				   enum model_failure_code code)
+{
+	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_LIVE);
+
+	ike_select_explain(offer, ask, code, f);
+	return refuse(c, IKE_N_NO_PROPOSAL_CHOSEN, (struct bytes){ 0 });
+}
+
+static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wanted)
+{
+	char name[MODEL_TRANSFORM_TEXT_MAX];
+	uint8_t group[2];
+	struct wr w = wr_of(SPACE_OF(group));
+
+	wr_u16(&w, wanted);
+	struct model_failure *f =
+		ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_WRONG_GROUP, MODEL_STAGE_LIVE);
+	ike_text_add(f->offered, sizeof(f->offered), "%s", model_transform_text(IKE_TT_KE, sent, 0, name));
+	ike_text_add(f->allowed, sizeof(f->allowed), "%s", model_transform_text(IKE_TT_KE, wanted, 0, name));
+	return refuse(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+}
+
+/* The new record: what belongs to the tunnel and the peer stays, what belongs to the keys starts again. */
+static enum err make_new(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni, struct bytes nr,
+			 struct ike_sa *ret)
+{
+	const struct ike_sa *old = c->sa;
+	uint64_t now = c->ev->now_us;
+	struct ike_sa sa = *old;
+
+	sa.spi_i = choice->peer_spi;
+	sa.spi_r = ike_spi_make(&c->world->spi_key, c->world->node_slot, &c->ev->random[IKE_RANDOM_SPI]);
+	sa.suite = choice->suite;
+	sa.state = IKE_STATE_ESTABLISHED;
+	sa.rx_next = sa.tx_next = 0; /* RFC 7296 2.18: the counters start anew */
+	sa.created_us = now;
+	sa.last_in_us = now;
+	sa.expires_us = now + (old->expires_us - old->created_us);
+	sa.ike_rekeys++;
+	secret_wipe(&sa.reply, sizeof(sa.reply));
+	secret_wipe(&sa.request, sizeof(sa.request));
+	secret_wipe(&sa.keys, sizeof(sa.keys));
+	enum err e = ike_keys_of_rekey(old, &sa.suite, ni, nr,
+				       bytes_of(c->ev->dh->secret, c->ev->dh->secret_len), sa.spi_i, sa.spi_r,
+				       &sa.keys);
+	if (e == ERR_NONE)
+		*ret = sa;
+	secret_wipe(&sa, sizeof(sa));
+	return e;
+}
+
+/* The old one waits for the peer's Delete without children (RFC 7296 2.8: they are inherited). */
+static void retire_old(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	for (unsigned i = 0; i < IKE_CHILDREN_MAX; i++)
+		sa->children[i] = (struct ike_child_ref){ 0 };
+	sa->child_cnt = 0;
+	sa->expires_us = c->ev->now_us + IKE_REKEYED_KEEP_US;
+	c->changed = true;
+}
+
+static enum ike_state make_rekey(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni)
+{
+	struct bytes nr = bytes_of(&c->ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN);
+	struct wire_ike_sa answer = { .cnt = 1, .p = { choice->answer } };
+	uint8_t spi[8];
+	struct wr w = wr_of(SPACE_OF(spi));
+
+	if (make_new(c, choice, ni, nr, c->rekeyed) != ERR_NONE)
+		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
+	retire_old(c);
+	wr_u64(&w, c->rekeyed->spi_r);
+	answer.p[0].spi = BYTES_OF(spi);
+	wire_ike_put_sa(&c->reply, &answer);
+	wire_ike_put_nonce(&c->reply, nr);
+	wire_ike_put_ke(&c->reply, choice->suite.group, bytes_of(c->ev->dh->public, c->ev->dh->public_len));
+	ike_out_count(c->out, MODEL_COUNTER_ike_rekeyed);
+	return IKE_STATE_REKEYED;
+}
+
+enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *offer, const struct wire_ike_ke *ke,
+				 struct bytes ni)
+{
+	const struct ike_ask ask = {
+		.phase = MODEL_PHASE_IKE,
+		.ke_rule = IKE_KE_NEEDED,
+		.ke_group = ke->group,
+		.spi_len = 8,
+	};
+	enum model_failure_code code = MODEL_FAILURE_NO_PROPOSAL_IKE;
+	struct ike_choice choice;
+
+	/* RFC 7296 2.25.2: not while a Child SA is being closed. */
+	for (unsigned i = 0; i < c->sa->child_cnt; i++)
+		if (c->sa->children[i].closing)
+			return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
+	if (!ike_select(offer, &ask, &choice, &code))
+		return refuse_offer(c, offer, &ask, code);
+	if (choice.wrong_ke)
+		return refuse_ke(c, ke->group, choice.suite.group);
+	if (ke->data.len != crypt_dh_public_len(ke->group)) {
+		ike_reply_syntax(c, "key exchange of a wrong length");
+		return c->sa->state;
+	}
+	if (c->ev->dh == NULL) {
+		ike_want_dh(c, ke->group, ke->data);
+		return c->sa->state;
+	}
+	if (c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
+		ike_reply_syntax(c, "key exchange with a value outside 2 to p-2");
+		return c->sa->state;
+	}
+	return make_rekey(c, &choice, ni);
+}

@@ -1,0 +1,290 @@
+#include "ike/sa.h"
+
+#include "base/secret.h"
+#include "model/record.h"
+
+enum { VERSION = 1 };
+
+/* Types of fields; a number is given once and for ever. */
+enum field {
+	F_SPI_I = 1,
+	F_SPI_R,
+	F_ROLE,
+	F_STATE,
+	F_AUTH_VERIFIED,
+	F_ACCOUNT,
+	F_TUNNEL,
+	F_ACCOUNT_NUMBER,
+	F_SUITE,
+	F_KEYS,
+	F_PATH,
+	F_START_PORT,
+	F_NAT_PEER,
+	F_NAT_LOCAL,
+	F_ALLOW_NULL,
+	F_CLOSING,
+	F_ID_TYPE,
+	F_ID,
+	F_RX_NEXT,
+	F_TX_NEXT,
+	F_REPLY,
+	F_REQUEST,
+	F_CHILD,
+	F_DPD_DELAY,
+	F_CHILD_LIFETIME,
+	F_IKE_REKEYS,
+	F_CHILD_REKEYS,
+	F_CREATED,
+	F_EXPIRES,
+	F_LAST_IN,
+	F_NEXT_CHECK,
+};
+
+#define BIT MODEL_RECORD_BIT
+#define REPEATED BIT(F_CHILD)
+#define REQUIRED                                                                                             \
+	(BIT(F_SPI_I) | BIT(F_SPI_R) | BIT(F_ROLE) | BIT(F_STATE) | BIT(F_AUTH_VERIFIED) | BIT(F_ACCOUNT) |    \
+	 BIT(F_TUNNEL) | BIT(F_SUITE) | BIT(F_KEYS) | BIT(F_PATH) | BIT(F_RX_NEXT) | BIT(F_TX_NEXT) | BIT(F_EXPIRES))
+
+/* ---- keys, cached answer, own request, child: nested fields ---- */
+
+static void put_keys(struct wr *w, const struct ike_keys *k)
+{
+	size_t mark = tlv_open(w, F_KEYS);
+	wr_put(w, BYTES_OF(k->d));
+	wr_put(w, BYTES_OF(k->ai));
+	wr_put(w, BYTES_OF(k->ar));
+	wr_put(w, BYTES_OF(k->ei));
+	wr_put(w, BYTES_OF(k->er));
+	wr_put(w, BYTES_OF(k->pi));
+	wr_put(w, BYTES_OF(k->pr));
+	tlv_close(w, mark);
+}
+
+static enum err get_keys(struct bytes value, struct ike_keys *k)
+{
+	struct rd r = rd_of(value);
+	rd_copy(&r, k->d, sizeof(k->d));
+	rd_copy(&r, k->ai, sizeof(k->ai));
+	rd_copy(&r, k->ar, sizeof(k->ar));
+	rd_copy(&r, k->ei, sizeof(k->ei));
+	rd_copy(&r, k->er, sizeof(k->er));
+	rd_copy(&r, k->pi, sizeof(k->pi));
+	rd_copy(&r, k->pr, sizeof(k->pr));
+	return rd_done(&r) ? ERR_NONE : ERR_SYNTAX;
+}
+
+enum reply_field { R_MSG_ID = 1, R_HASH, R_BYTES };
+
+static void put_reply(struct wr *w, const struct ike_reply *reply)
+{
+	if (reply->len == 0)
+		return;
+	size_t mark = tlv_open(w, F_REPLY);
+	tlv_u32(w, R_MSG_ID, reply->msg_id);
+	tlv_bytes(w, R_HASH, BYTES_OF(reply->request_hash));
+	tlv_bytes(w, R_BYTES, bytes_of(reply->b, reply->len));
+	tlv_close(w, mark);
+}
+
+static enum err get_reply(struct bytes value, struct ike_reply *reply)
+{
+	struct model_record d;
+
+	model_record_start_nested(&d, value);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case R_MSG_ID: reply->msg_id = model_record_u32(&d); break;
+		case R_HASH: model_record_copy(&d, reply->request_hash, sizeof(reply->request_hash)); break;
+		case R_BYTES: reply->len = model_record_blob(&d, reply->b, sizeof(reply->b)); break;
+		}
+	}
+	return model_record_end(&d, BIT(R_MSG_ID) | BIT(R_HASH) | BIT(R_BYTES));
+}
+
+enum request_field { Q_KIND = 1, Q_TRIES, Q_ADDRESS_TRIES, Q_MSG_ID, Q_RESEND, Q_TO, Q_TO_PORT, Q_CHILD, Q_BYTES };
+
+static void put_request(struct wr *w, const struct ike_request *q)
+{
+	if (q->kind == IKE_REQUEST_NONE)
+		return;
+	size_t mark = tlv_open(w, F_REQUEST);
+	tlv_u8(w, Q_KIND, q->kind);
+	tlv_u8(w, Q_TRIES, q->tries);
+	tlv_u8(w, Q_ADDRESS_TRIES, q->address_tries);
+	tlv_u32(w, Q_MSG_ID, q->msg_id);
+	tlv_u64(w, Q_RESEND, q->resend_us);
+	if (q->to.addr.family != ADDR_NONE)
+		tlv_endpoint(w, Q_TO, &q->to);
+	tlv_u16(w, Q_TO_PORT, q->to_port);
+	tlv_u32(w, Q_CHILD, q->child_spi);
+	tlv_bytes(w, Q_BYTES, bytes_of(q->b, q->len));
+	tlv_close(w, mark);
+}
+
+static enum err get_request(struct bytes value, struct ike_request *q)
+{
+	struct model_record d;
+
+	model_record_start_nested(&d, value);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case Q_KIND: q->kind = model_record_u8(&d, IKE_REQUEST_DELETE_IKE); break;
+		case Q_TRIES: q->tries = model_record_u8(&d, UINT8_MAX); break;
+		case Q_ADDRESS_TRIES: q->address_tries = model_record_u8(&d, UINT8_MAX); break;
+		case Q_MSG_ID: q->msg_id = model_record_u32(&d); break;
+		case Q_RESEND: q->resend_us = model_record_u64(&d); break;
+		case Q_TO: q->to = model_record_endpoint(&d); break;
+		case Q_TO_PORT: q->to_port = model_record_u16(&d); break;
+		case Q_CHILD: q->child_spi = model_record_u32(&d); break;
+		case Q_BYTES: q->len = model_record_blob(&d, q->b, sizeof(q->b)); break;
+		}
+	}
+	enum err e = model_record_end(&d, BIT(Q_KIND) | BIT(Q_MSG_ID) | BIT(Q_RESEND) | BIT(Q_BYTES));
+	if (e == ERR_NONE && q->kind == IKE_REQUEST_ADDRESS && q->to.addr.family == ADDR_NONE)
+		e = ERR_SYNTAX;
+	return e;
+}
+
+enum child_field { C_SPI_IN = 1, C_SPI_OUT, C_REPLACED, C_UNPROVEN, C_CLOSING };
+
+static void put_child(struct wr *w, const struct ike_child_ref *ref)
+{
+	size_t mark = tlv_open(w, F_CHILD);
+	tlv_u32(w, C_SPI_IN, ref->spi_in);
+	tlv_u32(w, C_SPI_OUT, ref->spi_out);
+	tlv_u8(w, C_REPLACED, ref->replaced);
+	tlv_u8(w, C_UNPROVEN, ref->unproven);
+	tlv_u8(w, C_CLOSING, ref->closing);
+	tlv_close(w, mark);
+}
+
+static enum err get_child(struct bytes value, struct ike_sa *sa)
+{
+	struct ike_child_ref ref = { 0 };
+	struct model_record d;
+
+	if (sa->child_cnt == IKE_CHILDREN_MAX)
+		return ERR_SYNTAX;
+	model_record_start_nested(&d, value);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case C_SPI_IN: ref.spi_in = model_record_u32(&d); break;
+		case C_SPI_OUT: ref.spi_out = model_record_u32(&d); break;
+		case C_REPLACED: ref.replaced = model_record_bool(&d); break;
+		case C_UNPROVEN: ref.unproven = model_record_bool(&d); break;
+		case C_CLOSING: ref.closing = model_record_bool(&d); break;
+		}
+	}
+	enum err e = model_record_end(&d, BIT(C_SPI_IN) | BIT(C_SPI_OUT));
+	if (e == ERR_NONE)
+		sa->children[sa->child_cnt++] = ref;
+	return e;
+}
+
+/* ---- the whole ---- */
+
+static void put_facts(struct wr *w, const struct ike_sa *sa)
+{
+	tlv_u64(w, F_SPI_I, sa->spi_i);
+	tlv_u64(w, F_SPI_R, sa->spi_r);
+	tlv_u8(w, F_ROLE, sa->role);
+	tlv_u8(w, F_STATE, sa->state);
+	tlv_u8(w, F_AUTH_VERIFIED, sa->auth_verified);
+	model_record_put_id(w, F_ACCOUNT, &sa->account_id);
+	model_record_put_id(w, F_TUNNEL, &sa->tunnel_id);
+	tlv_u32(w, F_ACCOUNT_NUMBER, sa->account_number);
+	model_suite_put(w, F_SUITE, &sa->suite);
+	model_path_put(w, F_PATH, &sa->path);
+	tlv_u16(w, F_START_PORT, sa->start_port);
+	tlv_u8(w, F_NAT_PEER, sa->nat_peer);
+	tlv_u8(w, F_NAT_LOCAL, sa->nat_local);
+	tlv_u8(w, F_ALLOW_NULL, sa->allow_null);
+	tlv_u8(w, F_CLOSING, sa->closing);
+	tlv_u8(w, F_ID_TYPE, sa->id_type);
+	tlv_bytes(w, F_ID, bytes_of(sa->id, sa->id_len));
+}
+
+MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)
+{
+	must(sa->child_cnt <= IKE_CHILDREN_MAX && sa->id_len <= sizeof(sa->id));
+	tlv_begin(w, VERSION);
+	put_facts(w, sa);
+	put_keys(w, &sa->keys);
+	tlv_u32(w, F_RX_NEXT, sa->rx_next);
+	tlv_u32(w, F_TX_NEXT, sa->tx_next);
+	put_reply(w, &sa->reply);
+	put_request(w, &sa->request);
+	for (unsigned i = 0; i < sa->child_cnt; i++)
+		put_child(w, &sa->children[i]);
+	tlv_u32(w, F_DPD_DELAY, sa->dpd_delay_s);
+	tlv_u32(w, F_CHILD_LIFETIME, sa->child_lifetime_s);
+	tlv_u32(w, F_IKE_REKEYS, sa->ike_rekeys);
+	tlv_u32(w, F_CHILD_REKEYS, sa->child_rekeys);
+	tlv_u64(w, F_CREATED, sa->created_us);
+	tlv_u64(w, F_EXPIRES, sa->expires_us);
+	tlv_u64(w, F_LAST_IN, sa->last_in_us);
+	tlv_u64(w, F_NEXT_CHECK, sa->next_check_us);
+	return model_record_written(w);
+}
+
+static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *sa)
+{
+	switch (type) {
+	case F_SPI_I: sa->spi_i = model_record_u64(d); break;
+	case F_SPI_R: sa->spi_r = model_record_u64(d); break;
+	case F_ROLE: sa->role = model_record_u8(d, IKE_INITIATOR); break;
+	case F_STATE: sa->state = model_record_u8(d, IKE_STATE_CLOSED); break;
+	case F_AUTH_VERIFIED: sa->auth_verified = model_record_bool(d); break;
+	case F_ACCOUNT: sa->account_id = model_record_id(d); break;
+	case F_TUNNEL: sa->tunnel_id = model_record_id(d); break;
+	case F_ACCOUNT_NUMBER: sa->account_number = model_record_u32(d); break;
+	case F_SUITE: return model_suite_get(d->field.value, &sa->suite);
+	case F_KEYS: return get_keys(d->field.value, &sa->keys);
+	case F_PATH: return model_path_get(d->field.value, &sa->path);
+	case F_START_PORT: sa->start_port = model_record_u16(d); break;
+	case F_NAT_PEER: sa->nat_peer = model_record_bool(d); break;
+	case F_NAT_LOCAL: sa->nat_local = model_record_bool(d); break;
+	case F_ALLOW_NULL: sa->allow_null = model_record_bool(d); break;
+	case F_CLOSING: sa->closing = model_record_bool(d); break;
+	case F_ID_TYPE: sa->id_type = model_record_u8(d, UINT8_MAX); break;
+	case F_ID: sa->id_len = model_record_blob(d, sa->id, sizeof(sa->id)); break;
+	case F_RX_NEXT: sa->rx_next = model_record_u32(d); break;
+	case F_TX_NEXT: sa->tx_next = model_record_u32(d); break;
+	case F_REPLY: return get_reply(d->field.value, &sa->reply);
+	case F_REQUEST: return get_request(d->field.value, &sa->request);
+	case F_CHILD: return get_child(d->field.value, sa);
+	case F_DPD_DELAY: sa->dpd_delay_s = model_record_u32(d); break;
+	case F_CHILD_LIFETIME: sa->child_lifetime_s = model_record_u32(d); break;
+	case F_IKE_REKEYS: sa->ike_rekeys = model_record_u32(d); break;
+	case F_CHILD_REKEYS: sa->child_rekeys = model_record_u32(d); break;
+	case F_CREATED: sa->created_us = model_record_u64(d); break;
+	case F_EXPIRES: sa->expires_us = model_record_u64(d); break;
+	case F_LAST_IN: sa->last_in_us = model_record_u64(d); break;
+	case F_NEXT_CHECK: sa->next_check_us = model_record_u64(d); break;
+	}
+	return ERR_NONE;
+}
+
+MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret)
+{
+	struct ike_sa sa = { 0 };
+	struct model_record d;
+	enum err e = model_record_start(&d, record, VERSION);
+
+	while (e == ERR_NONE) {
+		unsigned type = model_record_next(&d, REPEATED);
+		if (type == 0)
+			break;
+		e = get_field(&d, type, &sa);
+	}
+	if (e == ERR_NONE)
+		e = model_record_end(&d, REQUIRED);
+	/* Design section 6.5: what was never authenticated, or is only half open, is no record. */
+	if (e == ERR_NONE && (!sa.auth_verified || sa.state == IKE_STATE_HALF_OPEN))
+		e = ERR_SYNTAX;
+	if (e == ERR_NONE)
+		*ret = sa;
+	secret_wipe(&sa, sizeof(sa));
+	return e;
+}

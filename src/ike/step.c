@@ -1,0 +1,319 @@
+#include "ike/step.h"
+
+#include "base/secret.h"
+#include "ike/parts.h"
+
+/* ---- answers ---- */
+
+static void begin_reply(struct ike_ctx *c)
+{
+	ike_protect_begin(c->sa, c->ev, true, c->h.exchange, c->h.msg_id, SPACE_OF(c->out->room[0]), &c->reply);
+}
+
+void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data)
+{
+	begin_reply(c);
+	if (type != 0)
+		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
+}
+
+void ike_reply_syntax(struct ike_ctx *c, const char *what)
+{
+	enum model_stage stage = c->half != NULL ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE;
+
+	ike_reply_notify(c, IKE_N_INVALID_SYNTAX, (struct bytes){ 0 });
+	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_BAD_MESSAGE, stage);
+	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
+}
+
+void ike_want_dh(struct ike_ctx *c, uint16_t group, struct bytes peer_public)
+{
+	ike_out_reset(c->out);
+	struct ike_action *a = ike_out_add(c->out, IKE_ACT_DH);
+	a->dh.group = group;
+	a->dh.peer_public = peer_public;
+	c->drop = true;
+}
+
+static void drop(struct ike_ctx *c, enum model_drop reason)
+{
+	ike_out_reset(c->out);
+	ike_out_drop(c->out, reason);
+	c->drop = true;
+}
+
+/* ---- messages ---- */
+
+/* What can be said of a message before its integrity is checked. */
+static bool accept_header(struct ike_ctx *c)
+{
+	const struct ike_event *ev = c->ev;
+	const struct ike_sa *sa = c->sa;
+	bool repeated_init;
+
+	if (ev->msg.len > IKE_MESSAGE_MAX || wire_ike_header_parse(ev->msg, &c->h) != ERR_NONE) {
+		drop(c, MODEL_DROP_ike_malformed);
+		return false;
+	}
+	if (c->h.major != 2) {
+		drop(c, c->h.major == 1 ? MODEL_DROP_ike_v1 : MODEL_DROP_ike_version);
+		return false;
+	}
+	repeated_init = c->half != NULL && c->h.exchange == IKE_EX_SA_INIT && c->h.spi_r == 0;
+	if (c->h.spi_i != sa->spi_i || (c->h.spi_r != sa->spi_r && !repeated_init)) {
+		drop(c, MODEL_DROP_ike_unknown_spi);
+		return false;
+	}
+	/* RFC 7296 3.1: the flag says who started the SA, not who started the exchange. */
+	if (((c->h.flags & IKE_FLAG_INITIATOR) != 0) != (sa->role == IKE_RESPONDER)) {
+		drop(c, MODEL_DROP_ike_unexpected);
+		return false;
+	}
+	if (!addr_eq(&ev->local.addr, &sa->path.local.addr)) {
+		drop(c, MODEL_DROP_ike_address);
+		return false;
+	}
+	return true;
+}
+
+/* Decrypts and walks the payloads. False: dropped. *ret_notify: 0, or how the request is to be refused. */
+static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_type)
+{
+	bool response = (c->h.flags & IKE_FLAG_RESPONSE) != 0;
+	struct bytes inner;
+	uint8_t first;
+
+	enum err e = ike_protect_open(c->sa, c->ev->msg, SPACE_OF(c->out->scratch), &first, &inner);
+	if (e != ERR_NONE) {
+		drop(c, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
+		if (e == ERR_AUTH && c->half != NULL)
+			(void)ike_out_fail(c->out, c->ev, NULL, MODEL_FAILURE_DECRYPT, MODEL_STAGE_AUTH);
+		return false;
+	}
+	*ret_type = 0;
+	if (wire_ike_payloads_parse(first, inner, &c->in) != ERR_NONE)
+		*ret_notify = IKE_N_INVALID_SYNTAX;
+	else
+		*ret_notify = ike_rules_check(c->h.exchange, response, &c->in, ret_type);
+	return true;
+}
+
+static void refuse_rules(struct ike_ctx *c, uint16_t notify, uint8_t type)
+{
+	char what[64];
+
+	what[0] = '\0';
+	if (notify == IKE_N_INVALID_SYNTAX && type == 0)
+		ike_text_add(what, sizeof(what), "payload lengths");
+	else if (notify == IKE_N_INVALID_SYNTAX)
+		ike_text_add(what, sizeof(what), "payload %u is missing or there too often", type);
+	else
+		ike_text_add(what, sizeof(what), "unknown critical payload %u", type);
+	ike_reply_syntax(c, what);
+	if (notify == IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD)
+		ike_reply_notify(c, notify, bytes_of(&type, 1)); /* RFC 7296 2.5 */
+}
+
+/* Window 1: whoever asks anew has our last answer, and with it the children that it made (design section 6.7). */
+static void prove_children(struct ike_ctx *c)
+{
+	for (unsigned i = 0; i < c->sa->child_cnt; i++) {
+		struct ike_child_ref *ref = &c->sa->children[i];
+		if (!ref->unproven)
+			continue;
+		ref->unproven = false;
+		c->changed = true;
+		if (!ref->closing)
+			ike_out_add(c->out, IKE_ACT_CHILD_PROVEN)->spi = ref->spi_in;
+	}
+}
+
+static void answer_again(struct ike_ctx *c)
+{
+	struct wr w = wr_of(SPACE_OF(c->out->room[0]));
+
+	wr_put(&w, bytes_of(c->sa->reply.b, c->sa->reply.len));
+	ike_out_send(c->out, wr_bytes(&w), &c->ev->local, &c->ev->remote);
+	ike_out_count(c->out, MODEL_COUNTER_ike_retransmit_answered);
+	c->drop = true;
+}
+
+/* Seals and sends the answer, and keeps it for repetitions. */
+static void finish_reply(struct ike_ctx *c)
+{
+	struct bytes msg;
+
+	if (ike_protect_seal(c->sa, &c->reply, &msg) != ERR_NONE) {
+		drop(c, MODEL_DROP_ike_busy);
+		return;
+	}
+	ike_window_keep(c->sa, c->h.msg_id, c->ev->msg, msg);
+	c->sa->last_in_us = c->ev->now_us;
+	c->keep = true;
+	ike_out_send(c->out, msg, &c->ev->local, &c->ev->remote);
+}
+
+static enum ike_state take_request(struct ike_ctx *c)
+{
+	enum ike_state state = (enum ike_state)c->sa->state, next = state;
+	ike_handler handler = ike_table_find(state, IKE_IN_REQUEST, c->h.exchange);
+	uint16_t notify = 0;
+	uint8_t type = 0;
+
+	if (c->half != NULL && c->h.exchange == IKE_EX_SA_INIT && handler != NULL) {
+		next = handler(c); /* in the clear, and outside the window of protected messages */
+		c->drop = true;
+		return next;
+	}
+	switch (ike_window_judge(c->sa, c->h.msg_id, c->ev->msg)) {
+	case IKE_WINDOW_NEW:
+		break;
+	case IKE_WINDOW_REPEATED:
+		answer_again(c);
+		return state;
+	case IKE_WINDOW_OUTSIDE:
+		drop(c, MODEL_DROP_ike_msgid);
+		return state;
+	}
+	if (handler == NULL) {
+		drop(c, MODEL_DROP_ike_unexpected);
+		return state;
+	}
+	if (!open_message(c, &notify, &type))
+		return state;
+	begin_reply(c);
+	prove_children(c);
+	if (notify != 0)
+		refuse_rules(c, notify, type);
+	else
+		next = handler(c);
+	if (!c->drop)
+		finish_reply(c);
+	return c->drop ? state : next;
+}
+
+static enum ike_state take_response(struct ike_ctx *c)
+{
+	const struct ike_request *q = &c->sa->request;
+	enum ike_state state = (enum ike_state)c->sa->state;
+	ike_handler handler = ike_table_find(state, IKE_IN_RESPONSE, c->h.exchange);
+	uint16_t notify = 0;
+	uint8_t type = 0;
+
+	if (handler == NULL) {
+		drop(c, MODEL_DROP_ike_unexpected);
+		return state;
+	}
+	if (q->kind == IKE_REQUEST_NONE || q->msg_id != c->h.msg_id) {
+		drop(c, MODEL_DROP_ike_msgid);
+		return state;
+	}
+	if (!open_message(c, &notify, &type))
+		return state;
+	/* RFC 7296 2.21: an answer is never answered; the request is repeated or given up. */
+	if (notify != 0) {
+		drop(c, MODEL_DROP_ike_malformed);
+		return state;
+	}
+	c->sa->last_in_us = c->ev->now_us;
+	c->keep = true;
+	return handler(c);
+}
+
+static enum ike_state take_message(struct ike_ctx *c)
+{
+	enum ike_state state = (enum ike_state)c->sa->state;
+
+	if (!accept_header(c))
+		return state;
+	if ((c->h.flags & IKE_FLAG_RESPONSE) != 0)
+		return take_response(c);
+	enum ike_state next = take_request(c);
+	if (c->keep && state == IKE_STATE_ESTABLISHED && next == IKE_STATE_ESTABLISHED)
+		ike_live_check_address(c);
+	return next;
+}
+
+/* ---- the doors ---- */
+
+void ike_half_step(const struct ike_world *world, const struct ike_half *half, const struct ike_event *ev,
+		   struct ike_sa *ret, struct ike_out *out)
+{
+	struct ike_sa sa = half->sa;
+	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .half = half, .sa = &sa };
+
+	ike_out_reset(out);
+	must(ev->kind == IKE_EV_MESSAGE && half->sa.state == IKE_STATE_HALF_OPEN);
+	enum ike_state next = take_message(&c);
+	if (c.keep && next == IKE_STATE_ESTABLISHED) {
+		/* The one place where an SA becomes ESTABLISHED (design section 6.5). */
+		must(sa.auth_verified);
+		sa.state = IKE_STATE_ESTABLISHED;
+		*ret = sa;
+		out->has_sa = true;
+		out->changed = true;
+	} else if (c.keep) {
+		out->changed = true; /* refused: the half-open SA goes */
+	}
+	secret_wipe(&sa, sizeof(sa));
+}
+
+static enum ike_state take_event(struct ike_ctx *c)
+{
+	enum ike_state state = (enum ike_state)c->sa->state;
+	ike_handler handler = NULL;
+
+	switch (c->ev->kind) {
+	case IKE_EV_MESSAGE:
+		return take_message(c);
+	case IKE_EV_TIMER:
+		handler = ike_table_find(state, IKE_ON_TIMER, 0);
+		break;
+	case IKE_EV_CLOSE:
+		handler = ike_table_find(state, IKE_ON_CLOSE, 0);
+		break;
+	case IKE_EV_ADDRESS:
+		handler = ike_table_find(state, IKE_ON_ADDRESS, 0);
+		break;
+	case IKE_EV_CHILD_EXPIRED:
+		handler = ike_table_find(state, IKE_ON_CHILD_EXPIRED, 0);
+		break;
+	}
+	return handler != NULL ? handler(c) : state;
+}
+
+/* What stays of a closed SA: the cached answer and what finds it. */
+static void strip_closed(struct ike_sa *sa, uint64_t now_us)
+{
+	must(sa->child_cnt == 0);
+	secret_wipe(&sa->keys, sizeof(sa->keys));
+	ike_request_done(sa);
+	sa->expires_us = now_us + IKE_CLOSED_KEEP_US;
+}
+
+void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const struct ike_event *ev,
+		 struct ike_sa *ret, struct ike_sa *ret_rekeyed, struct ike_out *out)
+{
+	struct ike_sa work = *sa, rekeyed = { 0 };
+	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .sa = &work, .rekeyed = &rekeyed };
+
+	ike_out_reset(out);
+	must(sa->state != IKE_STATE_HALF_OPEN && sa->auth_verified);
+	enum ike_state next = take_event(&c);
+	if (!c.drop && (c.keep || c.changed || next != (enum ike_state)sa->state)) {
+		c.changed |= next != (enum ike_state)sa->state;
+		if (next == IKE_STATE_CLOSED)
+			strip_closed(&work, ev->now_us);
+		if (next == IKE_STATE_REKEYED && sa->state == IKE_STATE_ESTABLISHED) {
+			must(rekeyed.auth_verified && rekeyed.state == IKE_STATE_ESTABLISHED);
+			*ret_rekeyed = rekeyed;
+			out->has_rekeyed = true;
+		}
+		work.state = (uint8_t)next;
+		*ret = work;
+		out->has_sa = true;
+		out->changed = c.changed;
+	}
+	secret_wipe(&rekeyed, sizeof(rekeyed));
+	secret_wipe(&work, sizeof(work));
+}

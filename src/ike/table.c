@@ -1,0 +1,175 @@
+#include <stdio.h>
+
+#include "ike/parts.h"
+
+/* ---- what may stand in a message (RFC 7296 1.2 to 1.5) ---- */
+
+/* Payloads that must be there, or may not be there more often than max. Others of RFC 7296 are ignored
+ * where they mean nothing; unknown ones are ignored unless critical (2.5). */
+struct payload_rule {
+	uint8_t exchange;
+	bool response;
+	uint8_t payload;
+	uint8_t min, max;
+};
+
+enum { MANY = WIRE_IKE_PAYLOADS_MAX };
+
+static const struct payload_rule payload_rules[] = {
+	{ IKE_EX_SA_INIT, false, IKE_PL_SA, 1, 1 },
+	{ IKE_EX_SA_INIT, false, IKE_PL_KE, 1, 1 },
+	{ IKE_EX_SA_INIT, false, IKE_PL_NONCE, 1, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_IDI, 1, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_IDR, 0, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_AUTH, 0, 1 }, /* without it the peer wants EAP (2.16) */
+	{ IKE_EX_AUTH, false, IKE_PL_SA, 1, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_TSI, 1, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_TSR, 1, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_SA, 1, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_NONCE, 1, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_KE, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_TSI, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_TSR, 0, 1 },
+	{ IKE_EX_INFORMATIONAL, false, IKE_PL_DELETE, 0, MANY },
+	{ IKE_EX_INFORMATIONAL, true, IKE_PL_DELETE, 0, MANY },
+};
+
+/* RFC 7296 3.2: the types that this document defines. SK inside SK is none of them here. */
+static bool known_payload(uint8_t type)
+{
+	return type >= IKE_PL_SA && type <= IKE_PL_EAP && type != IKE_PL_SK;
+}
+
+uint16_t ike_rules_check(uint8_t exchange, bool response, const struct wire_ike_payloads *in, uint8_t *ret_type)
+{
+	for (unsigned i = 0; i < in->cnt; i++) {
+		if (in->p[i].critical && !known_payload(in->p[i].type)) {
+			*ret_type = in->p[i].type;
+			return IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(payload_rules); i++) {
+		const struct payload_rule *rule = &payload_rules[i];
+		if (rule->exchange != exchange || rule->response != response)
+			continue;
+		unsigned cnt = wire_ike_count(in, rule->payload);
+		if (cnt < rule->min || cnt > rule->max) {
+			*ret_type = rule->payload;
+			return IKE_N_INVALID_SYNTAX;
+		}
+	}
+	return 0;
+}
+
+/* ---- states ---- */
+
+struct row {
+	enum ike_state state;
+	enum ike_input input;
+	uint8_t exchange; /* of messages */
+	ike_handler handler;
+	const char *next; /* for readers: the handler returns it */
+	const char *story;
+};
+
+static const struct row rows[] = {
+	{ IKE_STATE_HALF_OPEN, IKE_IN_REQUEST, IKE_EX_SA_INIT, ike_init_repeat, "HALF_OPEN",
+	  "the peer repeats its first message: the same answer again" },
+	{ IKE_STATE_HALF_OPEN, IKE_IN_REQUEST, IKE_EX_AUTH, ike_auth_request, "ESTABLISHED, or gone",
+	  "identity and PSK are checked, the first Child SA is made; a refusal ends the half-open SA" },
+	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_request, "ESTABLISHED, REKEYED",
+	  "a new Child SA, the rekey of one, or the rekey of the IKE SA, which moves the children to a new record" },
+	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "ESTABLISHED, CLOSED",
+	  "liveness, Delete of Child SAs, Delete of the IKE SA" },
+	{ IKE_STATE_ESTABLISHED, IKE_IN_RESPONSE, IKE_EX_INFORMATIONAL, ike_info_response, "ESTABLISHED, CLOSED",
+	  "our own request was answered: the peer lives, has the address under test, or agreed to a Delete" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_TIMER, 0, ike_live_timer, "ESTABLISHED, CLOSED",
+	  "our request is repeated or given up, silence asks for liveness, the lifetime ends" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_CLOSE, 0, ike_live_close, "ESTABLISHED",
+	  "the tunnel goes: children are deleted at once, our Delete is sent" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_ADDRESS, 0, ike_live_address, "ESTABLISHED",
+	  "ESP came from another address: it is asked before it is believed" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_CHILD_EXPIRED, 0, ike_live_child_expired, "ESTABLISHED",
+	  "a Child SA reached its end without a rekey: deleted, and the peer is told" },
+	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_refuse, "REKEYED",
+	  "TEMPORARY_FAILURE: new children belong to the new IKE SA" },
+	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "REKEYED, CLOSED",
+	  "the peer deletes the IKE SA that it has rekeyed" },
+	{ IKE_STATE_REKEYED, IKE_IN_RESPONSE, IKE_EX_INFORMATIONAL, ike_info_response, "REKEYED, CLOSED",
+	  "a request that was on its way when the rekey came is answered" },
+	{ IKE_STATE_REKEYED, IKE_ON_TIMER, 0, ike_live_timer, "REKEYED, CLOSED",
+	  "the peer's Delete does not come: ours is sent" },
+	{ IKE_STATE_REKEYED, IKE_ON_CLOSE, 0, ike_live_close, "REKEYED", "our Delete is sent" },
+};
+
+ike_handler ike_table_find(enum ike_state state, enum ike_input input, uint8_t exchange)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].state == state && rows[i].input == input && rows[i].exchange == exchange)
+			return rows[i].handler;
+	return NULL;
+}
+
+static const char *state_name(enum ike_state state)
+{
+	switch (state) {
+	case IKE_STATE_HALF_OPEN:
+		return "HALF_OPEN";
+	case IKE_STATE_ESTABLISHED:
+		return "ESTABLISHED";
+	case IKE_STATE_REKEYED:
+		return "REKEYED";
+	case IKE_STATE_CLOSED:
+		return "CLOSED";
+	}
+	return "";
+}
+
+static const char *input_name(enum ike_input input)
+{
+	switch (input) {
+	case IKE_IN_REQUEST:
+		return "request";
+	case IKE_IN_RESPONSE:
+		return "response";
+	case IKE_ON_TIMER:
+		return "timer";
+	case IKE_ON_CLOSE:
+		return "close";
+	case IKE_ON_ADDRESS:
+		return "new address";
+	case IKE_ON_CHILD_EXPIRED:
+		return "child expired";
+	}
+	return "";
+}
+
+static const char *exchange_name(uint8_t exchange)
+{
+	switch (exchange) {
+	case IKE_EX_SA_INIT:
+		return "IKE_SA_INIT ";
+	case IKE_EX_AUTH:
+		return "IKE_AUTH ";
+	case IKE_EX_CREATE_CHILD_SA:
+		return "CREATE_CHILD_SA ";
+	case IKE_EX_INFORMATIONAL:
+		return "INFORMATIONAL ";
+	}
+	return "";
+}
+
+void ike_table_print(void (*line)(void *arg, const char *text), void *arg)
+{
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct row *r = &rows[i];
+		snprintf(text, sizeof(text), "%s | %s%s | %s | %s", state_name(r->state),
+			 exchange_name(r->exchange), input_name(r->input), r->next, r->story);
+		line(arg, text);
+	}
+	snprintf(text, sizeof(text), "%s | any repeated request | CLOSED | the same answer again, nothing else",
+		 state_name(IKE_STATE_CLOSED));
+	line(arg, text);
+}

@@ -1,0 +1,114 @@
+#include "ike/parts.h"
+
+enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request)
+{
+	uint8_t hash[32];
+
+	/* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. */
+	if (msg_id == sa->rx_next && msg_id != UINT32_MAX)
+		return IKE_WINDOW_NEW;
+	if (sa->reply.len == 0 || msg_id != sa->reply.msg_id)
+		return IKE_WINDOW_OUTSIDE;
+	/* RFC 7296 2.1: a retransmission is bitwise the same as the request; anything else under its message
+	 * id did not come from the peer, or is not meant to be answered twice. */
+	if (crypt_sha256(&request, 1, hash) != ERR_NONE || !bytes_eq(BYTES_OF(hash), BYTES_OF(sa->reply.request_hash)))
+		return IKE_WINDOW_OUTSIDE;
+	return IKE_WINDOW_REPEATED;
+}
+
+void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply)
+{
+	struct wr w = wr_of(SPACE_OF(sa->reply.b));
+
+	must(reply.len != 0 && reply.len <= sizeof(sa->reply.b));
+	wr_put(&w, reply);
+	sa->reply.len = (uint16_t)reply.len;
+	sa->reply.msg_id = msg_id;
+	/* Without a hash no repetition is recognised, which costs the peer its answer but nothing else. */
+	if (crypt_sha256(&request, 1, sa->reply.request_hash) != ERR_NONE)
+		sa->reply.len = 0;
+	sa->rx_next = msg_id + 1;
+}
+
+/* ---- our own requests (RFC 7296 2.1: repeated by the side that asks; 2.3: one at a time) ---- */
+
+/* 0.5 s, then 1.8 times as long after each try. */
+static uint64_t resend_delay(unsigned tries)
+{
+	uint64_t us = IKE_RESEND_FIRST_US;
+
+	for (unsigned i = 1; i < tries; i++)
+		us = us * 9 / 5;
+	return us;
+}
+
+void ike_request_send(struct ike_ctx *c)
+{
+	struct ike_request *q = &c->sa->request;
+	struct wr w = wr_of(SPACE_OF(c->out->room[1]));
+
+	must(q->kind != IKE_REQUEST_NONE && q->len <= sizeof(q->b));
+	wr_put(&w, bytes_of(q->b, q->len));
+	q->tries++;
+	q->resend_us = c->ev->now_us + resend_delay(q->tries);
+	/* An address under test is asked from the port to which it sent: only that passes its NAT. */
+	bool test = q->kind == IKE_REQUEST_ADDRESS;
+	struct addr_endpoint local = c->sa->path.local;
+	if (test) {
+		q->address_tries++;
+		local.port = q->to_port;
+	}
+	ike_out_send(c->out, wr_bytes(&w), &local, test ? &q->to : &c->sa->path.remote);
+	c->changed = true;
+}
+
+void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
+		       const struct addr_endpoint *local, const struct addr_endpoint *remote)
+{
+	struct ike_sa *sa = c->sa;
+	struct wire_ike_builder b;
+	struct bytes msg;
+
+	must(sa->request.kind == IKE_REQUEST_NONE);
+	/* RFC 7296 1.4: an INFORMATIONAL request without payloads is the liveness check. */
+	ike_protect_begin(sa, c->ev, false, IKE_EX_INFORMATIONAL, sa->tx_next, SPACE_OF(c->out->room[1]), &b);
+	if (kind == IKE_REQUEST_DELETE_CHILD)
+		wire_ike_put_delete(&b, IKE_PROTO_ESP, &child_spi, 1);
+	else if (kind == IKE_REQUEST_DELETE_IKE)
+		wire_ike_put_delete(&b, IKE_PROTO_IKE, NULL, 0);
+	if (ike_protect_seal(sa, &b, &msg) != ERR_NONE || msg.len > sizeof(sa->request.b))
+		return; /* the next timer tries again */
+	struct wr w = wr_of(SPACE_OF(sa->request.b));
+	wr_put(&w, msg);
+	sa->request.kind = (uint8_t)kind;
+	sa->request.tries = sa->request.address_tries = 0;
+	sa->request.msg_id = sa->tx_next++;
+	sa->request.child_spi = child_spi;
+	sa->request.to = remote != NULL ? *remote : (struct addr_endpoint){ 0 };
+	sa->request.to_port = local != NULL ? local->port : 0;
+	sa->request.len = (uint16_t)msg.len;
+	ike_request_send(c);
+}
+
+void ike_request_done(struct ike_sa *sa)
+{
+	secret_wipe(&sa->request, sizeof(sa->request));
+}
+
+void ike_request_next(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	if (sa->request.kind != IKE_REQUEST_NONE)
+		return;
+	if (sa->closing) {
+		ike_request_start(c, IKE_REQUEST_DELETE_IKE, 0, NULL, NULL);
+		return;
+	}
+	for (unsigned i = 0; i < sa->child_cnt; i++) {
+		if (sa->children[i].closing) {
+			ike_request_start(c, IKE_REQUEST_DELETE_CHILD, sa->children[i].spi_in, NULL, NULL);
+			return;
+		}
+	}
+}
