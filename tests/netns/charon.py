@@ -8,7 +8,7 @@ import os
 
 from lab import ANYCAST4, LabError, wait_until
 
-PLUGINS = ("random nonce aes sha1 sha2 hmac kdf gmp openssl pem pkcs1 pkcs8 x509 pubkey constraints gcm aesni "
+PLUGINS = ("random nonce openssl aes sha1 sha2 hmac kdf gmp pem pkcs1 pkcs8 x509 pubkey constraints gcm aesni "
            "kernel-libipsec kernel-netlink socket-default vici updown counters")
 FOLDERS = "x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa bliss pkcs8 pkcs12".split()
 

@@ -240,10 +240,10 @@ class Gateway:
 
     def write_conf(self, settings):
         sections = {
-            "node": {"gateway_addresses": " ".join(self.addresses), "state_dir": self.directory / "state",
+            "node": {"gateway_addresses": ", ".join(self.addresses), "state_dir": self.directory / "state",
                      "seal_key": self.directory / "seal.key", "run_dir": self.directory / "run",
                      "user": "nobody", "log_level": "info"},
-            "gateway": {}, "offramp": {}, "api": {"listen": f"127.0.0.1:{self.port}"},
+            "gateway": {}, "offramp": {}, "api": {"api_listen": f"127.0.0.1:{self.port}"},
         }
         for section, values in settings.items():
             sections.setdefault(section, {}).update(values)
