@@ -104,9 +104,10 @@ struct fwd_counters *fwd_reader_counters(struct fwd_reader *r)
 	return &r->counters;
 }
 
-int fwd_reader_wake_fd(const struct fwd_reader *r)
+int fwd_reader_wake_fd(const struct fwd *f, unsigned worker)
 {
-	return r->wake_fd;
+	must(worker < f->worker_cnt);
+	return f->readers[worker].wake_fd;
 }
 
 static void add_block(const struct fwd_counters *c, uint64_t *drop, uint64_t *counter)

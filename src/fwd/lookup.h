@@ -25,7 +25,7 @@ void fwd_reader_pass(struct fwd_reader *r);
 void fwd_reader_rest(struct fwd_reader *r);
 void fwd_reader_resume(struct fwd_reader *r);
 /* Readable when the worker has to look at fwd_offramp_generation; the worker reads it empty. */
-int fwd_reader_wake_fd(const struct fwd_reader *r);
+int fwd_reader_wake_fd(const struct fwd *f, unsigned worker);
 struct fwd_counters *fwd_reader_counters(struct fwd_reader *r);
 
 /* ---- Child SAs ---- */

@@ -1,0 +1,83 @@
+#include "worker/state.h"
+
+enum { IP6_MTU_MIN = 1280, MSS_CLAMP_OFF = 1, TCP4_HEADERS = 40, TCP6_HEADERS = 60 };
+
+void worker_clamp(struct worker *w, struct worker_packet *p, const struct fwd_child *c)
+{
+	uint16_t mss = fwd_tunnel_config(fwd_child_tunnel(c))->mss_clamp;
+	uint16_t mtu = fwd_child_outer(c)->mtu;
+	uint16_t headers = p->ip.version == 4 ? TCP4_HEADERS : TCP6_HEADERS;
+
+	if (mss == MSS_CLAMP_OFF || p->ip.protocol != IP_PROTO_TCP || (mss == 0 && mtu <= headers))
+		return;
+	if (wire_tcp_clamp_mss(worker_packet_space(p), &p->ip, mss != 0 ? mss : (uint16_t)(mtu - headers)))
+		fwd_count(w->counters, MODEL_COUNTER_mss_clamped, 1);
+}
+
+void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd_tunnel *t)
+{
+	const struct fwd_tunnel *about = p->child != NULL ? fwd_child_tunnel(p->child) : t;
+	enum model_drop why;
+	struct fwd_child *c = fwd_tunnel_sender(t, &p->ip, &why);
+
+	if (c == NULL) {
+		worker_refuse(w, p, why,
+			      why == MODEL_DROP_tunnel_down ? WIRE_ICMP_HOST_UNREACHABLE : WIRE_ICMP_ADMIN, 0, about);
+		return;
+	}
+	uint16_t mtu = fwd_child_outer(c)->mtu;
+	/* IPv6 must pass 1280 bytes on every link (RFC 8200 5): below that the outer packet is fragmented, as it
+	 * is for IPv4 packets that allow fragments. */
+	if (p->ip.version == 6 && mtu < IP6_MTU_MIN)
+		mtu = IP6_MTU_MIN;
+	if (p->len > mtu && p->ip.dont_fragment) {
+		worker_refuse(w, p, MODEL_DROP_too_big, WIRE_ICMP_TOO_BIG, mtu, about);
+		return;
+	}
+	worker_clamp(w, p, c);
+	wire_ip_decrement_ttl(worker_packet_space(p));
+	worker_send(w, p, c);
+}
+
+void worker_forward_offramp(struct worker *w, struct worker_packet *p)
+{
+	int fd = fwd_offramp_fd(w->reader, p->account);
+
+	if (fd < 0) {
+		worker_refuse(w, p, MODEL_DROP_offramp_down, WIRE_ICMP_NO_ROUTE, 0, fwd_child_tunnel(p->child));
+		return;
+	}
+	wire_ip_decrement_ttl(worker_packet_space(p));
+	if (!worker_write(w, fd, worker_packet_bytes(p)))
+		worker_drop(w, MODEL_DROP_tun_write);
+}
+
+bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why)
+{
+	if (p->child == NULL) {
+		int fd = fwd_offramp_fd(w->reader, p->account);
+		*ret_why = fd < 0 ? MODEL_DROP_offramp_down : MODEL_DROP_tun_write;
+		return fd >= 0 && worker_write(w, fd, worker_packet_bytes(p));
+	}
+	struct fwd_child *c = fwd_tunnel_sender(fwd_child_tunnel(p->child), &p->ip, ret_why);
+	if (c == NULL)
+		return false;
+	worker_send(w, p, c);
+	return true;
+}
+
+void worker_answer_local(struct worker *w, struct worker_packet *p)
+{
+	enum model_drop why;
+
+	if (!wire_icmp_is_echo_request(&p->ip)) {
+		worker_drop(w, MODEL_DROP_tunnel_local);
+		return;
+	}
+	wire_icmp_echo_reply(worker_packet_space(p), &p->ip);
+	must(worker_check_inner(p));
+	if (worker_return(w, p, &why))
+		fwd_count(w->counters, MODEL_COUNTER_echo_answered, 1);
+	else
+		worker_drop(w, why);
+}

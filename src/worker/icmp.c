@@ -1,0 +1,58 @@
+#include "worker/state.h"
+
+enum { RATE = 1000, BURST = 100 };
+
+/* RFC 1812 4.3.2.8, RFC 4443 2.4 (f): errors are limited. */
+static bool take_token(struct worker_limit *l, uint64_t now_ms)
+{
+	uint64_t earned = (now_ms - l->filled_ms) * RATE / 1000;
+
+	if (earned != 0) {
+		l->tokens = earned >= BURST - l->tokens ? BURST : l->tokens + (uint32_t)earned;
+		l->filled_ms = now_ms;
+	}
+	if (l->tokens == 0)
+		return false;
+	l->tokens--;
+	return true;
+}
+
+static bool build_error(struct worker_packet *e, const struct worker_packet *p, enum wire_icmp_error kind,
+			uint32_t mtu, const struct addr *from)
+{
+	struct space room = { e->buf.p + WORKER_HEADROOM, WIRE_ICMP_ERROR_MAX };
+	size_t len;
+
+	if (wire_icmp_error_build(kind, mtu, from, &p->ip, worker_packet_bytes(p), room, &len) != ERR_NONE)
+		return false;
+	e->off = WORKER_HEADROOM;
+	e->len = len;
+	e->child = p->child;
+	e->account = p->account;
+	return worker_check_inner(e);
+}
+
+void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
+		   uint32_t mtu, const struct fwd_tunnel *about)
+{
+	struct addr from = fwd_inner_address(p->account, about, p->ip.src.family);
+	struct worker_packet *e = &w->errors[w->error_cnt];
+	enum model_drop unsent;
+
+	worker_drop(w, why);
+	/* A source must hear that a packet is too big, or its connection hangs; where the tunnels have no address
+	 * of the family the error bears the one that the source itself named. */
+	if (from.family == ADDR_NONE && kind == WIRE_ICMP_TOO_BIG)
+		from = p->ip.dst;
+	if (from.family == ADDR_NONE || !wire_icmp_error_allowed(&p->ip, worker_packet_bytes(p)))
+		return;
+	if (!take_token(&w->icmp_limit, w->now_ms)) {
+		worker_drop(w, MODEL_DROP_icmp_limited);
+		return;
+	}
+	if (!build_error(e, p, kind, mtu, &from))
+		return;
+	w->error_cnt++;
+	if (worker_return(w, e, &unsent))
+		fwd_count(w->counters, MODEL_COUNTER_icmp_sent, 1);
+}

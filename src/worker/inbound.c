@@ -1,0 +1,170 @@
+#include "worker/state.h"
+
+#include "wire/esp.h"
+
+/* ---- from the outer packet to the SA ---- */
+
+static void queue_open(struct worker *w, struct worker_packet *p)
+{
+	struct wire_esp h;
+
+	enum err e = wire_esp_parse(worker_packet_bytes(p), &h);
+	if (e != ERR_NONE) {
+		/* ERR_RANGE: reserved SPIs, which nobody chose (RFC 4303 2.1). */
+		worker_drop(w, e == ERR_RANGE ? MODEL_DROP_esp_bad_spi : MODEL_DROP_esp_short);
+		return;
+	}
+	p->child = fwd_child_find(w->reader, h.spi);
+	if (p->child == NULL) {
+		worker_drop(w, MODEL_DROP_esp_unknown_spi);
+		return;
+	}
+	w->opens[w->open_cnt] = (struct esp_job){
+		.sa = fwd_child_in(p->child),
+		.buf = p->buf,
+		.off = p->off,
+		.len = p->len,
+	};
+	w->opening[w->open_cnt++] = p;
+}
+
+static void classify_natt(struct worker *w, const struct worker_socket *s, struct worker_packet *p)
+{
+	struct bytes body;
+
+	switch (wire_natt_classify(worker_packet_bytes(p), &body)) {
+	case WIRE_NATT_KEEPALIVE:
+		worker_drop(w, MODEL_DROP_natt_keepalive);
+		break;
+	case WIRE_NATT_IKE:
+		worker_punt(w, s, p, body, true, false);
+		break;
+	case WIRE_NATT_NOMARKER:
+		worker_punt(w, s, p, body, true, true);
+		break;
+	case WIRE_NATT_ESP:
+		queue_open(w, p);
+		break;
+	case WIRE_NATT_JUNK:
+		worker_drop(w, MODEL_DROP_outer_malformed);
+		break;
+	}
+}
+
+/* A raw IPv4 socket gives the IP header too, an IPv6 one does not (RFC 3542 3). */
+static void strip_raw(struct worker *w, const struct worker_socket *s, struct worker_packet *p)
+{
+	struct wire_ip ip;
+
+	p->native = true;
+	p->remote.port = 0;
+	if (s->local.addr.family == ADDR_V4) {
+		if (wire_ip_parse(worker_packet_bytes(p), &ip) != ERR_NONE || ip.version != 4 ||
+		    ip.protocol != IP_PROTO_ESP) {
+			worker_drop(w, MODEL_DROP_outer_malformed);
+			return;
+		}
+		p->outer_tos = ip.tos;
+		p->off += ip.header_len;
+		p->len = ip.payload.len;
+	}
+	queue_open(w, p);
+}
+
+/* ---- from the SA to the inner packet ---- */
+
+/* The packet proves that the peer has the SA, and where it is. A peer that only encapsulates otherwise than we do
+ * has not moved; its port says nothing then. */
+static void tell_control(struct worker *w, struct worker_packet *p)
+{
+	const struct model_path *path = &fwd_child_outer(p->child)->path;
+	bool ports_differ = !p->native && path->udp_encap && path->remote.port != p->remote.port;
+
+	worker_notice(w, p->child, FWD_NOTICE_FIRST, NULL);
+	if (ports_differ || !addr_eq(&path->remote.addr, &p->remote.addr))
+		worker_notice(w, p->child, FWD_NOTICE_ADDRESS, &p->remote);
+}
+
+static void route_inner(struct worker *w, struct worker_packet *p)
+{
+	struct fwd_tunnel *own = fwd_child_tunnel(p->child);
+	struct fwd_hop hop = fwd_route_find(p->account, &p->ip);
+
+	if (hop.kind == FWD_HOP_LOCAL) {
+		worker_answer_local(w, p);
+		return;
+	}
+	if (p->ip.ttl <= 1) {
+		worker_refuse(w, p, MODEL_DROP_ttl_expired, WIRE_ICMP_TTL_EXPIRED, 0, own);
+		return;
+	}
+	worker_clamp(w, p, p->child);
+	switch (hop.kind) {
+	case FWD_HOP_NONE:
+	case FWD_HOP_LOCAL:
+		worker_refuse(w, p, MODEL_DROP_no_route, WIRE_ICMP_NO_ROUTE, 0, own);
+		break;
+	case FWD_HOP_TUNNEL:
+		if (hop.tunnel == own)
+			worker_drop(w, MODEL_DROP_hairpin);
+		else
+			worker_forward_tunnel(w, p, hop.tunnel);
+		break;
+	case FWD_HOP_OFFRAMP:
+		worker_forward_offramp(w, p);
+		break;
+	}
+}
+
+static void take_inner(struct worker *w, struct worker_packet *p, const struct esp_job *j)
+{
+	enum model_drop why;
+
+	p->off = j->off;
+	p->len = j->len;
+	fwd_child_count_in(p->child, p->len, w->now_us);
+	fwd_count(w->counters, MODEL_COUNTER_esp_in_packets, 1);
+	fwd_count(w->counters, MODEL_COUNTER_esp_in_bytes, p->len);
+	tell_control(w, p);
+	p->account = fwd_tunnel_account(fwd_child_tunnel(p->child));
+	if (!worker_check_inner(p) || (p->ip.version == 4) != (j->next_header == IP_PROTO_IPIP)) {
+		worker_drop(w, MODEL_DROP_inner_malformed);
+		return;
+	}
+	if (!fwd_child_accepts(p->child, &p->ip, &why)) {
+		worker_drop(w, why);
+		return;
+	}
+	if (worker_check_martian(&p->ip)) {
+		worker_drop(w, MODEL_DROP_inner_martian);
+		return;
+	}
+	worker_take_congestion(p);
+	route_inner(w, p);
+}
+
+void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt)
+{
+	w->open_cnt = 0;
+	for (unsigned i = 0; i < cnt; i++) {
+		struct worker_packet *p = &w->packets[i];
+		switch ((enum worker_socket_kind)s->kind) {
+		case WORKER_SOCKET_IKE:
+			worker_punt(w, s, p, worker_packet_bytes(p), false, false);
+			break;
+		case WORKER_SOCKET_NATT:
+			classify_natt(w, s, p);
+			break;
+		case WORKER_SOCKET_ESP:
+			strip_raw(w, s, p);
+			break;
+		}
+	}
+	esp_open(w->opens, w->open_cnt, w->config.index);
+	for (unsigned i = 0; i < w->open_cnt; i++) {
+		if (w->opens[i].ok)
+			take_inner(w, w->opening[i], &w->opens[i]);
+		else
+			worker_drop(w, w->opens[i].drop);
+	}
+}

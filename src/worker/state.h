@@ -1,0 +1,155 @@
+// What a worker is inside this folder: one burst of packets and what is done with it.
+// worker/*.c only, the worker's own thread.
+//
+//   run    receives a burst ─┬─ socket ─ inbound ─ open ─ check ─ route ─┬─ send  (another tunnel, an answer)
+//                            └─ TUN ──── outbound ────────────── route ──┴─ TUN   (the off-ramp)
+#pragma once
+
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "esp/burst.h"
+#include "fwd/lookup.h"
+#include "wire/icmp.h"
+#include "worker/worker.h"
+
+#define WORKER_BURST ESP_BURST_MAX
+#define WORKER_HEADROOM 64
+#define WORKER_PACKET_MAX 65536
+#define WORKER_BUF_LEN (WORKER_HEADROOM + WORKER_PACKET_MAX + ESP_TAILROOM)
+#define WORKER_ICMP_BUF_LEN (WORKER_HEADROOM + WIRE_ICMP_ERROR_MAX + ESP_TAILROOM)
+
+/* One packet on its way. First it is an outer one, from open or a TUN on it is the inner one. */
+struct worker_packet {
+	struct space buf;
+	size_t off, len;
+	struct addr_endpoint remote;   /* outer source */
+	uint8_t outer_tos;
+	bool native;                   /* came as IP protocol 50 */
+	struct fwd_child *child;       /* the SA that it came on; NULL: it came from the off-ramp */
+	struct fwd_account *account;
+	struct wire_ip ip;             /* of the inner packet */
+};
+
+/* A TUN queue that this worker reads, by a descriptor of its own. */
+struct worker_queue {
+	struct fwd_account *account;
+	int fd;
+};
+
+/* At most `burst` at once and `rate` a second. */
+struct worker_limit {
+	uint32_t tokens;
+	uint64_t filled_ms;
+};
+
+struct worker {
+	struct worker_config config;
+	pthread_t thread;
+	int epoll_fd, stop_fd;
+	struct fwd_reader *reader;
+	struct fwd_counters *counters;
+	uint64_t now_ms, now_us;
+	uint64_t generation;           /* of the queues below */
+	struct worker_queue *queues;
+	size_t queue_cnt;
+	bool punted;                   /* the control thread has to be woken */
+	struct worker_limit icmp_limit;
+
+	/* the burst */
+	struct worker_packet packets[WORKER_BURST];
+	struct worker_packet errors[WORKER_BURST]; /* ICMP errors, at most one a packet */
+	unsigned error_cnt;
+	struct esp_job opens[WORKER_BURST];
+	struct worker_packet *opening[WORKER_BURST];
+	unsigned open_cnt;
+	struct esp_job seals[WORKER_BURST];
+	struct worker_sealing {
+		struct fwd_child *child;
+		size_t inner_len;
+		uint8_t tos;
+	} sealing[WORKER_BURST];
+	unsigned seal_cnt;
+
+	/* for the system calls */
+	struct mmsghdr msgs[WORKER_BURST];
+	struct iovec iovs[WORKER_BURST];
+	struct sockaddr_storage names[WORKER_BURST];
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} controls[WORKER_BURST];
+	unsigned sending[WORKER_BURST]; /* index in seals of each message */
+	uint8_t *memory;                /* all buffers */
+};
+
+static inline void worker_drop(struct worker *w, enum model_drop why)
+{
+	fwd_count_drop(w->counters, why);
+}
+
+static inline struct space worker_packet_space(const struct worker_packet *p)
+{
+	return (struct space){ p->buf.p + p->off, p->len };
+}
+
+static inline struct bytes worker_packet_bytes(const struct worker_packet *p)
+{
+	return bytes_of(p->buf.p + p->off, p->len);
+}
+
+/* ---- receive.c ---- */
+
+/* One burst of a socket: cnt packets in w->packets. */
+unsigned worker_receive(struct worker *w, const struct worker_socket *s);
+/* One burst of a TUN queue. *ret_gone: the device will give nothing any more. */
+unsigned worker_read(struct worker *w, const struct worker_queue *q, bool *ret_gone);
+
+/* ---- punt.c ---- */
+
+void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p, struct bytes msg,
+		 bool natt, bool no_marker);
+/* Tells what is due about an SA. remote: ADDRESS only. */
+void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
+		   const struct addr_endpoint *remote);
+void worker_punt_flush(struct worker *w);
+
+/* ---- inbound.c, outbound.c ---- */
+
+void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt);
+void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt);
+
+/* ---- check.c ---- */
+
+/* Parses the inner packet and cuts it to its own length. False: not a packet. */
+bool worker_check_inner(struct worker_packet *p);
+/* A source or destination that no router forwards (RFC 1812 5.3.7, RFC 4291 2.5). */
+bool worker_check_martian(const struct wire_ip *ip);
+/* What the outer header says of congestion goes over to the inner one (RFC 6040 4.2, RFC 4301 5.1.2). */
+void worker_take_congestion(struct worker_packet *p);
+
+/* ---- forward.c ---- */
+
+/* Towards a tunnel other than the one that it came from. */
+void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd_tunnel *t);
+void worker_forward_offramp(struct worker *w, struct worker_packet *p);
+/* To where it came from: answers of the gateway itself. False: that was not possible, *ret_why says why. */
+bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why);
+/* A packet to an inner address of the gateway. */
+void worker_answer_local(struct worker *w, struct worker_packet *p);
+/* Lowers the MSS of a SYN to what fits the SA that it came or goes by. */
+void worker_clamp(struct worker *w, struct worker_packet *p, const struct fwd_child *c);
+
+/* ---- icmp.c ---- */
+
+/* Drops the packet and tells its source. about: the tunnel whose address the error bears, may be NULL. */
+void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
+		   uint32_t mtu, const struct fwd_tunnel *about);
+
+/* ---- send.c ---- */
+
+/* Queues an inner packet to be sealed; the buffer must stay until the flush. */
+void worker_send(struct worker *w, struct worker_packet *p, struct fwd_child *c);
+void worker_send_flush(struct worker *w);
+/* False, and nothing counted, when the TUN does not take it. */
+bool worker_write(struct worker *w, int fd, struct bytes packet);
