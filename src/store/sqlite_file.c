@@ -155,6 +155,13 @@ static enum err recognise(sqlite3 *db)
 	return set_durable(db);
 }
 
+static const char *say_why(sqlite3 *db, enum err err)
+{
+	return err == ERR_SYNTAX    ? "it is not a store of this program"
+	       : err == ERR_VERSION ? "a newer version of this program made it"
+				    : sqlite3_errmsg(db);
+}
+
 MUST_USE enum err store_sqlite_file_open(const char *path, sqlite3 **ret)
 {
 	sqlite3 *db = NULL;
@@ -168,7 +175,7 @@ MUST_USE enum err store_sqlite_file_open(const char *path, sqlite3 **ret)
 				 NULL);
 	err = rc == SQLITE_OK ? recognise(db) : error_of(rc);
 	if (err != ERR_NONE) {
-		log_error("store: cannot use %s: %s", path, err == ERR_SYSTEM ? sqlite3_errmsg(db) : err_text(err));
+		log_error("store: cannot use %s: %s", path, say_why(db, err));
 		sqlite3_close(db);
 		return err;
 	}
