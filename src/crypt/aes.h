@@ -7,7 +7,7 @@
 #include "crypt/suite.h"
 
 #define CRYPT_GCM_NONCE_LEN 12
-#define CRYPT_GCM_TAG_LEN 16
+#define CRYPT_GCM_TAG_LEN   16
 #define CRYPT_AES_BLOCK_LEN 16
 
 bool crypt_aes_usable(uint16_t encr, uint16_t key_bits);

@@ -58,14 +58,16 @@ size_t crypt_dh_public_len(uint16_t group)
 }
 
 /* The number in b as one half of a key of the group. */
-static enum err import_half(const struct group *g, const char *param, int selection, BIGNUM *number, EVP_PKEY **ret)
+static enum err import_half(const struct group *g, const char *param, int selection, BIGNUM *number,
+			    EVP_PKEY **ret)
 {
 	EVP_PKEY *pkey = NULL;
 	OSSL_PARAM *params = NULL;
 	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
 
-	if (bld != NULL && OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, g->name, 0) == 1 &&
+	if (bld != NULL &&
+	    OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, g->name, 0) == 1 &&
 	    OSSL_PARAM_BLD_push_BN(bld, param, number) == 1)
 		params = OSSL_PARAM_BLD_to_param(bld);
 	bool ok = params != NULL && ctx != NULL && EVP_PKEY_fromdata_init(ctx) == 1 &&
@@ -102,8 +104,8 @@ static enum err derive_with(const struct group *g, EVP_PKEY *own, EVP_PKEY *peer
 
 	/* Padded: leading zeroes belong to the secret (RFC 7296 2.14). */
 	bool ok = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_CTX_set_dh_pad(ctx, 1) == 1 &&
-		  EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 && EVP_PKEY_derive(ctx, secret.p, &len) == 1 &&
-		  len == g->len;
+		  EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
+		  EVP_PKEY_derive(ctx, secret.p, &len) == 1 && len == g->len;
 	EVP_PKEY_CTX_free(ctx);
 	return ok ? ERR_NONE : ERR_CRYPTO;
 }
@@ -118,8 +120,8 @@ static enum err generate(struct group *g, EVP_PKEY **ret)
 		OSSL_PARAM_END,
 	};
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
-	bool ok = ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_params(ctx, params) == 1 &&
-		  EVP_PKEY_generate(ctx, &pkey) == 1;
+	bool ok = ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1 &&
+		  EVP_PKEY_CTX_set_params(ctx, params) == 1 && EVP_PKEY_generate(ctx, &pkey) == 1;
 
 	EVP_PKEY_CTX_free(ctx);
 	if (!ok)
@@ -180,7 +182,7 @@ MUST_USE enum err crypt_dh_from_private(uint16_t group, struct bytes private, st
 	if (e == ERR_NONE)
 		e = import_half(g, OSSL_PKEY_PARAM_PRIV_KEY, EVP_PKEY_KEYPAIR, x, &pkey);
 	BN_clear_free(x);
-	/* 2 generates both groups, so the own public value is what the key shares with a peer whose value is 2. */
+	/* 2 generates both groups: the own public value is what the key shares with a peer of value 2. */
 	two[g->len - 1] = 2;
 	if (e == ERR_NONE)
 		e = import_public(g, bytes_of(two, g->len), &base);

@@ -87,7 +87,8 @@ static bool split(const struct crypt_esp_job *job, struct parts *ret)
 }
 
 /* RFC 4106 4: the nonce is the salt and the IV. */
-static void fill_nonce(const struct crypt_esp *c, const struct parts *p, uint8_t nonce[static CRYPT_GCM_NONCE_LEN])
+static void fill_nonce(const struct crypt_esp *c, const struct parts *p,
+		       uint8_t nonce[static CRYPT_GCM_NONCE_LEN])
 {
 	struct wr w = wr_of((struct space){ nonce, CRYPT_GCM_NONCE_LEN });
 

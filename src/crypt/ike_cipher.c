@@ -5,7 +5,8 @@
 #include "crypt/hmac.h"
 
 /* Every length that the suite fixes. */
-static enum err check_lengths(const struct crypt_ike_keys *k, struct bytes iv, size_t text_len, size_t icv_len)
+static enum err check_lengths(const struct crypt_ike_keys *k, struct bytes iv, size_t text_len,
+			      size_t icv_len)
 {
 	/* RFC 7296 3.3.2: NULL encryption is not for the IKE SA itself. */
 	if (k->encr_id == IKE_ENCR_NULL || !crypt_suite_usable(k->encr_id, k->key_bits, k->integ_id))

@@ -17,7 +17,8 @@ MUST_USE enum err crypt_prf(uint16_t prf, struct bytes key, const struct bytes *
 	return ERR_NONE;
 }
 
-/* T1 = prf(K, S | 0x01), Tn = prf(K, Tn-1 | S | n): prf+ (RFC 7296 2.13) and HKDF-Expand (RFC 5869 2.3) alike. */
+/* T1 = prf(K, S | 0x01), Tn = prf(K, Tn-1 | S | n): so run both prf+ (RFC 7296 2.13) and
+ * HKDF-Expand (RFC 5869 2.3). */
 static enum err expand(enum crypt_hash hash, struct bytes key, struct bytes seed, struct space out)
 {
 	struct crypt_hmac h;

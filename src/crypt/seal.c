@@ -26,7 +26,8 @@ MUST_USE enum err crypt_seal_public_of(const struct crypt_seal_private *key, str
 	struct crypt_seal_public public;
 	size_t len = sizeof(public.b);
 	EVP_PKEY *own = make_private(key);
-	bool ok = own != NULL && EVP_PKEY_get_raw_public_key(own, public.b, &len) == 1 && len == sizeof(public.b);
+	bool ok = own != NULL && EVP_PKEY_get_raw_public_key(own, public.b, &len) == 1 &&
+		  len == sizeof(public.b);
 
 	EVP_PKEY_free(own);
 	if (!ok)
@@ -36,7 +37,8 @@ MUST_USE enum err crypt_seal_public_of(const struct crypt_seal_private *key, str
 }
 
 /* ERR_RANGE: a public value of small order, whose secret would be all zero (RFC 7748 6.1). */
-static enum err derive_x25519(const struct crypt_seal_private *key, const uint8_t *public, struct space secret)
+static enum err derive_x25519(const struct crypt_seal_private *key, const uint8_t *public,
+			      struct space secret)
 {
 	size_t len = secret.cap;
 	EVP_PKEY *own = make_private(key);
@@ -54,8 +56,9 @@ static enum err derive_x25519(const struct crypt_seal_private *key, const uint8_
 }
 
 /* The key of a box from one private and the other's public value; ephemeral | recipient is the salt. */
-static enum err derive_box_key(const struct crypt_seal_private *own, const uint8_t *other, const uint8_t *ephemeral,
-			       const uint8_t *recipient, uint8_t key[static CRYPT_SEAL_KEY_LEN])
+static enum err derive_box_key(const struct crypt_seal_private *own, const uint8_t *other,
+			       const uint8_t *ephemeral, const uint8_t *recipient,
+			       uint8_t key[static CRYPT_SEAL_KEY_LEN])
 {
 	uint8_t salt[2 * CRYPT_SEAL_KEY_LEN], secret[CRYPT_SEAL_KEY_LEN];
 	struct wr w = wr_of(SPACE_OF(salt));
@@ -64,12 +67,14 @@ static enum err derive_box_key(const struct crypt_seal_private *own, const uint8
 	wr_put(&w, bytes_of(ephemeral, CRYPT_SEAL_KEY_LEN));
 	wr_put(&w, bytes_of(recipient, CRYPT_SEAL_KEY_LEN));
 	if (e == ERR_NONE)
-		e = crypt_hkdf(BYTES_OF(salt), BYTES_OF(secret), bytes_str("onramp box"), key, CRYPT_SEAL_KEY_LEN);
+		e = crypt_hkdf(BYTES_OF(salt), BYTES_OF(secret), bytes_str("onramp box"), key,
+			       CRYPT_SEAL_KEY_LEN);
 	secret_wipe(secret, sizeof(secret));
 	return e;
 }
 
-static enum err derive_lock_key(const uint8_t *key, const uint8_t *salt, uint8_t ret[static CRYPT_SEAL_KEY_LEN])
+static enum err derive_lock_key(const uint8_t *key, const uint8_t *salt,
+				uint8_t ret[static CRYPT_SEAL_KEY_LEN])
 {
 	return crypt_hkdf(bytes_of(salt, CRYPT_SEAL_KEY_LEN), bytes_of(key, CRYPT_SEAL_KEY_LEN),
 			  bytes_str("onramp lock"), ret, CRYPT_SEAL_KEY_LEN);
@@ -216,7 +221,9 @@ MUST_USE enum err crypt_lock_open(const uint8_t key[static CRYPT_SEAL_KEY_LEN], 
 	return e;
 }
 
-MUST_USE enum err crypt_seal_sa_key(const struct crypt_seal_private *key, uint8_t ret[static CRYPT_SEAL_KEY_LEN])
+MUST_USE enum err crypt_seal_sa_key(const struct crypt_seal_private *key,
+				    uint8_t ret[static CRYPT_SEAL_KEY_LEN])
 {
-	return crypt_hkdf(bytes_of(NULL, 0), BYTES_OF(key->b), bytes_str("onramp sa"), ret, CRYPT_SEAL_KEY_LEN);
+	return crypt_hkdf(bytes_of(NULL, 0), BYTES_OF(key->b), bytes_str("onramp sa"), ret,
+			  CRYPT_SEAL_KEY_LEN);
 }

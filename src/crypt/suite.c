@@ -10,9 +10,12 @@ struct encr_row {
 };
 
 static const struct encr_row encr_rows[] = {
-	{ .id = IKE_ENCR_NULL, .block_len = 1 },                                              /* RFC 2410 */
-	{ .id = IKE_ENCR_AES_CBC, .iv_len = 16, .block_len = 16 },                            /* RFC 3602 */
-	{ .id = IKE_ENCR_AES_GCM_16, .salt_len = 4, .iv_len = 8, .block_len = 1, .icv_len = 16 }, /* RFC 4106 */
+	/* RFC 2410 */
+	{ .id = IKE_ENCR_NULL, .block_len = 1 },
+	/* RFC 3602 */
+	{ .id = IKE_ENCR_AES_CBC, .iv_len = 16, .block_len = 16 },
+	/* RFC 4106 */
+	{ .id = IKE_ENCR_AES_GCM_16, .salt_len = 4, .iv_len = 8, .block_len = 1, .icv_len = 16 },
 };
 
 static const struct encr_row *find_encr(uint16_t encr)

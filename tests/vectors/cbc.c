@@ -43,8 +43,9 @@ static struct crypt_esp *make_esp(const struct cbc_row *row, uint16_t integ, boo
 	struct crypt_esp *c;
 	struct bytes integ_key = bytes_of(mac_key, crypt_integ_key_len(integ));
 
-	assert_int_equal(crypt_esp_new(IKE_ENCR_AES_CBC, row->bits, integ, UNHEX(row->key), integ_key, decrypt, &c),
-			 ERR_NONE);
+	assert_int_equal(
+		crypt_esp_new(IKE_ENCR_AES_CBC, row->bits, integ, UNHEX(row->key), integ_key, decrypt, &c),
+		ERR_NONE);
 	return c;
 }
 

@@ -55,10 +55,13 @@ static void ike_messages(void **state)
 		struct bytes text = unhex(row->text, text_room);
 		struct space room = { text_room, text.len };
 
-		assert_int_equal(crypt_ike_seal(&keys, UNHEX(row->aad), UNHEX(row->iv), room, SPACE_OF(icv)), ERR_NONE);
+		assert_int_equal(crypt_ike_seal(&keys, UNHEX(row->aad), UNHEX(row->iv), room, SPACE_OF(icv)),
+				 ERR_NONE);
 		assert_hex(text, row->sealed);
 		assert_hex(BYTES_OF(icv), row->icv);
-		assert_int_equal(crypt_ike_open(&keys, UNHEX(row->aad), UNHEX(row->iv), room, UNHEX(row->icv)), ERR_NONE);
+		assert_int_equal(
+			crypt_ike_open(&keys, UNHEX(row->aad), UNHEX(row->iv), room, UNHEX(row->icv)),
+			ERR_NONE);
 		assert_hex(text, row->text);
 	}
 }
@@ -67,8 +70,8 @@ static struct crypt_esp *make_esp(const struct esp_row *row, bool decrypt)
 {
 	struct crypt_esp *c;
 
-	assert_int_equal(crypt_esp_new(row->encr, row->bits, row->integ, UNHEX(row->encr_key), UNHEX(row->integ_key),
-				       decrypt, &c),
+	assert_int_equal(crypt_esp_new(row->encr, row->bits, row->integ, UNHEX(row->encr_key),
+				       UNHEX(row->integ_key), decrypt, &c),
 			 ERR_NONE);
 	return c;
 }
@@ -80,7 +83,9 @@ static void esp_packets(void **state)
 		const struct esp_row *row = &esp_rows[i];
 		uint8_t room[VEC_MAX];
 		struct bytes packet = unhex(row->packet, room);
-		struct crypt_esp_job job = { .ctx = make_esp(row, false), .esp = room, .len = strlen(row->sealed) / 2 };
+		struct crypt_esp_job job = { .ctx = make_esp(row, false),
+					     .esp = room,
+					     .len = strlen(row->sealed) / 2 };
 
 		crypt_esp_seal(&job, 1);
 		assert_int_equal(job.result, ERR_NONE);
@@ -110,10 +115,13 @@ static void sealed_values_of_a_store(void **state)
 		assert_hex(BYTES_OF(public.b), row->public);
 		assert_int_equal(crypt_seal_sa_key(&private, sa_key), ERR_NONE);
 		assert_hex(BYTES_OF(sa_key), row->sa_key);
-		assert_int_equal(crypt_box_open(&private, UNHEX(row->aad), UNHEX(row->box), SPACE_OF(out), &len), ERR_NONE);
+		assert_int_equal(
+			crypt_box_open(&private, UNHEX(row->aad), UNHEX(row->box), SPACE_OF(out), &len),
+			ERR_NONE);
 		assert_hex(bytes_of(out, len), row->text);
-		assert_int_equal(crypt_lock_open(sa_key, UNHEX(row->aad), UNHEX(row->locked), SPACE_OF(out), &len),
-				 ERR_NONE);
+		assert_int_equal(
+			crypt_lock_open(sa_key, UNHEX(row->aad), UNHEX(row->locked), SPACE_OF(out), &len),
+			ERR_NONE);
 		assert_hex(bytes_of(out, len), row->text);
 	}
 }

@@ -17,8 +17,8 @@ static const struct gcm_row packets[] = {
 	  "deb22cd9b07c72c16e3a65beeb8df304a5a5897d33ae530f1ba76d5d114d2a5c3de81827"
 	  "c10e9a4f51330d0eec416642cfbb85a5b47e48a4ec3b9ba95d918bd1",
 	  "83b70d3aa8bc6ee4c309e9d85a41ad4a" },
-	{ 256, "abbccddef00112233445566778899aababbccddef00112233445566778899aab", "11223344", "0102030405060708",
-	  "4a2cbfe300000002",
+	{ 256, "abbccddef00112233445566778899aababbccddef00112233445566778899aab", "11223344",
+	  "0102030405060708", "4a2cbfe300000002",
 	  "4500003069a6400080062690c0a801029389155e0a9e008b2dc57ee00000000070024000"
 	  "20bf0000020405b40101040201020201",
 	  "ff425c9b724599df7a3bcd510194e00d6a78107f1b0b1cbf06efae9d65a5d763748a6379"
@@ -30,12 +30,13 @@ static const struct gcm_row packets[] = {
 	  "4688daf2f973a392732909c331d56d60f694abaa414b5e7ff5fdcdfff5e9a28445647649"
 	  "2719ffb64de7d9dca1e1d894bc3bd57873ed4d181d19d4d5c8c18af3",
 	  "f821d496eeb096e98ad2b69e4799c71d" },
-	{ 128, "7d773d00c144c525ac619d18c84a3f47", "d9664267", "43457e9182443bc6", "335467aeffffffff", "01020201",
-	  "437f866b", "cb3f699fe9b0822bac961c4504bef270" },
+	{ 128, "7d773d00c144c525ac619d18c84a3f47", "d9664267", "43457e9182443bc6", "335467aeffffffff",
+	  "01020201", "437f866b", "cb3f699fe9b0822bac961c4504bef270" },
 };
 
 /* The packet as it stands in memory: SPI and sequence, IV, text, room for the ICV. */
-static struct space lay_out(const struct gcm_row *row, const char *text, const char *tag, uint8_t room[static VEC_MAX])
+static struct space lay_out(const struct gcm_row *row, const char *text, const char *tag,
+			    uint8_t room[static VEC_MAX])
 {
 	struct wr w = wr_of((struct space){ room, VEC_MAX });
 
@@ -54,8 +55,8 @@ static struct crypt_esp *make_esp(const struct gcm_row *row, bool decrypt)
 
 	wr_put(&w, UNHEX(row->key));
 	wr_put(&w, UNHEX(row->salt));
-	assert_int_equal(crypt_esp_new(IKE_ENCR_AES_GCM_16, row->bits, IKE_INTEG_NONE, wr_bytes(&w), bytes_of(NULL, 0),
-				       decrypt, &c),
+	assert_int_equal(crypt_esp_new(IKE_ENCR_AES_GCM_16, row->bits, IKE_INTEG_NONE, wr_bytes(&w),
+				       bytes_of(NULL, 0), decrypt, &c),
 			 ERR_NONE);
 	return c;
 }
@@ -99,14 +100,15 @@ static const struct gcm_row specified[] = {
 	  "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
 	  "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091",
 	  "5bc94fbc3221a5db94fae95ae7121a47" },
-	{ 256, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabe", "facedbaddecaf888", "",
+	{ 256, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabe",
+	  "facedbaddecaf888", "",
 	  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 	  "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
 	  "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
 	  "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad",
 	  "b094dac5d93471bdec1a502270e3cc6c" },
-	{ 256, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabe", "facedbaddecaf888",
-	  "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+	{ 256, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabe",
+	  "facedbaddecaf888", "feedfacedeadbeeffeedfacedeadbeefabaddad2",
 	  "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
 	  "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
 	  "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
@@ -129,10 +131,12 @@ static void ike_cipher_gives_the_cases_of_the_gcm_specification(void **state)
 		const struct crypt_ike_keys keys = { .encr_id = IKE_ENCR_AES_GCM_16,
 						     .key_bits = row->bits,
 						     .encr = wr_bytes(&w) };
-		assert_int_equal(crypt_ike_seal(&keys, UNHEX(row->aad), UNHEX(row->iv), room, SPACE_OF(tag)), ERR_NONE);
+		assert_int_equal(crypt_ike_seal(&keys, UNHEX(row->aad), UNHEX(row->iv), room, SPACE_OF(tag)),
+				 ERR_NONE);
 		assert_hex(text, row->sealed);
 		assert_hex(BYTES_OF(tag), row->tag);
-		assert_int_equal(crypt_ike_open(&keys, UNHEX(row->aad), UNHEX(row->iv), room, BYTES_OF(tag)), ERR_NONE);
+		assert_int_equal(crypt_ike_open(&keys, UNHEX(row->aad), UNHEX(row->iv), room, BYTES_OF(tag)),
+				 ERR_NONE);
 		assert_hex(text, row->text);
 	}
 }

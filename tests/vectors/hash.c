@@ -163,7 +163,8 @@ static void hkdf_of_rfc_5869(void **state)
 	static const struct {
 		const char *key, *salt, *info, *out;
 	} rows[] = {
-		{ "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c", "f0f1f2f3f4f5f6f7f8f9",
+		{ "0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "000102030405060708090a0b0c",
+		  "f0f1f2f3f4f5f6f7f8f9",
 		  "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
 		  "34007208d5b887185865" },
 		{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -186,8 +187,9 @@ static void hkdf_of_rfc_5869(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		uint8_t out[128];
 		size_t len = strlen(rows[i].out) / 2;
-		assert_int_equal(crypt_hkdf(UNHEX(rows[i].salt), UNHEX(rows[i].key), UNHEX(rows[i].info), out, len),
-				 ERR_NONE);
+		assert_int_equal(
+			crypt_hkdf(UNHEX(rows[i].salt), UNHEX(rows[i].key), UNHEX(rows[i].info), out, len),
+			ERR_NONE);
 		assert_hex(bytes_of(out, len), rows[i].out);
 	}
 }

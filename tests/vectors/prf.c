@@ -61,7 +61,8 @@ static void skeyseed_and_keys_of_nist(void **state)
 		assert_hex(bytes_of(seed, strlen(row->seed) / 2), row->seed);
 		wr_put(&w, UNHEX(row->spi_i));
 		wr_put(&w, UNHEX(row->spi_r));
-		assert_int_equal(crypt_prf_plus(row->prf, UNHEX(row->seed), wr_bytes(&w), keys, len), ERR_NONE);
+		assert_int_equal(crypt_prf_plus(row->prf, UNHEX(row->seed), wr_bytes(&w), keys, len),
+				 ERR_NONE);
 		assert_hex(bytes_of(keys, len), row->keys);
 	}
 }
@@ -77,7 +78,8 @@ static void skeyseed_of_a_rekey_of_nist(void **state)
 		size_t len = strlen(row->seed_new) / 2;
 		uint8_t seed[CRYPT_PRF_LEN_MAX];
 
-		assert_int_equal(crypt_prf(row->prf, bytes_of(sk_d.p, len), parts, ARRAY_LEN(parts), seed), ERR_NONE);
+		assert_int_equal(crypt_prf(row->prf, bytes_of(sk_d.p, len), parts, ARRAY_LEN(parts), seed),
+				 ERR_NONE);
 		assert_hex(bytes_of(seed, len), row->seed_new);
 	}
 }
@@ -89,7 +91,8 @@ static void prf_plus_up_to_its_last_block(void **state)
 		const struct prf_row *row = &prf_rows[i];
 		uint8_t out[255 * CRYPT_PRF_LEN_MAX];
 
-		assert_int_equal(crypt_prf_plus(row->prf, UNHEX(row->key), UNHEX(row->seed), out, row->len), ERR_NONE);
+		assert_int_equal(crypt_prf_plus(row->prf, UNHEX(row->key), UNHEX(row->seed), out, row->len),
+				 ERR_NONE);
 		assert_hex(bytes_of(out + row->len - 32, 32), row->tail);
 	}
 }

@@ -20,8 +20,10 @@ static struct addr_prefix parse_prefix(const char *text)
 
 static void text_and_value_go_both_ways(void **state)
 {
-	static const char *const texts[] = { "0.0.0.0", "192.0.2.1", "255.255.255.255", "::", "::1", "2001:db8::1",
-					     "2001:db8:1:2:3:4:5:6", "fe80::ffff:ffff:ffff:ffff" };
+	static const char *const texts[] = {
+		"0.0.0.0", "192.0.2.1",   "255.255.255.255",      "::",
+		"::1",     "2001:db8::1", "2001:db8:1:2:3:4:5:6", "fe80::ffff:ffff:ffff:ffff"
+	};
 	char out[ADDR_TEXT_MAX];
 	(void)state;
 
@@ -43,9 +45,23 @@ static void text_need_not_end_with_nul(void **state)
 
 static void what_is_no_address_is_refused_and_writes_nothing(void **state)
 {
-	static const char *const texts[] = { "", " 192.0.2.1", "192.0.2.1 ", "192.0.2", "192.0.2.256", "192.0.02.1",
-					     "192.0.2.1.1", "192.0.2.-1", "0xc0.0.2.1", ":", ":::", "1::2::3",
-					     "2001:db8::12345", "fe80::1%eth0", "[::1]", "::1/64", "example.org",
+	static const char *const texts[] = { "",
+					     " 192.0.2.1",
+					     "192.0.2.1 ",
+					     "192.0.2",
+					     "192.0.2.256",
+					     "192.0.02.1",
+					     "192.0.2.1.1",
+					     "192.0.2.-1",
+					     "0xc0.0.2.1",
+					     ":",
+					     ":::",
+					     "1::2::3",
+					     "2001:db8::12345",
+					     "fe80::1%eth0",
+					     "[::1]",
+					     "::1/64",
+					     "example.org",
 					     "2001:0db8:0000:0000:0000:0000:0000:0000:0000:0001" };
 	struct addr a = { .family = 99 };
 	(void)state;
@@ -59,8 +75,9 @@ static void what_is_no_address_is_refused_and_writes_nothing(void **state)
 
 static void prefixes_keep_their_host_bits(void **state)
 {
-	static const char *const texts[] = { "10.0.0.1/31", "0.0.0.0/0", "192.0.2.1/32", "2001:db8::1/64", "::/0",
-					     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" };
+	static const char *const texts[] = { "10.0.0.1/31",  "0.0.0.0/0",
+					     "192.0.2.1/32", "2001:db8::1/64",
+					     "::/0",         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128" };
 	char out[ADDR_PREFIX_TEXT_MAX];
 	(void)state;
 
@@ -72,9 +89,22 @@ static void prefixes_keep_their_host_bits(void **state)
 
 static void what_is_no_prefix_is_refused_and_writes_nothing(void **state)
 {
-	static const char *const texts[] = { "", "/", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08",
-					     "10.0.0.0/00", "10.0.0.0/+8", "10.0.0.0/ 8", "10.0.0.0/8 ", "10.0.0.0/8/8",
-					     "10.0.0.0/256", "10.0.0.0/1000", "::/129", "/8", "10.0.0/8" };
+	static const char *const texts[] = { "",
+					     "/",
+					     "10.0.0.0",
+					     "10.0.0.0/",
+					     "10.0.0.0/33",
+					     "10.0.0.0/08",
+					     "10.0.0.0/00",
+					     "10.0.0.0/+8",
+					     "10.0.0.0/ 8",
+					     "10.0.0.0/8 ",
+					     "10.0.0.0/8/8",
+					     "10.0.0.0/256",
+					     "10.0.0.0/1000",
+					     "::/129",
+					     "/8",
+					     "10.0.0/8" };
 	struct addr_prefix p = { .len = 99 };
 	(void)state;
 
@@ -92,7 +122,8 @@ static void endpoints_are_written_as_in_urls(void **state)
 	(void)state;
 
 	assert_string_equal(addr_endpoint_format(&v4, out), "192.0.2.1:500");
-	assert_string_equal(addr_endpoint_format(&v6, out), "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	assert_string_equal(addr_endpoint_format(&v6, out),
+			    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 	assert_string_equal(addr_endpoint_format(&none, out), "-:1");
 	assert_true(addr_endpoint_eq(&v4, &(struct addr_endpoint){ parse("192.0.2.1"), 500 }));
 	assert_false(addr_endpoint_eq(&v4, &(struct addr_endpoint){ parse("192.0.2.1"), 501 }));
@@ -120,7 +151,8 @@ static void bytes_of_4_or_16_are_addresses(void **state)
 
 static void order_is_v4_first_then_by_bytes(void **state)
 {
-	static const char *const sorted[] = { "0.0.0.0", "9.255.255.255", "10.0.0.0", "255.0.0.0", "::", "::1", "1::" };
+	static const char *const sorted[] = { "0.0.0.0", "9.255.255.255", "10.0.0.0", "255.0.0.0",
+					      "::",      "::1",           "1::" };
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_LEN(sorted); i++)
@@ -138,10 +170,12 @@ static void special_addresses_are_known(void **state)
 		const char *text;
 		bool unspecified, multicast;
 	} rows[] = {
-		{ "0.0.0.0", true, false },	{ "::", true, false },		{ "0.0.0.1", false, false },
-		{ "223.255.255.255", false, false }, { "224.0.0.0", false, true }, { "239.255.255.255", false, true },
-		{ "240.0.0.1", false, false },	{ "255.255.255.255", false, true }, { "ff02::1", false, true },
-		{ "fe00::", false, false },	{ "e000::", false, false },
+		{ "0.0.0.0", true, false },    { "::", true, false },
+		{ "0.0.0.1", false, false },   { "223.255.255.255", false, false },
+		{ "224.0.0.0", false, true },  { "239.255.255.255", false, true },
+		{ "240.0.0.1", false, false }, { "255.255.255.255", false, true },
+		{ "ff02::1", false, true },    { "fe00::", false, false },
+		{ "e000::", false, false },
 	};
 	(void)state;
 
@@ -208,9 +242,9 @@ static void overlap_is_containment_of_either(void **state)
 		const char *a, *b;
 		bool overlap;
 	} rows[] = {
-		{ "10.0.0.0/8", "10.1.0.0/16", true },	{ "10.0.0.0/8", "11.0.0.0/8", false },
+		{ "10.0.0.0/8", "10.1.0.0/16", true },  { "10.0.0.0/8", "11.0.0.0/8", false },
 		{ "10.1.2.3/31", "10.1.2.2/31", true }, { "0.0.0.0/0", "::/0", false },
-		{ "::/0", "2001:db8::/32", true },	{ "2001:db8::/33", "2001:db8:8000::/33", false },
+		{ "::/0", "2001:db8::/32", true },      { "2001:db8::/33", "2001:db8:8000::/33", false },
 	};
 	(void)state;
 

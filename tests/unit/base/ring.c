@@ -39,7 +39,8 @@ static void elements_come_out_in_order(void **state)
 
 static void it_holds_the_next_power_of_two(void **state)
 {
-	static const uint32_t rows[][2] = { { 0, 1 }, { 1, 1 }, { 2, 2 }, { 3, 4 }, { 4, 4 }, { 5, 8 }, { 1000, 1024 } };
+	static const uint32_t rows[][2] = { { 0, 1 }, { 1, 1 }, { 2, 2 },      { 3, 4 },
+					    { 4, 4 }, { 5, 8 }, { 1000, 1024 } };
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -55,9 +55,10 @@ static void refused_hex_writes_nothing(void **state)
 /* RFC 4648 10, without padding. */
 static void base64url_of_the_rfc(void **state)
 {
-	static const char *const rows[][2] = { { "", "" },	   { "f", "Zg" },      { "fo", "Zm8" },
-					       { "foo", "Zm9v" },  { "foob", "Zm9vYg" }, { "fooba", "Zm9vYmE" },
-					       { "foobar", "Zm9vYmFy" } };
+	static const char *const rows[][2] = {
+		{ "", "" },           { "f", "Zg" },          { "fo", "Zm8" },         { "foo", "Zm9v" },
+		{ "foob", "Zm9vYg" }, { "fooba", "Zm9vYmE" }, { "foobar", "Zm9vYmFy" }
+	};
 	char text[16];
 	(void)state;
 
@@ -119,8 +120,14 @@ static void distance_counts_edits(void **state)
 		const char *a, *b;
 		size_t distance;
 	} rows[] = {
-		{ "", "", 0 },		 { "", "abc", 3 },     { "abc", "abc", 0 },	   { "abc", "abd", 1 },
-		{ "abc", "ac", 1 },	 { "ac", "abc", 1 },   { "kitten", "sitting", 3 }, { "psk", "pks", 2 },
+		{ "", "", 0 },
+		{ "", "abc", 3 },
+		{ "abc", "abc", 0 },
+		{ "abc", "abd", 1 },
+		{ "abc", "ac", 1 },
+		{ "ac", "abc", 1 },
+		{ "kitten", "sitting", 3 },
+		{ "psk", "pks", 2 },
 		{ "lifetime", "lifetimes", 1 },
 	};
 	(void)state;

@@ -126,7 +126,7 @@ static void a_record_cut_anywhere_is_bad_or_ends_between_fields(void **state)
 	(void)state;
 
 	tlv_begin(&w, VERSION);
-	tlv_u32(&w, 1, 5); /* ends at 10 */
+	tlv_u32(&w, 1, 5);      /* ends at 10 */
 	tlv_text(&w, 2, "abc"); /* ends at 17 */
 	for (size_t n = 2; n <= wr_len(&w); n++) {
 		struct rd r = rd_of(bytes_of(room, n));
@@ -255,7 +255,9 @@ static void broken_addresses_are_absent_and_not_ok(void **state)
 	for (size_t n = 0; n <= sizeof(room); n++) {
 		struct tlv t = { .type = 1, .value = bytes_of(room, n) };
 		bool ok = true;
-		assert_int_equal(tlv_get_addr(&t, &ok).family, n == 4 ? ADDR_V4 : n == 16 ? ADDR_V6 : ADDR_NONE);
+		assert_int_equal(tlv_get_addr(&t, &ok).family, n == 4    ? ADDR_V4
+							       : n == 16 ? ADDR_V6
+									 : ADDR_NONE);
 		assert_int_equal(ok, n == 0 || n == 4 || n == 16);
 		ok = true;
 		struct addr_endpoint e = tlv_get_endpoint(&t, &ok);

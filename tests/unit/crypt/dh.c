@@ -10,7 +10,8 @@ static const uint16_t groups[] = { IKE_GROUP_MODP1536, IKE_GROUP_MODP2048 };
 static struct bytes near_prime(uint16_t group, int add, uint8_t room[static CRYPT_DH_PUBLIC_MAX])
 {
 	size_t len = crypt_dh_public_len(group);
-	BIGNUM *p = group == IKE_GROUP_MODP1536 ? BN_get_rfc3526_prime_1536(NULL) : BN_get_rfc3526_prime_2048(NULL);
+	BIGNUM *p = group == IKE_GROUP_MODP1536 ? BN_get_rfc3526_prime_1536(NULL)
+						: BN_get_rfc3526_prime_2048(NULL);
 
 	assert_non_null(p);
 	assert_int_equal(add < 0 ? BN_sub_word(p, (BN_ULONG)-add) : BN_add_word(p, (BN_ULONG)add), 1);
@@ -41,7 +42,9 @@ static void both_sides_get_the_same_secret(void **state)
 		assert_int_equal(crypt_dh_new(groups[i], &key), ERR_NONE);
 		assert_int_equal(crypt_dh_public(key).len, crypt_dh_public_len(groups[i]));
 		assert_int_equal(crypt_dh_respond(groups[i], crypt_dh_public(key), &result), ERR_NONE);
-		assert_int_equal(crypt_dh_derive(key, bytes_of(result.public, result.public_len), secret, &len), ERR_NONE);
+		assert_int_equal(
+			crypt_dh_derive(key, bytes_of(result.public, result.public_len), secret, &len),
+			ERR_NONE);
 		assert_int_equal(result.public_len, crypt_dh_public_len(groups[i]));
 		assert_int_equal(result.secret_len, crypt_dh_public_len(groups[i]));
 		assert_true(bytes_eq(bytes_of(secret, len), bytes_of(result.secret, result.secret_len)));
@@ -109,7 +112,8 @@ static void public_values_2_and_p_minus_2_are_taken(void **state)
 		assert_int_equal(crypt_dh_respond(groups[i], bytes_of(room, len), &result), ERR_NONE);
 		/* What is shared with the generator is the own public value. */
 		assert_memory_equal(result.secret, result.public, len);
-		assert_int_equal(crypt_dh_respond(groups[i], near_prime(groups[i], -2, room), &result), ERR_NONE);
+		assert_int_equal(crypt_dh_respond(groups[i], near_prime(groups[i], -2, room), &result),
+				 ERR_NONE);
 	}
 }
 

@@ -64,7 +64,8 @@ static void every_suite_comes_back_at_every_size(void **state)
 		struct crypt_esp *seal = make(s, false), *open = make(s, true);
 		size_t block = crypt_encr_block_len(s->encr), step = block > 4 ? block : 4;
 
-		for (size_t text = step; get_len(s, text) <= PACKET_MAX; text += text < 1600 ? step : 16 * 37) {
+		for (size_t text = step; get_len(s, text) <= PACKET_MAX;
+		     text += text < 1600 ? step : 16 * 37) {
 			fill(packet, sizeof(packet), (unsigned)text);
 			memcpy(before, packet, sizeof(before));
 			struct crypt_esp_job job = { .ctx = seal, .esp = packet, .len = get_len(s, text) };
@@ -175,7 +176,9 @@ static void each_packet_of_a_mixed_burst_has_its_own_result(void **state)
 		size_t k = i % ARRAY_LEN(rig_suites);
 		fill(packets[i], sizeof(packets[i]), (unsigned)i);
 		memcpy(before[i], packets[i], sizeof(before[i]));
-		jobs[i] = (struct crypt_esp_job){ .ctx = seal[k], .esp = packets[i], .len = get_len(&rig_suites[k], 16 * (i % 20 + 1)) };
+		jobs[i] = (struct crypt_esp_job){ .ctx = seal[k],
+						  .esp = packets[i],
+						  .len = get_len(&rig_suites[k], 16 * (i % 20 + 1)) };
 	}
 	crypt_esp_seal(jobs, BURST);
 	for (size_t i = 0; i < BURST; i++) {
@@ -190,8 +193,9 @@ static void each_packet_of_a_mixed_burst_has_its_own_result(void **state)
 	for (size_t i = 0; i < BURST; i++) {
 		assert_int_equal(jobs[i].result, i % 7 == 3 ? ERR_RANGE : i % 5 == 0 ? ERR_AUTH : ERR_NONE);
 		if (jobs[i].result == ERR_NONE)
-			assert_memory_equal(packets[i], before[i],
-					    jobs[i].len - crypt_icv_len(rig_suites[i % 8].encr, rig_suites[i % 8].integ));
+			assert_memory_equal(
+				packets[i], before[i],
+				jobs[i].len - crypt_icv_len(rig_suites[i % 8].encr, rig_suites[i % 8].integ));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(rig_suites); i++) {
 		crypt_esp_free(seal[i]);
@@ -231,12 +235,13 @@ static void packets_take_nothing_from_the_heap(void **state)
 	}
 }
 
-static void assert_not_made(enum err want, uint16_t encr, uint16_t bits, uint16_t integ, size_t encr_len, size_t integ_len)
+static void assert_not_made(enum err want, uint16_t encr, uint16_t bits, uint16_t integ, size_t encr_len,
+			    size_t integ_len)
 {
 	struct crypt_esp *c = NULL;
 
-	assert_int_equal(crypt_esp_new(encr, bits, integ, bytes_of(encr_key, encr_len), bytes_of(integ_key, integ_len),
-				       false, &c),
+	assert_int_equal(crypt_esp_new(encr, bits, integ, bytes_of(encr_key, encr_len),
+				       bytes_of(integ_key, integ_len), false, &c),
 			 want);
 	assert_null(c);
 }

@@ -21,6 +21,6 @@ static inline void fill(uint8_t *p, size_t n, unsigned start)
 static const struct rig_suite {
 	uint16_t encr, bits, integ;
 } rig_suites[] = {
-	{ 20, 128, 0 }, { 20, 256, 0 }, { 12, 128, 12 }, { 12, 256, 12 }, { 12, 128, 2 },
-	{ 12, 256, 2 }, { 11, 0, 12 },	{ 11, 0, 2 },
+	{ 20, 128, 0 }, { 20, 256, 0 }, { 12, 128, 12 }, { 12, 256, 12 },
+	{ 12, 128, 2 }, { 12, 256, 2 }, { 11, 0, 12 },   { 11, 0, 2 },
 };

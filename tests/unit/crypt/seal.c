@@ -28,7 +28,8 @@ static enum err seal(const struct way *w, struct bytes aad, struct bytes text, s
 static enum err open_with(const struct way *w, const struct crypt_seal_private *key, struct bytes aad,
 			  struct bytes sealed, struct space out, size_t *len)
 {
-	return w->box ? crypt_box_open(key, aad, sealed, out, len) : crypt_lock_open(key->b, aad, sealed, out, len);
+	return w->box ? crypt_box_open(key, aad, sealed, out, len)
+		      : crypt_lock_open(key->b, aad, sealed, out, len);
 }
 
 static void text_comes_back_at_every_size(void **state)
@@ -43,7 +44,8 @@ static void text_comes_back_at_every_size(void **state)
 		init_way(&w, box);
 		for (size_t n = 0; n <= TEXT_MAX; n += n < 70 ? 1 : 293) {
 			struct space exact = { sealed, n + CRYPT_SEAL_OVERHEAD };
-			assert_int_equal(seal(&w, bytes_str("name"), bytes_of(text, n), exact, &len), ERR_NONE);
+			assert_int_equal(seal(&w, bytes_str("name"), bytes_of(text, n), exact, &len),
+					 ERR_NONE);
 			assert_int_equal(len, n + CRYPT_SEAL_OVERHEAD);
 			assert_int_equal(sealed[0], box ? 1 : 2);
 			memset(out, 0, sizeof(out));
@@ -63,8 +65,10 @@ static void sealing_twice_gives_two_values(void **state)
 		uint8_t a[100], b[100];
 		size_t len;
 		init_way(&w, box);
-		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("same text"), SPACE_OF(a), &len), ERR_NONE);
-		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("same text"), SPACE_OF(b), &len), ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("same text"), SPACE_OF(a), &len),
+				 ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("same text"), SPACE_OF(b), &len),
+				 ERR_NONE);
 		assert_memory_not_equal(a + 1, b + 1, 32);
 		assert_memory_not_equal(a + 33, b + 33, 9);
 	}
@@ -78,7 +82,8 @@ static void open_rejects_every_flipped_bit_and_gives_no_text(void **state)
 		uint8_t sealed[100], out[100], zero[100] = { 0 };
 		size_t len, out_len = 999;
 		init_way(&w, box);
-		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("a secret"), SPACE_OF(sealed), &len), ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("name"), bytes_str("a secret"), SPACE_OF(sealed), &len),
+				 ERR_NONE);
 		for (size_t bit = 0; bit < 8 * len; bit++) {
 			enum err want = bit < 8 ? ERR_VERSION : ERR_AUTH;
 			/* X25519 ignores the top bit of a public value; here the salt of the key does not. */
@@ -102,12 +107,19 @@ static void a_value_is_bound_to_its_name_and_key(void **state)
 		uint8_t sealed[100], out[100];
 		size_t len, out_len;
 		init_way(&w, box);
-		assert_int_equal(seal(&w, bytes_str("/psk/1"), bytes_str("a secret"), SPACE_OF(sealed), &len), ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("/psk/1"), bytes_str("a secret"), SPACE_OF(sealed), &len),
+				 ERR_NONE);
 		struct bytes value = bytes_of(sealed, len);
-		assert_int_equal(open_with(&w, &w.private, bytes_str("/psk/2"), value, SPACE_OF(out), &out_len), ERR_AUTH);
-		assert_int_equal(open_with(&w, &w.private, bytes_of(NULL, 0), value, SPACE_OF(out), &out_len), ERR_AUTH);
-		assert_int_equal(open_with(&w, &w.other, bytes_str("/psk/1"), value, SPACE_OF(out), &out_len), ERR_AUTH);
-		assert_int_equal(open_with(&w, &w.private, bytes_str("/psk/1"), value, SPACE_OF(out), &out_len), ERR_NONE);
+		assert_int_equal(
+			open_with(&w, &w.private, bytes_str("/psk/2"), value, SPACE_OF(out), &out_len),
+			ERR_AUTH);
+		assert_int_equal(open_with(&w, &w.private, bytes_of(NULL, 0), value, SPACE_OF(out), &out_len),
+				 ERR_AUTH);
+		assert_int_equal(open_with(&w, &w.other, bytes_str("/psk/1"), value, SPACE_OF(out), &out_len),
+				 ERR_AUTH);
+		assert_int_equal(
+			open_with(&w, &w.private, bytes_str("/psk/1"), value, SPACE_OF(out), &out_len),
+			ERR_NONE);
 	}
 }
 
@@ -122,11 +134,13 @@ static void a_box_is_no_locked_value_nor_the_other_way_round(void **state)
 	lock = box;
 	lock.box = false;
 	assert_int_equal(seal(&box, bytes_str("n"), bytes_str("text"), SPACE_OF(sealed), &len), ERR_NONE);
-	assert_int_equal(open_with(&lock, &lock.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
+	assert_int_equal(open_with(&lock, &lock.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out),
+				   &out_len),
 			 ERR_VERSION);
 	assert_int_equal(seal(&lock, bytes_str("n"), bytes_str("text"), SPACE_OF(sealed), &len), ERR_NONE);
-	assert_int_equal(open_with(&box, &box.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
-			 ERR_VERSION);
+	assert_int_equal(
+		open_with(&box, &box.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
+		ERR_VERSION);
 }
 
 static void values_cut_short_are_refused(void **state)
@@ -137,10 +151,11 @@ static void values_cut_short_are_refused(void **state)
 		uint8_t sealed[100], out[100];
 		size_t len, out_len;
 		init_way(&w, box);
-		assert_int_equal(seal(&w, bytes_str("n"), bytes_str("four"), SPACE_OF(sealed), &len), ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("n"), bytes_str("four"), SPACE_OF(sealed), &len),
+				 ERR_NONE);
 		for (size_t n = 0; n < len; n++)
-			assert_int_equal(open_with(&w, &w.private, bytes_str("n"), bytes_of(sealed, n), SPACE_OF(out),
-						   &out_len),
+			assert_int_equal(open_with(&w, &w.private, bytes_str("n"), bytes_of(sealed, n),
+						   SPACE_OF(out), &out_len),
 					 n < CRYPT_SEAL_OVERHEAD ? ERR_SHORT : ERR_AUTH);
 	}
 }
@@ -156,10 +171,12 @@ static void too_little_room_is_said_before_anything_is_written(void **state)
 		struct space small = { sealed, 4 + CRYPT_SEAL_OVERHEAD - 1 };
 		assert_int_equal(seal(&w, bytes_str("n"), bytes_str("four"), small, &len), ERR_FULL);
 		assert_int_equal(len, 5);
-		assert_int_equal(seal(&w, bytes_str("n"), bytes_str("four"), SPACE_OF(sealed), &len), ERR_NONE);
+		assert_int_equal(seal(&w, bytes_str("n"), bytes_str("four"), SPACE_OF(sealed), &len),
+				 ERR_NONE);
 		small = (struct space){ out, 3 };
-		assert_int_equal(open_with(&w, &w.private, bytes_str("n"), bytes_of(sealed, len), small, &out_len),
-				 ERR_FULL);
+		assert_int_equal(
+			open_with(&w, &w.private, bytes_str("n"), bytes_of(sealed, len), small, &out_len),
+			ERR_FULL);
 		assert_int_equal(out_len, 6);
 		assert_memory_equal(out, zero, sizeof(out));
 	}
@@ -176,11 +193,13 @@ static void an_ephemeral_value_of_small_order_is_refused(void **state)
 	init_way(&w, true);
 	assert_int_equal(seal(&w, bytes_str("n"), bytes_str("text"), SPACE_OF(sealed), &len), ERR_NONE);
 	memset(sealed + 1, 0, 32);
-	assert_int_equal(crypt_box_open(&w.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
-			 ERR_AUTH);
+	assert_int_equal(
+		crypt_box_open(&w.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
+		ERR_AUTH);
 	sealed[1] = 1;
-	assert_int_equal(crypt_box_open(&w.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
-			 ERR_AUTH);
+	assert_int_equal(
+		crypt_box_open(&w.private, bytes_str("n"), bytes_of(sealed, len), SPACE_OF(out), &out_len),
+		ERR_AUTH);
 }
 
 static void generated_keys_and_sa_keys_differ(void **state)
