@@ -53,9 +53,11 @@ __attribute__((format(printf, 3, 4))) static void fail(struct reading *r, enum e
 
 static const struct conf_row *find_row(const char *section, const char *key)
 {
-	for (size_t i = 0; i < conf_row_cnt; i++)
-		if (strcmp(conf_rows[i].key, key) == 0 && (section == NULL || strcmp(conf_rows[i].section, section) == 0))
-			return &conf_rows[i];
+	for (size_t i = 0; i < conf_row_cnt; i++) {
+		const struct conf_row *row = &conf_rows[i];
+		if (strcmp(row->key, key) == 0 && (section == NULL || strcmp(row->section, section) == 0))
+			return row;
+	}
 	return NULL;
 }
 
@@ -111,8 +113,8 @@ static int take_value(void *arg, const char *section, const char *key, const cha
 	uint64_t bit = (uint64_t)1 << (row - conf_rows);
 	if ((r->seen & bit) != 0 && row->kind != CONF_ADDRESSES) {
 		if (r->indented)
-			fail(r, ERR_SYNTAX, "an indented line continues the value above, and \"%s\" is no list; "
-			     "begin the line at the margin", key);
+			fail(r, ERR_SYNTAX, "an indented line continues the value above, and \"%s\" is no "
+					    "list; begin the line at the margin", key);
 		else
 			fail(r, ERR_SYNTAX, "\"%s\" is given twice; leave one of the lines out", key);
 		return 0;
@@ -162,7 +164,8 @@ static char *give_line(char *dst, int cap, void *arg)
 	if (memchr(line.p, 0, line.len) != NULL)
 		fail(r, ERR_SYNTAX, "the line has a NUL character; is this a text file?");
 	else if (line.len >= (size_t)cap)
-		fail(r, ERR_SYNTAX, "the line is longer than %d characters; a list may go on in indented lines", cap - 2);
+		fail(r, ERR_SYNTAX, "the line is longer than %d characters; a list may go on in indented "
+				    "lines", cap - 2);
 	else if (line.p[0] == '[')
 		check_section(r, line);
 	if (r->result != ERR_NONE)
@@ -189,16 +192,18 @@ static void check_together(struct reading *r)
 
 	r->line = 0;
 	if (c->gateway_address_cnt == 0)
-		fail(r, ERR_RANGE, "gateway_addresses is missing; put a line such as \"gateway_addresses = 192.0.2.1\" "
-				   "under [node]");
+		fail(r, ERR_RANGE, "gateway_addresses is missing; put a line such as \"gateway_addresses = "
+				   "192.0.2.1\" under [node]");
 	else if (cert != key)
 		fail(r, ERR_RANGE, "api_tls_cert and api_tls_key belong together; %s is missing",
 		     cert ? "api_tls_key" : "api_tls_cert");
 	else if (!cert && !is_loopback(&c->api_listen.addr))
-		fail(r, ERR_RANGE, "api_listen is %s, which is not a loopback address; set api_tls_cert and api_tls_key, "
-				   "or listen on 127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
+		fail(r, ERR_RANGE, "api_listen is %s, which is not a loopback address; set api_tls_cert and "
+				   "api_tls_key, or listen on "
+				   "127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
 	else if (c->half_open_per_address > c->half_open_max)
-		fail(r, ERR_RANGE, "half_open_per_address is %u and half_open_max %u; the first must not be the greater",
+		fail(r, ERR_RANGE, "half_open_per_address is %u and half_open_max %u; the first must not be "
+				   "the greater",
 		     c->half_open_per_address, c->half_open_max);
 }
 
@@ -229,7 +234,8 @@ enum err conf_read(const char *path, struct conf *ret, char error[static CONF_ER
 	r.f = fopen(path, "re");
 	if (r.f == NULL) {
 		int why = errno;
-		fail(&r, why == ENOENT ? ERR_NOTFOUND : why == EACCES ? ERR_DENIED : ERR_SYSTEM, "%s", strerror(why));
+		enum err e = why == ENOENT ? ERR_NOTFOUND : why == EACCES ? ERR_DENIED : ERR_SYSTEM;
+		fail(&r, e, "%s", strerror(why));
 		return r.result;
 	}
 	conf_init(&r.conf);

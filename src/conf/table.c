@@ -6,16 +6,16 @@
 const struct conf_row conf_rows[] = {
 	{ "node", "gateway_addresses", CONF_ADDRESSES, AT(gateway_addresses), 0, CONF_ADDRESSES_MAX, "",
 	  "192.0.2.1, 2001:db8::1",
-	  "The anycast addresses of this gateway, IPv4 or IPv6, with commas between them. Required. They are the pool "
-	  "out of which tunnels take their cloudflare_endpoint, and must be set on an interface of the host. The list "
-	  "may go on in indented lines." },
+	  "The anycast addresses of this gateway, IPv4 or IPv6, with commas between them. Required. They are "
+	  "the pool out of which tunnels take their cloudflare_endpoint, and must be set on an interface of "
+	  "the host. The list may go on in indented lines." },
 	{ "node", "identity_domain", CONF_DOMAIN, AT(identity_domain), ROOM(identity_domain), "ipsec.cloudflare.com",
 	  NULL, "The domain at the end of the IKE identities by which routers name their tunnels." },
 	{ "node", "state_dir", CONF_PATH, AT(state_dir), ROOM(state_dir), "/var/lib/onramp", NULL,
 	  "Where the database is." },
 	{ "node", "seal_key", CONF_PATH, AT(seal_key), ROOM(seal_key), "/etc/onramp/seal.key", NULL,
-	  "The key that opens the pre-shared keys of the database; made at the first start. Without it they are lost, "
-	  "so keep a copy, but never beside one of the database." },
+	  "The key that opens the pre-shared keys of the database; made at the first start. Without it they "
+	  "are lost, so keep a copy, but never beside one of the database." },
 	{ "node", "run_dir", CONF_PATH, AT(run_dir), 0, 91, "/run/onramp", NULL,
 	  "Where the administrator's socket admin.sock is." },
 	{ "node", "user", CONF_USER, AT(user), ROOM(user), "onramp", NULL,
@@ -42,8 +42,8 @@ const struct conf_row conf_rows[] = {
 	  "Whether kernel routes for the accounts' prefixes towards the TUN devices are installed." },
 
 	{ "api", "api_listen", CONF_ENDPOINT, AT(api_listen), 0, 0, "127.0.0.1:8080", NULL,
-	  "Address and port of the HTTP API. Any address that is not a loopback address needs api_tls_cert and "
-	  "api_tls_key." },
+	  "Address and port of the HTTP API. Any address that is not a loopback address needs api_tls_cert "
+	  "and api_tls_key." },
 	{ "api", "api_tls_cert", CONF_PATH_OR_EMPTY, AT(api_tls_cert), ROOM(api_tls_cert), "", NULL,
 	  "Certificate chain of the API, in PEM. Set together with api_tls_key." },
 	{ "api", "api_tls_key", CONF_PATH_OR_EMPTY, AT(api_tls_key), ROOM(api_tls_key), "", NULL,

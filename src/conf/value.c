@@ -78,7 +78,8 @@ static bool is_domain(struct bytes b)
 static enum err apply_domain(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
 {
 	if (!is_domain(value)) {
-		snprintf(why, CONF_WHY_MAX, "must be a domain name without a dot at its end, such as %s", row->value);
+		snprintf(why, CONF_WHY_MAX, "must be a domain name without a dot at its end, such as "
+					    "%s", row->value);
 		return ERR_RANGE;
 	}
 	return apply_text(row, value, c, why);
@@ -86,7 +87,8 @@ static enum err apply_domain(const struct conf_row *row, struct bytes value, str
 
 static enum err apply_user(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
 {
-	if (value.len == 0 || !only_of(value, LETTERS DIGITS "_-") || !only_of(bytes_of(value.p, 1), LETTERS "_")) {
+	if (value.len == 0 || !only_of(value, LETTERS DIGITS "_-") ||
+	    !only_of(bytes_of(value.p, 1), LETTERS "_")) {
 		snprintf(why, CONF_WHY_MAX, "must be the name of a user, such as %s", row->value);
 		return ERR_RANGE;
 	}
@@ -118,7 +120,8 @@ static enum err apply_number(const struct conf_row *row, struct bytes value, str
 {
 	uint64_t v;
 	if (text_u64_parse(value, row->max, &v) != ERR_NONE || v < row->min) {
-		snprintf(why, CONF_WHY_MAX, "must be a number from %" PRIu64 " to %" PRIu64, row->min, row->max);
+		snprintf(why, CONF_WHY_MAX, "must be a number from %" PRIu64 " to "
+									     "%" PRIu64, row->min, row->max);
 		return ERR_RANGE;
 	}
 	*(unsigned *)member_of(c, row) = (unsigned)v;
@@ -148,7 +151,8 @@ static enum err take_address(struct bytes text, struct conf *c, char *why)
 	}
 	for (size_t i = 0; i < c->gateway_address_cnt; i++) {
 		if (addr_eq(&a, &c->gateway_addresses[i])) {
-			snprintf(why, CONF_WHY_MAX, "has an address twice: %.*s", (int)text.len, (const char *)text.p);
+			snprintf(why, CONF_WHY_MAX, "has an address twice: "
+						    "%.*s", (int)text.len, (const char *)text.p);
 			return ERR_RANGE;
 		}
 	}
@@ -184,13 +188,15 @@ static enum err apply_endpoint(const struct conf_row *row, struct bytes value, s
 
 	while (colon > 0 && value.p[colon - 1] != ':')
 		colon--;
-	struct bytes host = { value.p, colon == 0 ? 0 : colon - 1 }, digits = { value.p + colon, value.len - colon };
+	struct bytes host = { value.p, colon == 0 ? 0 : colon - 1 };
+	struct bytes digits = { value.p + colon, value.len - colon };
 	bool brackets = host.len >= 2 && host.p[0] == '[' && host.p[host.len - 1] == ']';
 	if (brackets)
 		host = bytes_of(host.p + 1, host.len - 2);
 	if (addr_parse(host, &ep.addr) != ERR_NONE || brackets != (ep.addr.family == ADDR_V6) ||
 	    addr_is_multicast(&ep.addr) || text_u64_parse(digits, 65535, &port) != ERR_NONE || port == 0) {
-		snprintf(why, CONF_WHY_MAX, "must be an address and a port such as %s or [::1]:8080", row->value);
+		snprintf(why, CONF_WHY_MAX, "must be an address and a port such as %s or "
+					    "[::1]:8080", row->value);
 		return ERR_RANGE;
 	}
 	ep.port = (uint16_t)port;

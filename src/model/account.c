@@ -23,7 +23,8 @@ static enum err check_endpoints(const struct model_account *a, struct model_prob
 	for (size_t i = 0; i < a->endpoint_cnt; i++) {
 		if (!model_addr_is_unicast(&a->endpoints[i])) {
 			model_problem_set(problem, MODEL_CODE_ACCOUNT, "/endpoints",
-					  "endpoints: %s is not a unicast address; give gateway addresses of this node",
+					  "endpoints: %s is not a unicast address; give gateway addresses of "
+					  "this node",
 					  addr_format(&a->endpoints[i], text));
 			return ERR_RANGE;
 		}
@@ -63,6 +64,7 @@ enum err model_account_check(const struct model_account *a, struct model_problem
 enum { VERSION = 1 };
 enum field { F_ID = 1, F_NUMBER, F_NAME, F_NETNS, F_OFFRAMP, F_ENDPOINT, F_CREATED, F_MODIFIED };
 #define REQUIRED (MODEL_RECORD_BIT(F_ID) | MODEL_RECORD_BIT(F_NUMBER) | MODEL_RECORD_BIT(F_NAME))
+#define REPEATED MODEL_RECORD_BIT(F_ENDPOINT)
 
 enum err model_account_encode(const struct model_account *a, struct wr *w)
 {
@@ -96,7 +98,7 @@ enum err model_account_decode(struct bytes record, struct model_account *ret)
 	enum err e = model_record_start(&d, record, VERSION);
 
 	model_account_init(&a);
-	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, MODEL_RECORD_BIT(F_ENDPOINT))) != 0;) {
+	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, REPEATED)) != 0;) {
 		switch (type) {
 		case F_ID: a.id = model_record_id(&d); break;
 		case F_NUMBER: a.number = model_record_u32(&d); break;

@@ -198,7 +198,8 @@ void model_identity_print(uint8_t type, struct bytes data, char text[static MODE
 	struct addr a = addr_from_bytes(data);
 	char room[ADDR_TEXT_MAX];
 
-	if ((type == IKE_ID_IPV4_ADDR && a.family == ADDR_V4) || (type == IKE_ID_IPV6_ADDR && a.family == ADDR_V6)) {
+	if ((type == IKE_ID_IPV4_ADDR && a.family == ADDR_V4) ||
+	    (type == IKE_ID_IPV6_ADDR && a.family == ADDR_V6)) {
 		snprintf(text, MODEL_IDENTITY_TEXT_MAX, "%s:%s", model_identity_type_name(type),
 			 addr_format(&a, room));
 		return;

@@ -54,8 +54,8 @@ static enum err check_nexthop(const struct model_route *r, struct model_problem 
 	}
 	if (n->family != r->prefix.addr.family) {
 		model_problem_set(problem, MODEL_CODE_NEXTHOP, "/nexthop",
-				  "nexthop %s has another IP version than the prefix; an IPv6 prefix goes to the "
-				  "customer side of a tunnel's interface_address6", addr_format(n, text));
+				  "nexthop %s has another IP version than the prefix; an IPv6 prefix goes to "
+				  "the customer side of a tunnel's interface_address6", addr_format(n, text));
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -68,13 +68,15 @@ static enum err check_scope(const struct model_route *r, struct model_problem *p
 		if (colo_name_valid(r->colo_names[i]))
 			continue;
 		model_problem_set(problem, MODEL_CODE_SCOPE, "/scope/colo_names",
-				  "scope.colo_names: each name must have 1 to %d letters or digits, such as den01",
+				  "scope.colo_names: each name must have 1 to %d letters or digits, such as "
+				  "den01",
 				  MODEL_ROUTE_COLO_MAX - 1);
 		return ERR_RANGE;
 	}
 	if ((r->colo_regions & ~REGIONS_ALL) != 0) {
 		model_problem_set(problem, MODEL_CODE_SCOPE, "/scope/colo_regions",
-				  "scope.colo_regions must be of AFR, APAC, EEUR, ENAM, ME, OC, SAM, WEUR, WNAM");
+				  "scope.colo_regions must be of AFR, APAC, EEUR, ENAM, ME, OC, SAM, WEUR, "
+				  "WNAM");
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -96,19 +98,22 @@ enum err model_route_check(const struct model_route *r, struct model_problem *pr
 		return e;
 	if (r->priority > MODEL_ROUTE_PRIORITY_MAX) {
 		model_problem_set(problem, MODEL_CODE_PRIORITY, "/priority",
-				  "priority is %u; it must be 0 to %d, lower wins (health checks add 500000 and more)",
+				  "priority is %u; it must be 0 to %d, lower wins (health checks add 500000 "
+				  "and more)",
 				  r->priority, MODEL_ROUTE_PRIORITY_MAX);
 		return ERR_RANGE;
 	}
 	if (r->weight > MODEL_ROUTE_WEIGHT_MAX) {
 		model_problem_set(problem, MODEL_CODE_WEIGHT, "/weight",
-				  "weight is %u; it must be 1 to %d, or left out for an equal share", r->weight,
+				  "weight is %u; it must be 1 to %d, or left out for an equal "
+				  "share", r->weight,
 				  MODEL_ROUTE_WEIGHT_MAX);
 		return ERR_RANGE;
 	}
 	if (!model_free_text_valid(r->description)) {
 		model_problem_set(problem, MODEL_CODE_TEXT, "/description",
-				  "description must be UTF-8 text of at most %d bytes without control characters",
+				  "description must be UTF-8 text of at most %d bytes without control "
+				  "characters",
 				  MODEL_ROUTE_DESCRIPTION_MAX - 1);
 		return ERR_RANGE;
 	}
@@ -157,6 +162,7 @@ enum field {
 #define REQUIRED                                                                               \
 	(MODEL_RECORD_BIT(F_ID) | MODEL_RECORD_BIT(F_ACCOUNT) | MODEL_RECORD_BIT(F_PREFIX) |   \
 	 MODEL_RECORD_BIT(F_NEXTHOP) | MODEL_RECORD_BIT(F_PRIORITY))
+#define REPEATED MODEL_RECORD_BIT(F_COLO)
 
 enum err model_route_encode(const struct model_route *r, struct wr *w)
 {
@@ -216,7 +222,7 @@ enum err model_route_decode(struct bytes record, struct model_route *ret)
 	enum err e = model_record_start(&d, record, VERSION);
 
 	model_route_init(&r);
-	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, MODEL_RECORD_BIT(F_COLO))) != 0;)
+	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, REPEATED)) != 0;)
 		get_field(&d, type, &r);
 	if (e == ERR_NONE)
 		e = model_record_end(&d, REQUIRED);

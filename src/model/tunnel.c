@@ -51,10 +51,12 @@ struct addr model_tunnel_customer_side(const struct addr_prefix *interface_addre
 
 struct addr model_tunnel_health_target(const struct model_tunnel *t)
 {
+	bool to_endpoint = t->health_check.direction == MODEL_DIRECTION_UNIDIRECTIONAL;
 	struct addr target;
+
 	if (addr_parse(bytes_str(t->health_check.target), &target) == ERR_NONE)
 		return target;
-	if (t->health_check.direction == MODEL_DIRECTION_UNIDIRECTIONAL && t->customer_endpoint.family != ADDR_NONE)
+	if (to_endpoint && t->customer_endpoint.family != ADDR_NONE)
 		return t->customer_endpoint;
 	return model_tunnel_customer_side(&t->interface_address);
 }

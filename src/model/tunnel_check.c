@@ -10,7 +10,8 @@ static enum err check_texts(const struct model_tunnel *t, struct model_problem *
 	}
 	if (!model_free_text_valid(t->description)) {
 		model_problem_set(problem, MODEL_CODE_TEXT, "/description",
-				  "description must be UTF-8 text of at most %d bytes without control characters",
+				  "description must be UTF-8 text of at most %d bytes without control "
+				  "characters",
 				  MODEL_TUNNEL_DESCRIPTION_MAX - 1);
 		return ERR_RANGE;
 	}
@@ -24,8 +25,8 @@ static enum err check_outer(const struct model_tunnel *t, struct model_problem *
 
 	if (!model_addr_is_unicast(ours)) {
 		model_problem_set(problem, MODEL_CODE_ENDPOINT, "/cloudflare_endpoint",
-				  "cloudflare_endpoint %s is not a unicast address; give one of the account's "
-				  "gateway addresses", addr_format(ours, a));
+				  "cloudflare_endpoint %s is not a unicast address; give one of the "
+				  "account's gateway addresses", addr_format(ours, a));
 		return ERR_RANGE;
 	}
 	if (theirs->family == ADDR_NONE)
@@ -39,13 +40,14 @@ static enum err check_outer(const struct model_tunnel *t, struct model_problem *
 	if (theirs->family != ours->family) {
 		model_problem_set(problem, MODEL_CODE_ENDPOINT, "/customer_endpoint",
 				  "customer_endpoint %s and cloudflare_endpoint %s are of two IP versions; "
-				  "give both as IPv4 or both as IPv6", addr_format(theirs, a), addr_format(ours, b));
+				  "give both as IPv4 or both as "
+				  "IPv6", addr_format(theirs, a), addr_format(ours, b));
 		return ERR_RANGE;
 	}
 	if (addr_eq(theirs, ours)) {
 		model_problem_set(problem, MODEL_CODE_ENDPOINT, "/customer_endpoint",
-				  "customer_endpoint %s is the gateway's own address; give the router's public "
-				  "address or leave the field out", addr_format(theirs, a));
+				  "customer_endpoint %s is the gateway's own address; give the router's "
+				  "public address or leave the field out", addr_format(theirs, a));
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -58,20 +60,21 @@ static enum err check_interface4(const struct addr_prefix *p, struct model_probl
 
 	if (p->addr.family != ADDR_V4 || (p->len != 30 && p->len != 31)) {
 		model_problem_set(problem, MODEL_CODE_INTERFACE_ADDRESS, field,
-				  "interface_address %s must be an IPv4 address with /31 or /30, such as 10.0.0.0/31",
+				  "interface_address %s must be an IPv4 address with /31 or /30, such as "
+				  "10.0.0.0/31",
 				  addr_prefix_format(p, text));
 		return ERR_RANGE;
 	}
 	if (!model_prefix_is_interface_space(p)) {
 		model_problem_set(problem, MODEL_CODE_INTERFACE_ADDRESS, field,
-				  "interface_address %s must lie in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 "
-				  "or 169.254.240.0/20", addr_prefix_format(p, text));
+				  "interface_address %s must lie in 10.0.0.0/8, 172.16.0.0/12, "
+				  "192.168.0.0/16 or 169.254.240.0/20", addr_prefix_format(p, text));
 		return ERR_RANGE;
 	}
 	if (model_tunnel_customer_side(p).family == ADDR_NONE) {
 		model_problem_set(problem, MODEL_CODE_INTERFACE_ADDRESS, field,
-				  "interface_address %s is the network or broadcast address of its /30; give one "
-				  "of the two addresses between them", addr_prefix_format(p, text));
+				  "interface_address %s is the network or broadcast address of its /30; give "
+				  "one of the two addresses between them", addr_prefix_format(p, text));
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -87,15 +90,17 @@ static enum err check_interface6(const struct addr_prefix *p, struct model_probl
 	struct addr peer = model_tunnel_customer_side(p);
 	if (p->addr.family != ADDR_V6 || p->len != 127) {
 		model_problem_set(problem, MODEL_CODE_INTERFACE_ADDRESS, field,
-				  "interface_address6 %s must be an IPv6 address with /127, such as fd00::a/127",
+				  "interface_address6 %s must be an IPv6 address with /127, such as "
+				  "fd00::a/127",
 				  addr_prefix_format(p, text));
 		return ERR_RANGE;
 	}
 	if (!model_addr_is_unicast(&p->addr) || !model_addr_is_unicast(&peer) ||
 	    model_addr_is_link_local6(&p->addr)) {
 		model_problem_set(problem, MODEL_CODE_INTERFACE_ADDRESS, field,
-				  "interface_address6 %s is not a pair of routable unicast addresses; take one "
-				  "out of your own global or fd00::/8 space", addr_prefix_format(p, text));
+				  "interface_address6 %s is not a pair of routable unicast addresses; take "
+				  "one out of your own global or fd00::/8 "
+				  "space", addr_prefix_format(p, text));
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -108,16 +113,16 @@ static enum err check_health(const struct model_health_check *h, struct model_pr
 	if (h->rate > MODEL_RATE_HIGH || h->type > MODEL_PROBE_REQUEST ||
 	    h->direction > MODEL_DIRECTION_BIDIRECTIONAL) {
 		model_problem_set(problem, MODEL_CODE_HEALTH_CHECK, "/health_check",
-				  "health_check: rate must be low, mid or high, type reply or request, direction "
-				  "unidirectional or bidirectional");
+				  "health_check: rate must be low, mid or high, type reply or request, "
+				  "direction unidirectional or bidirectional");
 		return ERR_RANGE;
 	}
 	if (h->target[0] == 0)
 		return ERR_NONE;
 	if (addr_parse(bytes_str(h->target), &target) != ERR_NONE || !model_addr_is_unicast(&target)) {
 		model_problem_set(problem, MODEL_CODE_HEALTH_CHECK, "/health_check/target",
-				  "health_check.target must be a unicast IP address such as 203.0.113.1, or empty "
-				  "for the default");
+				  "health_check.target must be a unicast IP address such as 203.0.113.1, or "
+				  "empty for the default");
 		return ERR_RANGE;
 	}
 	return ERR_NONE;
@@ -131,7 +136,8 @@ static enum err check_number(const char *name, uint32_t v, uint32_t low, uint32_
 	if ((v >= low && v <= high) || v < specials)
 		return ERR_NONE;
 	snprintf(field, sizeof(field), "/onramp/%s", name);
-	model_problem_set(problem, MODEL_CODE_ONRAMP, field, "onramp.%s is %u; it must be %u to %u%s", name, v,
+	model_problem_set(problem, MODEL_CODE_ONRAMP, field, "onramp.%s is %u; it must be %u to "
+							     "%u%s", name, v,
 			  low, high, special_text);
 	return ERR_RANGE;
 }
@@ -146,7 +152,8 @@ static enum err check_onramp(const struct model_tunnel *t, struct model_problem 
 	if (e == ERR_NONE)
 		e = check_number("child_lifetime_s", o->child_lifetime_s, 120, 604800, 0, " seconds", problem);
 	if (e == ERR_NONE)
-		e = check_number("dpd_delay_s", o->dpd_delay_s, 5, 3600, 1, " seconds, or 0 for off", problem);
+		e = check_number("dpd_delay_s", o->dpd_delay_s, 5, 3600, 1, " seconds, or 0 for "
+									    "off", problem);
 	if (e == ERR_NONE)
 		e = check_number("replay_window", o->replay_window, 32, 4096, 1, " packets, or 0 for off", problem);
 	if (e == ERR_NONE)
@@ -185,7 +192,8 @@ static enum err check_clash(const char *field, const struct addr_prefix *a, cons
 	if (a->addr.family == ADDR_NONE || b->addr.family == ADDR_NONE || !addr_prefix_overlaps(a, b))
 		return ERR_NONE;
 	model_problem_set(problem, MODEL_CODE_ADDRESS_CLASH, field,
-			  "%s %s overlaps %s of tunnel \"%.40s\"; choose a pair of addresses that no tunnel has",
+			  "%s %s overlaps %s of tunnel \"%.40s\"; choose a pair of addresses that no tunnel "
+			  "has",
 			  field + 1, addr_prefix_format(a, at), addr_prefix_format(b, bt), other_name);
 	return ERR_EXISTS;
 }
@@ -197,7 +205,8 @@ enum err model_tunnel_check_pair(const struct model_tunnel *t, const struct mode
 		return ERR_NONE;
 	if (strcmp(t->name, other->name) == 0) {
 		model_problem_set(problem, MODEL_CODE_NAME_TAKEN, "/name",
-				  "name \"%.40s\" belongs to another tunnel of this account; choose another one",
+				  "name \"%.40s\" belongs to another tunnel of this account; choose another "
+				  "one",
 				  t->name);
 		return ERR_EXISTS;
 	}

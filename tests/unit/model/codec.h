@@ -86,7 +86,7 @@ static inline void codec_passes_over_unknown_fields(const struct codec *c, struc
 		assert_int_equal(codec_try(c, codec_append(record, types[i], bytes_str("new"), room)), ERR_NONE);
 }
 
-/* `once` is the set of the types that may stand there only once. */
+/* `repeated` is the set of the types that may stand there more than once. */
 static inline void codec_refuses_repeated_fields(const struct codec *c, struct bytes record, uint64_t repeated)
 {
 	uint8_t room[8192];

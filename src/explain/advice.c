@@ -1,0 +1,465 @@
+#include "explain/advice.h"
+
+#include <inttypes.h>
+
+#include "model/proposal.h"
+
+#define DOMAIN_DEFAULT "ipsec.cloudflare.com"
+
+/* ---- words out of the table of allowed transforms ---- */
+
+static void say_allowed(struct explain_text *t, enum model_phase phase, uint8_t type, const char *lead)
+{
+	bool first = true;
+	for (size_t i = 0; i < model_transform_cnt; i++) {
+		const struct model_transform *row = &model_transforms[i];
+		if ((row->phase & phase) == 0 || row->type != type || row->needs_null_opt_in)
+			continue;
+		explain_text_say(t, "%s%s", first ? lead : ", ", row->name);
+		first = false;
+	}
+}
+
+static void allowed_in_phase_1(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	say_allowed(t, MODEL_PHASE_IKE, IKE_TT_ENCR, "encryption ");
+	say_allowed(t, MODEL_PHASE_IKE, IKE_TT_INTEG, ", integrity (for CBC) ");
+	say_allowed(t, MODEL_PHASE_IKE, IKE_TT_PRF, ", ");
+	say_allowed(t, MODEL_PHASE_IKE, IKE_TT_KE, ", group ");
+}
+
+static void allowed_in_phase_2(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	say_allowed(t, MODEL_PHASE_CHILD, IKE_TT_ENCR, "encryption ");
+	say_allowed(t, MODEL_PHASE_CHILD, IKE_TT_INTEG, ", integrity (for CBC) ");
+	say_allowed(t, MODEL_PHASE_CHILD, IKE_TT_KE, ", PFS group ");
+}
+
+static void allowed_ike_groups(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	say_allowed(t, MODEL_PHASE_IKE, IKE_TT_KE, "");
+}
+
+static void allowed_pfs_groups(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	say_allowed(t, MODEL_PHASE_CHILD, IKE_TT_KE, "");
+}
+
+/* strongSwan's word for the first allowed transform of a type, with or without AEAD for ENCR. */
+static const char *best_word(enum model_phase phase, uint8_t type, bool aead)
+{
+	for (size_t i = 0; i < model_transform_cnt; i++) {
+		const struct model_transform *row = &model_transforms[i];
+		if ((row->phase & phase) != 0 && row->type == type && !row->needs_null_opt_in &&
+		    (type != IKE_TT_ENCR || model_encr_is_aead(row->id) == aead))
+			return row->swanctl;
+	}
+	return "";
+}
+
+static void say_ike_proposals(struct explain_text *t)
+{
+	const enum model_phase p = MODEL_PHASE_IKE;
+	const char *prf = best_word(p, IKE_TT_PRF, false), *group = best_word(p, IKE_TT_KE, false);
+	explain_text_say(t, "proposals = %s-%s-%s,%s-%s-%s-%s", best_word(p, IKE_TT_ENCR, true), prf, group,
+			 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), prf, group);
+}
+
+static void say_esp_proposals(struct explain_text *t)
+{
+	const enum model_phase p = MODEL_PHASE_CHILD;
+	const char *group = best_word(p, IKE_TT_KE, false);
+	explain_text_say(t, "esp_proposals = %s-%s,%s-%s-%s", best_word(p, IKE_TT_ENCR, true), group,
+			 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), group);
+}
+
+/* ---- identities and addresses ---- */
+
+static const char *domain_of(const struct explain_case *c)
+{
+	return c->context->identity_domain != NULL ? c->context->identity_domain : DOMAIN_DEFAULT;
+}
+
+static void say_identity(struct explain_text *t, const struct explain_case *c)
+{
+	char text[MODEL_IDENTITY_TEXT_MAX], tunnel[MODEL_ID_TEXT_MAX];
+	const struct model_id *id = &c->f->tunnel_id;
+
+	if (model_id_is_zero(id)) {
+		explain_text_say(t, "ipsec@TUNNEL.ACCOUNT.%s", domain_of(c));
+	} else if (c->context->account_number == 0) {
+		explain_text_say(t, "ipsec@%s.ACCOUNT.%s", model_id_text(id, tunnel), domain_of(c));
+	} else {
+		model_identity_user(c->context->account_number, id, domain_of(c), text);
+		explain_text_say(t, "%s", text);
+	}
+}
+
+static void say_gateway(struct explain_text *t, const struct explain_case *c)
+{
+	char text[ADDR_TEXT_MAX];
+	bool known = c->gateway.family != ADDR_NONE;
+	explain_text_say(t, "%s", known ? addr_format(&c->gateway, text) : "CLOUDFLARE_ENDPOINT");
+}
+
+static void say_tunnel_path(struct explain_text *t, const struct explain_case *c)
+{
+	char account[MODEL_ID_TEXT_MAX], tunnel[MODEL_ID_TEXT_MAX];
+	const struct model_failure *f = c->f;
+	explain_text_say(t, "/accounts/%s/magic/ipsec_tunnels/%s",
+			 model_id_is_zero(&f->account_id) ? "ACCOUNT" : model_id_text(&f->account_id, account),
+			 model_id_is_zero(&f->tunnel_id) ? "TUNNEL" : model_id_text(&f->tunnel_id, tunnel));
+}
+
+/* ---- what is allowed, where the record cannot say more ---- */
+
+static void allowed_version(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "IKEv2");
+}
+
+static void allowed_identities(struct explain_text *t, const struct explain_case *c)
+{
+	const char *domain = domain_of(c);
+	explain_text_say(t, "ipsec@TUNNEL.ACCOUNT.%s, TUNNEL.ACCOUNT.%s or the key id ACCOUNT_TUNNEL", domain, domain);
+}
+
+static void allowed_auth(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "a pre-shared key");
+}
+
+static void allowed_esn(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "sequence numbers of 32 bits (no ESN)");
+}
+
+static void allowed_mode(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "tunnel mode");
+}
+
+static void allowed_port(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "UDP 4500 once a NAT was found");
+}
+
+static void allowed_marker(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "IKE on UDP 500, or on UDP 4500 behind 4 zero bytes");
+}
+
+/* ---- what to change, one function a case ---- */
+
+static void change_ike_proposals(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's connection set one of the allowed phase 1 proposals: ");
+	say_ike_proposals(t);
+}
+
+static void change_ike_group(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's connection name an allowed group, and name it first: ");
+	say_ike_proposals(t);
+}
+
+static void change_ke(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "No setting makes such a value: update the router's IPsec software, or try "
+			    "another group: ");
+	say_ike_proposals(t);
+}
+
+static void change_version(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's connection switch to IKEv2: version = 2");
+}
+
+/* Both phases have this failure; the stage tells which one. */
+static void change_chosen_group(struct explain_text *t, const struct explain_case *c)
+{
+	bool child = c->f->stage == MODEL_STAGE_CHILD;
+	explain_text_say(t, "Usually nothing: the router tries again with the chosen group. If it does not, "
+			    "name that group first in its %s: ", child ? "child section" : "connection");
+	if (child)
+		say_esp_proposals(t);
+	else
+		say_ike_proposals(t);
+}
+
+static void change_identity(struct explain_text *t, const struct explain_case *c)
+{
+	char remote[ADDR_TEXT_MAX];
+	bool by_address = strncmp(c->f->identity, "ipv4:", 5) == 0 || strncmp(c->f->identity, "ipv6:", 5) == 0;
+
+	if (by_address)
+		explain_text_say(t, "An address as identity needs a tunnel whose customer_endpoint is that "
+				    "address and no second one with the same pair of addresses; the packets "
+				    "came from %s. Set it there, or name the tunnel: "
+				    "", addr_format(&c->f->remote.addr, remote));
+	else
+		explain_text_say(t, "In the router's connection name the tunnel, with the tunnel's 32 hex "
+				    "digits, the account's number and this gateway's domain as the API shows "
+				    "them under remote_identities: ");
+	explain_text_say(t, "local { id = \"");
+	say_identity(t, c);
+	explain_text_say(t, "\" }");
+}
+
+static void change_missing_psk(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Give the tunnel a key: POST ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, "/psk_generate, then enter the answer's psk at the router");
+}
+
+static void say_secret(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "secrets { ike-1 { id-1 = \"");
+	say_identity(t, c);
+	explain_text_say(t, "\" id-2 = ");
+	say_gateway(t, c);
+	explain_text_say(t, " secret = \"THE KEY\" } }");
+}
+
+static void change_psk(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Enter the tunnel's key at the router again, without space or line end behind "
+			    "it: ");
+	say_secret(t, c);
+	explain_text_say(t, ". If nobody has it any more, make a new one: POST ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, "/psk_generate");
+}
+
+static void change_old_psk(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "The tunnel has a newer key; enter that one at the router: ");
+	say_secret(t, c);
+}
+
+static void change_auth(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's connection use the pre-shared key on both sides: local { auth = "
+			    "psk } remote { auth = psk }");
+}
+
+static void change_endpoint(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "In the router's connection set the tunnel's own gateway address: remote_addrs = "
+			    "");
+	say_gateway(t, c);
+	explain_text_say(t, " and remote { id = ");
+	say_gateway(t, c);
+	explain_text_say(t, " }");
+}
+
+static void change_peer_address(struct explain_text *t, const struct explain_case *c)
+{
+	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+	const struct addr *endpoint = &c->context->customer_endpoint;
+
+	explain_text_say(t, "If the router has moved or is behind NAT, set the tunnel's customer_endpoint "
+			    "here to %s: PUT ", addr_format(&c->f->remote.addr, a));
+	say_tunnel_path(t, c);
+	explain_text_say(t, ". Otherwise make the router send from the configured address: local_addrs = %s",
+			 endpoint->family == ADDR_NONE ? "CUSTOMER_ENDPOINT" : addr_format(endpoint, b));
+}
+
+static void change_nothing_by_setting(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "No setting makes such a message: update the router's IPsec software, or look "
+			    "for a device on the way that changes packets");
+}
+
+static void change_restart(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Start the tunnel again at the router: swanctl --terminate --ike NAME, then "
+			    "swanctl --initiate --child NAME. If it comes back, a device on the way changes "
+			    "packets or two routers use one address");
+}
+
+static void change_esp_proposals(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's child section set one of the allowed phase 2 proposals: ");
+	say_esp_proposals(t);
+}
+
+static void change_pfs(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's child section name an allowed PFS group, or none: ");
+	say_esp_proposals(t);
+}
+
+static void change_null(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "In the router's child section switch encryption on: ");
+	say_esp_proposals(t);
+	explain_text_say(t, ". Only if the traffic may go unencrypted, allow it here: PUT ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, " {\"allow_null_cipher\": true}");
+}
+
+static void change_esn(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's child section switch extended sequence numbers off: "
+			    "esp_proposals = %s-%s", best_word(MODEL_PHASE_CHILD, IKE_TT_ENCR, true),
+			 best_word(MODEL_PHASE_CHILD, IKE_TT_ESN, false));
+}
+
+static void change_mode(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's child section use tunnel mode: mode = tunnel");
+}
+
+static void change_selectors(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "In the router's child section set: local_ts = 0.0.0.0/0 and remote_ts = "
+			    "0.0.0.0/0 (routes decide what goes through the tunnel); for IPv6 inside, ::/0 "
+			    "on both sides in a second child");
+}
+
+static void change_children(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Use one child for all networks instead of one for each: local_ts = 0.0.0.0/0 "
+			    "and remote_ts = 0.0.0.0/0");
+}
+
+static void change_port(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Switch NAT traversal on at the router, or let it start on UDP 4500: local_port "
+			    "= 4500 and remote_port = 4500; a firewall before the router must pass UDP 4500");
+}
+
+static void change_marker(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "The router must start on UDP 500 (remove local_port and remote_port), or put "
+			    "the 4 zero bytes of RFC 3948 before each IKE message on UDP 4500");
+}
+
+static void change_firewall(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Let UDP 4500 pass between the router and ");
+	say_gateway(t, c);
+	explain_text_say(t, " in both directions (behind NAT the second message moves there), and IP "
+			    "fragments too; the router's own log says if it gave up by itself");
+}
+
+static void change_liveness(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Check that the router runs and reaches ");
+	say_gateway(t, c);
+	explain_text_say(t, "; so that it comes back by itself set: dpd_delay = 30s in the connection, "
+			    "dpd_action = restart and start_action = start in the child");
+}
+
+static void change_if_unwanted(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Nothing, if the tunnel was stopped on purpose; else let the router start it "
+			    "again by itself: close_action = start in the child");
+}
+
+static void change_if_repeated(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Nothing, if the router was restarted; if this repeats, two routers use the same "
+			    "identity");
+}
+
+static void change_after_edit(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Nothing, if the change was meant: the router starts again with the new values. "
+			    "They are at ");
+	say_tunnel_path(t, c);
+}
+
+static void change_lifetime(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Let the router rekey earlier than the limit here, which is "
+			    "onramp.ike_lifetime_s of ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, " (86400 by default): rekey_time = 4h");
+}
+
+static void change_unknown(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "A newer version of this program wrote the record; read it with that one");
+}
+
+/* ---- the table ---- */
+
+#define OFFERED "it offered"
+#define SAID "it said"
+#define ALLOWED "allowed is"
+
+static const struct explain_advice advices[] = {
+#define ROW(code, side, offered, allowed_lead, allowed, change) \
+	[MODEL_FAILURE_##code] = { EXPLAIN_SIDE_##side, offered, allowed_lead, allowed, change }
+	ROW(NO_PROPOSAL_IKE, PEER, OFFERED, ALLOWED, allowed_in_phase_1, change_ike_proposals),
+	ROW(NO_GROUP_IKE, PEER, OFFERED, ALLOWED, allowed_ike_groups, change_ike_group),
+	ROW(WRONG_GROUP, PEER, "it sent a key for", "the group chosen "
+						    "is", allowed_ike_groups, change_chosen_group),
+	ROW(BAD_KE, PEER, "it sent", ALLOWED, NULL, change_ke),
+	ROW(IKEV1, PEER, "it sent", ALLOWED, allowed_version, change_version),
+	ROW(UNKNOWN_IDENTITY, PEER, SAID, ALLOWED, allowed_identities, change_identity),
+	ROW(NO_PSK, GATEWAY, SAID, ALLOWED, NULL, change_missing_psk),
+	ROW(WRONG_PSK, PEER, SAID, ALLOWED, NULL, change_psk),
+	ROW(PREVIOUS_PSK, PEER, SAID, ALLOWED, NULL, change_old_psk),
+	ROW(NOT_PSK, PEER, OFFERED, ALLOWED, allowed_auth, change_auth),
+	ROW(WRONG_ENDPOINT, PEER, "it came to", "the tunnel's is", NULL, change_endpoint),
+	ROW(WRONG_PEER_ADDRESS, EITHER, "it came from", "the tunnel's is", NULL, change_peer_address),
+	ROW(BAD_MESSAGE, PEER, "it sent", ALLOWED, NULL, change_nothing_by_setting),
+	ROW(DECRYPT, PEER, "it sent", ALLOWED, NULL, change_restart),
+	ROW(NO_PROPOSAL_CHILD, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_esp_proposals),
+	ROW(NO_PFS_GROUP, PEER, OFFERED, ALLOWED, allowed_pfs_groups, change_pfs),
+	ROW(NULL_NOT_ALLOWED, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_null),
+	ROW(ESN_ONLY, PEER, OFFERED, ALLOWED, allowed_esn, change_esn),
+	ROW(TRANSPORT_MODE, PEER, OFFERED, ALLOWED, allowed_mode, change_mode),
+	ROW(TS_UNACCEPTABLE, PEER, OFFERED, ALLOWED, NULL, change_selectors),
+	ROW(TOO_MANY_CHILDREN, PEER, OFFERED, "the limit is", NULL, change_children),
+	ROW(WRONG_PORT, PEER, "it sent", ALLOWED, allowed_port, change_port),
+	ROW(NO_MARKER, PEER, "it sent", ALLOWED, allowed_marker, change_marker),
+	ROW(HALF_OPEN_TIMEOUT, PEER, "what is known:", ALLOWED, NULL, change_firewall),
+	ROW(LIVENESS, PEER, "what is known:", ALLOWED, NULL, change_liveness),
+	ROW(PEER_DELETED, NONE, "what is known:", ALLOWED, NULL, change_if_unwanted),
+	ROW(REPLACED, NONE, "what is known:", ALLOWED, NULL, change_if_repeated),
+	ROW(CONFIG_REMOVED, NONE, "what is known:", ALLOWED, NULL, change_after_edit),
+	ROW(EXPIRED, PEER, "what is known:", ALLOWED, NULL, change_lifetime),
+#undef ROW
+};
+_Static_assert(ARRAY_LEN(advices) == MODEL_FAILURE_CNT, "a failure code without advice");
+
+const struct explain_advice *explain_advice_find(uint8_t code)
+{
+	static const struct explain_advice unknown = {
+		EXPLAIN_SIDE_NONE, OFFERED, ALLOWED, NULL, change_unknown,
+	};
+	return code < MODEL_FAILURE_CNT ? &advices[code] : &unknown;
+}
