@@ -62,10 +62,12 @@ static void set_buffers(int fd)
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_LEN);
 }
 
-static bool set_family_options(int fd, uint8_t family)
+/* A raw IPv6 socket is of one family anyway, and the kernel refuses the option there. */
+static bool set_family_options(int fd, uint8_t family, int type)
 {
 	if (family == ADDR_V6)
-		return set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1) &&
+		return (type == SOCK_RAW || set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+		       set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1) &&
 		       set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT) &&
 		       set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 	return set_int(fd, IPPROTO_IP, IP_FREEBIND, 1) &&
@@ -83,7 +85,7 @@ static enum err open_bound(int type, int protocol, const struct addr_endpoint *l
 		return ERR_SYSTEM;
 	io_sockaddr_from(local, &ss, &len);
 	set_buffers(fd);
-	if (!set_family_options(fd, local->addr.family) || !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+	if (!set_family_options(fd, local->addr.family, type) || !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
 	    bind(fd, (struct sockaddr *)&ss, len) != 0) {
 		int saved = errno;
 		close(fd);
