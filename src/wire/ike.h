@@ -14,7 +14,7 @@
 #define WIRE_IKE_TS_HEADER_LEN 4      /* type, protocol, length: RFC 7296 3.13.1 */
 #define WIRE_IKE_PAYLOADS_MAX 48   /* in one chain; real peers send up to about 25 */
 #define WIRE_IKE_PROPOSALS_MAX 16
-#define WIRE_IKE_TRANSFORMS_MAX 48 /* in one proposal; strongSwan's default offers about 30 */
+#define WIRE_IKE_TRANSFORMS_MAX 96 /* in one proposal; strongSwan 5.9 offers 47 by default, 6.0 more */
 #define WIRE_IKE_SPIS_MAX 32       /* in one Delete */
 #define WIRE_IKE_TS_MAX 16
 #define WIRE_IKE_NONCE_MIN 16      /* RFC 7296 3.9 */

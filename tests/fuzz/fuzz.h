@@ -1,5 +1,5 @@
-// What fuzz targets share. A target is one function, as libFuzzer wants it; it states what must hold with must().
-// Tests only.
+// What fuzz targets share. A target is one function, as libFuzzer wants it; it states what must hold with
+// must(). Tests only.
 #pragma once
 
 #include <stddef.h>

@@ -31,7 +31,8 @@ static void build_errors(const struct wire_ip *ip, struct bytes packet)
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		struct wire_ip error;
 		size_t len;
-		must(wire_icmp_error_build(kinds[i], 1400, &from, ip, packet, SPACE_OF(room), &len) == ERR_NONE);
+		must(wire_icmp_error_build(kinds[i], 1400, &from, ip, packet, SPACE_OF(room), &len) ==
+		     ERR_NONE);
 		must(len <= (ip->version == 4 ? 576 : WIRE_ICMP_ERROR_MAX));
 		check_sent(bytes_of(room, len), &from, &ip->src);
 		must(wire_ip_parse(bytes_of(room, len), &error) == ERR_NONE);

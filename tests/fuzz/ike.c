@@ -1,5 +1,5 @@
-// wire/ike.h: any bytes as an IKE message: header, chain, every payload by every parser that fits it, and SK as if
-// its ciphertext were plaintext. What parsed is built again and must parse to the same.
+// wire/ike.h: any bytes as an IKE message: header, chain, every payload by every parser that fits it, and
+// SK as if its ciphertext were plaintext. What parsed is built again and must parse to the same.
 #include "fuzz.h"
 
 #include "wire/ike.h"
@@ -46,7 +46,8 @@ static void check_sa(struct bytes body)
 	must(wire_ike_sa_parse(rebuilt_body(&b), &again) == ERR_NONE && again.cnt == sa.cnt);
 	for (unsigned p = 0; p < sa.cnt; p++) {
 		must_lie_within(sa.p[p].spi, body);
-		must(sa.p[p].cnt >= 1 && again.p[p].cnt == sa.p[p].cnt && again.p[p].number == sa.p[p].number);
+		must(sa.p[p].cnt >= 1 && again.p[p].cnt == sa.p[p].cnt &&
+		     again.p[p].number == sa.p[p].number);
 		must(again.p[p].protocol == sa.p[p].protocol && bytes_eq(again.p[p].spi, sa.p[p].spi));
 		for (unsigned t = 0; t < sa.p[p].cnt; t++) {
 			const struct wire_ike_transform *x = &sa.p[p].t[t], *y = &again.p[p].t[t];
@@ -135,7 +136,8 @@ static void check_tss(struct bytes body)
 	wire_ike_put_tss(&b, IKE_PL_TSI, tss.ts, tss.cnt);
 	must(wire_ike_tss_parse(rebuilt_body(&b), &again) == ERR_NONE && again.cnt == tss.cnt);
 	for (unsigned i = 0; i < tss.cnt; i++)
-		must(addr_eq(&again.ts[i].first, &tss.ts[i].first) && again.ts[i].protocol == tss.ts[i].protocol);
+		must(addr_eq(&again.ts[i].first, &tss.ts[i].first) &&
+		     again.ts[i].protocol == tss.ts[i].protocol);
 }
 
 static void check_small(struct bytes body)
@@ -160,7 +162,8 @@ static void check_payloads(const struct wire_ike_payloads *pls, struct bytes cha
 	for (unsigned i = 0; i < pls->cnt; i++) {
 		struct bytes body = pls->p[i].body;
 		must_lie_within(body, chain);
-		must(wire_ike_find(pls, pls->p[i].type, 0) != NULL && wire_ike_count(pls, pls->p[i].type) > 0);
+		must(wire_ike_find(pls, pls->p[i].type, 0) != NULL &&
+		     wire_ike_count(pls, pls->p[i].type) > 0);
 		/* A body is given to every parser: none may trust that the type was right. */
 		check_sa(body);
 		check_ke(body);

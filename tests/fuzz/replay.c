@@ -1,5 +1,6 @@
-// Runs a fuzz target without libFuzzer: over every seed of a folder, each seed cut at every length, with every
-// byte changed, and under many random changes. All is deterministic: the same seeds make the same inputs.
+// Runs a fuzz target without libFuzzer: over every seed of a folder, each seed cut at every length, with
+// every byte changed, and under many random changes. All is deterministic: the same seeds make the same
+// inputs.
 //
 // usage: fuzz_<target> FOLDER    the test
 //        fuzz_<target> FILE      one input as it is, to look at a crash
@@ -71,7 +72,8 @@ static uint64_t next_random(uint64_t *state)
 
 static uint8_t strange_byte(uint64_t r)
 {
-	static const uint8_t strange[] = { 0, 1, 2, 3, 4, 7, 8, 0x0e, 0x10, 0x20, 0x29, 0x7f, 0x80, 0xc0, 0xfe, 0xff };
+	static const uint8_t strange[] = { 0,	 1,    2,    3,	   4,	 7,    8,    0x0e,
+					   0x10, 0x20, 0x29, 0x7f, 0x80, 0xc0, 0xfe, 0xff };
 	return r & 0x100 ? (uint8_t)r : strange[r % ARRAY_LEN(strange)];
 }
 

@@ -178,7 +178,8 @@ static void esp_is_what_has_an_spi_and_a_sequence_number(void **state)
 
 	(void)state;
 	for (size_t n = 0; n <= sizeof(datagram); n++) {
-		assert_int_equal(classify(bytes_of(datagram, n), &body_len), n < 8 ? WIRE_NATT_JUNK : WIRE_NATT_ESP);
+		assert_int_equal(classify(bytes_of(datagram, n), &body_len),
+				 n < 8 ? WIRE_NATT_JUNK : WIRE_NATT_ESP);
 		assert_int_equal(body_len, n);
 	}
 	memset(datagram, 0, 3);
@@ -192,10 +193,12 @@ static void ike_without_the_marker_is_noticed(void **state)
 		uint8_t version, exchange;
 		enum wire_natt want;
 	} rows[] = {
-		{ 0x20, 34, WIRE_NATT_NOMARKER }, { 0x20, 37, WIRE_NATT_NOMARKER }, { 0x20, 43, WIRE_NATT_NOMARKER },
-		{ 0x20, 33, WIRE_NATT_ESP },	  { 0x20, 44, WIRE_NATT_ESP },	    { 0x10, 2, WIRE_NATT_NOMARKER },
-		{ 0x10, 4, WIRE_NATT_NOMARKER },  { 0x10, 32, WIRE_NATT_NOMARKER }, { 0x10, 0, WIRE_NATT_ESP },
-		{ 0x10, 34, WIRE_NATT_ESP },	  { 0x30, 34, WIRE_NATT_ESP },	    { 0x00, 34, WIRE_NATT_ESP },
+		{ 0x20, 34, WIRE_NATT_NOMARKER }, { 0x20, 37, WIRE_NATT_NOMARKER },
+		{ 0x20, 43, WIRE_NATT_NOMARKER }, { 0x20, 33, WIRE_NATT_ESP },
+		{ 0x20, 44, WIRE_NATT_ESP },	  { 0x10, 2, WIRE_NATT_NOMARKER },
+		{ 0x10, 4, WIRE_NATT_NOMARKER },  { 0x10, 32, WIRE_NATT_NOMARKER },
+		{ 0x10, 0, WIRE_NATT_ESP },	  { 0x10, 34, WIRE_NATT_ESP },
+		{ 0x30, 34, WIRE_NATT_ESP },	  { 0x00, 34, WIRE_NATT_ESP },
 	};
 	uint8_t datagram[28];
 

@@ -146,8 +146,9 @@ static void error_has_its_type_and_quotes_the_packet(void **state)
 		struct wire_ip ip = parse(bytes_of(packet, n));
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 			/* Bytes behind the packet are not quoted; the MTU is told in TOO_BIG alone. */
-			assert_int_equal(wire_icmp_error_build(rows[i].kind, 1422, &from, &ip, BYTES_OF(packet),
-							       SPACE_OF(room), &len), ERR_NONE);
+			assert_int_equal(wire_icmp_error_build(rows[i].kind, 1422, &from, &ip,
+							       BYTES_OF(packet), SPACE_OF(room), &len),
+					 ERR_NONE);
 			struct wire_ip error = parse(bytes_of(room, len));
 			assert_int_equal(error.total_len, len);
 			assert_int_equal(error.protocol, v6 ? IP_PROTO_ICMP6 : IP_PROTO_ICMP);
@@ -177,11 +178,13 @@ static void error_stays_within_its_familys_limit(void **state)
 		struct addr from = addr_of(v6 ? "2001:db8::ff" : "10.0.0.254");
 		for (size_t extra = 0; extra < sizeof(payload); extra += 13) {
 			size_t n = build_ip(SPACE_OF(packet), v6 ? "2001:db8::1" : "10.0.0.1",
-					    v6 ? "2001:db8::2" : "10.0.0.2", IP_PROTO_UDP, bytes_of(payload, extra));
+					    v6 ? "2001:db8::2" : "10.0.0.2", IP_PROTO_UDP,
+					    bytes_of(payload, extra));
 			size_t want = n + (v6 ? 48 : 28);
 			struct wire_ip ip = parse(bytes_of(packet, n));
 			assert_int_equal(wire_icmp_error_build(WIRE_ICMP_TTL_EXPIRED, 0, &from, &ip,
-							       bytes_of(packet, n), SPACE_OF(room), &len), ERR_NONE);
+							       bytes_of(packet, n), SPACE_OF(room), &len),
+					 ERR_NONE);
 			assert_int_equal(len, want < limit ? want : limit);
 			struct wire_ip error = parse(bytes_of(room, len));
 			assert_true(icmp_checksum_is_right(&error));
@@ -192,7 +195,8 @@ static void error_stays_within_its_familys_limit(void **state)
 static void error_tells_too_little_room_and_the_wrong_family(void **state)
 {
 	uint8_t packet[64];
-	size_t len = 77, n = build_ip(SPACE_OF(packet), "10.0.0.1", "10.0.0.2", IP_PROTO_UDP, bytes_str("12345678"));
+	size_t len = 77,
+	       n = build_ip(SPACE_OF(packet), "10.0.0.1", "10.0.0.2", IP_PROTO_UDP, bytes_str("12345678"));
 	struct wire_ip ip = parse(bytes_of(packet, n));
 	struct addr from = addr_of("10.0.0.254"), other = addr_of("2001:db8::1"), none = { 0 };
 
@@ -204,17 +208,20 @@ static void error_tells_too_little_room_and_the_wrong_family(void **state)
 		free(room);
 	}
 	uint8_t room[128];
-	assert_int_equal(wire_icmp_error_build(WIRE_ICMP_ADMIN, 0, &other, &ip, bytes_of(packet, n), SPACE_OF(room),
-					       &len), ERR_RANGE);
-	assert_int_equal(wire_icmp_error_build(WIRE_ICMP_ADMIN, 0, &none, &ip, bytes_of(packet, n), SPACE_OF(room),
-					       &len), ERR_RANGE);
+	assert_int_equal(wire_icmp_error_build(WIRE_ICMP_ADMIN, 0, &other, &ip, bytes_of(packet, n),
+					       SPACE_OF(room), &len),
+			 ERR_RANGE);
+	assert_int_equal(wire_icmp_error_build(WIRE_ICMP_ADMIN, 0, &none, &ip, bytes_of(packet, n),
+					       SPACE_OF(room), &len),
+			 ERR_RANGE);
 	assert_int_equal(len, 77);
 }
 
 static void too_big_tells_an_mtu_that_fits_its_field(void **state)
 {
 	uint8_t packet[64], room[128];
-	size_t len, n = build_ip(SPACE_OF(packet), "10.0.0.1", "10.0.0.2", IP_PROTO_UDP, bytes_str("12345678"));
+	size_t len,
+		n = build_ip(SPACE_OF(packet), "10.0.0.1", "10.0.0.2", IP_PROTO_UDP, bytes_str("12345678"));
 	struct wire_ip ip = parse(bytes_of(packet, n));
 	struct addr from = addr_of("10.0.0.254");
 
@@ -228,7 +235,8 @@ static void too_big_tells_an_mtu_that_fits_its_field(void **state)
 
 static void echo_request_becomes_its_reply(void **state)
 {
-	static const char *const pairs[][2] = { { "10.0.0.1", "10.0.0.2" }, { "2001:db8::1", "2001:db8::2" } };
+	static const char *const pairs[][2] = { { "10.0.0.1", "10.0.0.2" },
+						{ "2001:db8::1", "2001:db8::2" } };
 	uint8_t data[57], room[256];
 
 	(void)state;
@@ -237,8 +245,9 @@ static void echo_request_becomes_its_reply(void **state)
 		struct addr src = addr_of(pairs[i][0]), dst = addr_of(pairs[i][1]);
 		for (size_t n = 0; n <= sizeof(data); n++) {
 			size_t len;
-			assert_int_equal(wire_icmp_echo_build(&src, &dst, 0x1234, 7, bytes_of(data, n), SPACE_OF(room),
-							      &len), ERR_NONE);
+			assert_int_equal(wire_icmp_echo_build(&src, &dst, 0x1234, 7, bytes_of(data, n),
+							      SPACE_OF(room), &len),
+					 ERR_NONE);
 			struct wire_ip ip = parse(bytes_of(room, len));
 			assert_true(wire_icmp_is_echo_request(&ip));
 			wire_icmp_echo_reply(SPACE_OF(room), &ip);
@@ -262,7 +271,8 @@ static void echo_reply_of_zeros_has_a_right_checksum(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(wire_icmp_echo_build(&src, &dst, 0, 0, BYTES_OF(zeros), SPACE_OF(room), &len), ERR_NONE);
+	assert_int_equal(wire_icmp_echo_build(&src, &dst, 0, 0, BYTES_OF(zeros), SPACE_OF(room), &len),
+			 ERR_NONE);
 	struct wire_ip ip = parse(bytes_of(room, len));
 	assert_true(wire_icmp_is_echo_request(&ip));
 	wire_icmp_echo_reply(SPACE_OF(room), &ip);
@@ -277,7 +287,8 @@ static void echo_reply_has_a_fresh_ttl(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(wire_icmp_echo_build(&src, &dst, 1, 1, bytes_str("x"), SPACE_OF(room), &len), ERR_NONE);
+	assert_int_equal(wire_icmp_echo_build(&src, &dst, 1, 1, bytes_str("x"), SPACE_OF(room), &len),
+			 ERR_NONE);
 	for (unsigned i = 0; i < 60; i++)
 		wire_ip_decrement_ttl((struct space){ room, len });
 	struct wire_ip ip = parse(bytes_of(room, len));
@@ -295,7 +306,8 @@ static void only_whole_and_right_echo_requests_are_answered(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(wire_icmp_echo_build(&src, &dst, 1, 1, bytes_str("abcd"), SPACE_OF(good), &len), ERR_NONE);
+	assert_int_equal(wire_icmp_echo_build(&src, &dst, 1, 1, bytes_str("abcd"), SPACE_OF(good), &len),
+			 ERR_NONE);
 	for (size_t at = 20; at < len; at++) { /* checksum, type, code, everything under the sum */
 		memcpy(room, good, sizeof(room));
 		room[at] ^= 1;
@@ -320,13 +332,14 @@ static void echo_requests_too_short_or_with_options_are_not_answered(void **stat
 	(void)state;
 	for (size_t n = 0; n < 8; n++) {
 		static const uint8_t zeros_sum[] = { 8, 0, 0xf7, 0xff, 0, 0, 0 };
-		size_t len = build_ip(SPACE_OF(room), "10.0.0.1", "10.0.0.2", IP_PROTO_ICMP, bytes_of(zeros_sum, n));
+		size_t len = build_ip(SPACE_OF(room), "10.0.0.1", "10.0.0.2", IP_PROTO_ICMP,
+				      bytes_of(zeros_sum, n));
 		struct wire_ip ip = parse(bytes_of(room, len));
 		assert_false(wire_icmp_is_echo_request(&ip));
 	}
 	/* Four bytes of options: the same ICMP message behind them. */
-	static const uint8_t with_option[] = { 0x46, 0, 0, 32, 0, 0, 0, 0, 9, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-					       1, 1, 1, 1, 8, 0, 0xf7, 0xff, 0, 0, 0, 0 };
+	static const uint8_t with_option[] = { 0x46, 0, 0, 32, 0, 0, 0, 0, 9, 1, 0,    0,    10, 0, 0, 1,
+					       10,   0, 0, 2,  1, 1, 1, 1, 8, 0, 0xf7, 0xff, 0,	 0, 0, 0 };
 	struct wire_ip ip = parse(BYTES_OF(with_option));
 	assert_int_equal(ip.payload.p[0], 8);
 	assert_false(wire_icmp_is_echo_request(&ip));
@@ -340,14 +353,18 @@ static void echo_build_tells_too_little_room_and_mixed_families(void **state)
 	size_t len = 77;
 
 	(void)state;
-	assert_int_equal(wire_icmp_echo_build(&v4, &v6, 1, 1, bytes_str("x"), SPACE_OF(room), &len), ERR_RANGE);
-	assert_int_equal(wire_icmp_echo_build(&none, &none, 1, 1, bytes_str("x"), SPACE_OF(room), &len), ERR_RANGE);
+	assert_int_equal(wire_icmp_echo_build(&v4, &v6, 1, 1, bytes_str("x"), SPACE_OF(room), &len),
+			 ERR_RANGE);
+	assert_int_equal(wire_icmp_echo_build(&none, &none, 1, 1, bytes_str("x"), SPACE_OF(room), &len),
+			 ERR_RANGE);
 	for (size_t cap = 0; cap < 29; cap++)
-		assert_int_equal(wire_icmp_echo_build(&v4, &v4, 1, 1, bytes_str("x"), (struct space){ room, cap }, &len),
+		assert_int_equal(wire_icmp_echo_build(&v4, &v4, 1, 1, bytes_str("x"),
+						      (struct space){ room, cap }, &len),
 				 ERR_FULL);
 	assert_int_equal(wire_icmp_echo_build(&v4, &v4, 1, 1, BYTES_OF(data), SPACE_OF(big), &len), ERR_FULL);
 	assert_int_equal(len, 77);
-	assert_int_equal(wire_icmp_echo_build(&v4, &v4, 1, 1, bytes_of(data, 65507), SPACE_OF(big), &len), ERR_NONE);
+	assert_int_equal(wire_icmp_echo_build(&v4, &v4, 1, 1, bytes_of(data, 65507), SPACE_OF(big), &len),
+			 ERR_NONE);
 	assert_int_equal(len, 65535);
 }
 

@@ -149,7 +149,8 @@ static void message_without_payloads_is_its_header(void **state)
 	struct bytes msg;
 
 	(void)state;
-	wire_ike_begin(&b, SPACE_OF(room), &(struct wire_ike_header){ .major = 2, .next = 99, .length = 12345 });
+	wire_ike_begin(&b, SPACE_OF(room),
+		       &(struct wire_ike_header){ .major = 2, .next = 99, .length = 12345 });
 	assert_int_equal(wire_ike_finish(&b, &msg), ERR_NONE);
 	assert_int_equal(wire_ike_header_parse(msg, &h), ERR_NONE);
 	assert_int_equal(h.next, IKE_PL_NONE);
@@ -182,7 +183,8 @@ static void encrypted_message_opens_to_what_was_put_in(void **state)
 		wire_ike_begin(&b, SPACE_OF(room), &request);
 		wire_ike_sk_open(&b, bytes_of(iv, ciphers[i].iv_len));
 		put_one_of_each(&b);
-		assert_int_equal(wire_ike_sk_close(&b, ciphers[i].block_len, ciphers[i].icv_len, &sealed), ERR_NONE);
+		assert_int_equal(wire_ike_sk_close(&b, ciphers[i].block_len, ciphers[i].icv_len, &sealed),
+				 ERR_NONE);
 		assert_int_equal(sealed.text.cap % ciphers[i].block_len, 0);
 		assert_int_equal(sealed.icv.cap, ciphers[i].icv_len);
 		memset(sealed.icv.p, 0xcc, sealed.icv.cap);
@@ -193,13 +195,15 @@ static void encrypted_message_opens_to_what_was_put_in(void **state)
 		assert_int_equal(pls.cnt, 1);
 		assert_int_equal(pls.p[0].type, IKE_PL_SK);
 		assert_int_equal(pls.p[0].next, IKE_PL_SA);
-		assert_int_equal(wire_ike_sk_parse((struct space){ room, msg.len }, &pls.p[0], ciphers[i].iv_len,
-						   ciphers[i].icv_len, &opened), ERR_NONE);
+		assert_int_equal(wire_ike_sk_parse((struct space){ room, msg.len }, &pls.p[0],
+						   ciphers[i].iv_len, ciphers[i].icv_len, &opened),
+				 ERR_NONE);
 		assert_memory_equal(&opened, &sealed, sizeof(opened));
 		assert_bytes(opened.iv, iv, ciphers[i].iv_len);
 		assert_int_equal(opened.aad.len, 32);
 		flip(opened.text);
-		assert_int_equal(wire_ike_sk_strip(bytes_of(opened.text.p, opened.text.cap), &inside), ERR_NONE);
+		assert_int_equal(wire_ike_sk_strip(bytes_of(opened.text.p, opened.text.cap), &inside),
+				 ERR_NONE);
 		assert_int_equal(wire_ike_payloads_parse(pls.p[0].next, inside, &inner), ERR_NONE);
 		assert_int_equal(inner.cnt, 11);
 		check_keys(&inner);

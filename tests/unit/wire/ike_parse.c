@@ -1,5 +1,6 @@
 #include "wire/ike.h"
 
+#include "strongswan_init.h"
 #include "wire_test.h"
 
 /* ---- every payload parser behind one signature ---- */
@@ -16,8 +17,11 @@ union view {
 	struct wire_ike_skf skf;
 };
 
-#define AS_PARSE(name, member) \
-	static enum err parse_##name(struct bytes b, union view *v) { return wire_ike_##name##_parse(b, &v->member); }
+#define AS_PARSE(name, member)                                                                             \
+	static enum err parse_##name(struct bytes b, union view *v)                                        \
+	{                                                                                                  \
+		return wire_ike_##name##_parse(b, &v->member);                                             \
+	}
 AS_PARSE(sa, sa)
 AS_PARSE(ke, ke)
 AS_PARSE(nonce, nonce)
@@ -382,7 +386,8 @@ static void delete_lists_child_spis(void **state)
 
 static void delete_of_the_ike_sa_has_no_spi(void **state)
 {
-	static const uint8_t good[] = { 1, 0, 0, 0 }, spi[] = { 1, 4, 0, 1, 1, 2, 3, 4 }, count[] = { 1, 0, 0, 1 };
+	static const uint8_t good[] = { 1, 0, 0, 0 }, spi[] = { 1, 4, 0, 1, 1, 2, 3, 4 },
+			     count[] = { 1, 0, 0, 1 };
 
 	(void)state;
 	assert_int_equal(parse(parse_delete, BYTES_OF(good)), ERR_NONE);
@@ -560,7 +565,9 @@ static void inverted_ranges_are_refused(void **state)
 
 static void opaque_ports_are_the_one_inverted_range_allowed(void **state)
 {
-	static const uint8_t body[] = { 1, 0, 0, 0, 7, 17, 0, 16, 0xff, 0xff, 0, 0, 10, 0, 0, 0, 10, 0, 0, 0 };
+	static const uint8_t body[] = {
+		1, 0, 0, 0, 7, 17, 0, 16, 0xff, 0xff, 0, 0, 10, 0, 0, 0, 10, 0, 0, 0
+	};
 
 	(void)state;
 	assert_int_equal(parse(parse_tss, BYTES_OF(body)), ERR_NONE);
@@ -575,6 +582,37 @@ static void selectors_of_unknown_type_are_passed_over(void **state)
 	(void)state;
 	assert_int_equal(wire_ike_tss_parse(BYTES_OF(body), &tss), ERR_NONE);
 	assert_int_equal(tss.cnt, 1);
+}
+
+/* ---- a real one ---- */
+
+static void request_of_a_real_router_is_taken_whole(void **state)
+{
+	static struct wire_ike_sa sa;
+	struct wire_ike_header h;
+	struct wire_ike_payloads pls;
+	struct wire_ike_ke ke;
+	struct wire_ike_notify n;
+	struct rd r = rd_of(BYTES_OF(strongswan_init));
+
+	(void)state;
+	rd_skip(&r, WIRE_IKE_HEADER_LEN);
+	assert_int_equal(wire_ike_header_parse(BYTES_OF(strongswan_init), &h), ERR_NONE);
+	assert_int_equal(h.exchange, IKE_EX_SA_INIT);
+	assert_int_equal(wire_ike_payloads_parse(h.next, rd_rest(&r), &pls), ERR_NONE);
+	assert_int_equal(pls.cnt, 8);
+	assert_int_equal(wire_ike_sa_parse(wire_ike_find(&pls, IKE_PL_SA, 0)->body, &sa), ERR_NONE);
+	assert_int_equal(sa.cnt, 2);
+	assert_int_equal(sa.p[0].cnt, 38);
+	assert_int_equal(sa.p[1].cnt, 47);
+	assert_int_equal(wire_ike_ke_parse(wire_ike_find(&pls, IKE_PL_KE, 0)->body, &ke), ERR_NONE);
+	assert_int_equal(ke.group, 31); /* Curve25519 */
+	assert_int_equal(ke.data.len, 32);
+	assert_true(wire_ike_notify_find(&pls, IKE_N_NAT_DETECTION_DESTINATION_IP, &n));
+	assert_int_equal(n.data.len, 20);
+	assert_true(wire_ike_notify_find(&pls, IKE_N_SIGNATURE_HASH_ALGORITHMS, &n));
+	assert_int_equal(n.data.len, 8);
+	assert_false(wire_ike_notify_find(&pls, IKE_N_COOKIE, &n));
 }
 
 /* ---- fragments and encrypted payloads ---- */
@@ -693,6 +731,7 @@ int main(void)
 		cmocka_unit_test(inverted_ranges_are_refused),
 		cmocka_unit_test(opaque_ports_are_the_one_inverted_range_allowed),
 		cmocka_unit_test(selectors_of_unknown_type_are_passed_over),
+		cmocka_unit_test(request_of_a_real_router_is_taken_whole),
 		cmocka_unit_test(fragment_numbers_lie_within_the_total),
 		cmocka_unit_test(encrypted_payload_splits_into_the_parts_of_the_cipher),
 		cmocka_unit_test(encrypted_payload_without_room_for_its_parts_is_refused),

@@ -2,7 +2,8 @@
 
 #include "wire_test.h"
 
-/* What a router sends in IKE_SA_INIT, with a rekey's SPI of 8 bytes; offsets beside for the tests that change it. */
+/* What a router sends in IKE_SA_INIT, with a rekey's SPI of 8 bytes; offsets beside for the tests that
+ * change it. */
 static const uint8_t good[] = {
 	0x02, 0, 0, 0x34, 1, 1, 8, 4, 1, 2, 3, 4, 5, 6, 7, 8, /* 0: proposal 1, IKE */
 	0x03, 0, 0, 0x0c, 1, 0, 0, 20, 0x80, 0x0e, 1, 0,     /* 16: AES-GCM-16-256 */
@@ -145,7 +146,8 @@ static void lengths_that_lie_are_refused_at_every_level(void **state)
 static void transform_cannot_leave_its_proposal(void **state)
 {
 	(void)state;
-	/* The last transform of proposal 1 claims 8 bytes more: they are there, but proposal 2 begins in them. */
+	/* The last transform of proposal 1 claims 8 bytes more: they are there, but proposal 2 begins in
+	 * them. */
 	assert_int_equal(parse_with_length(46, 16), ERR_SHORT);
 }
 
@@ -233,7 +235,8 @@ static void key_length_may_not_stand_twice(void **state)
 	(void)state;
 	assert_int_equal(PARSE_ATTRIBUTES(&t, 0x80, 0x0e, 1, 0, 0x80, 0x0e, 1, 0), ERR_SYNTAX);
 	assert_int_equal(PARSE_ATTRIBUTES(&t, 0x80, 0x0e, 0, 0, 0x80, 0x0e, 1, 0), ERR_SYNTAX);
-	assert_int_equal(PARSE_ATTRIBUTES(&t, 0x80, 0x0e, 1, 0, 0x80, 0x63, 1, 0, 0x80, 0x0e, 0, 0x80), ERR_SYNTAX);
+	assert_int_equal(PARSE_ATTRIBUTES(&t, 0x80, 0x0e, 1, 0, 0x80, 0x63, 1, 0, 0x80, 0x0e, 0, 0x80),
+			 ERR_SYNTAX);
 }
 
 static void transforms_with_strange_attributes_are_marked(void **state)
@@ -349,7 +352,8 @@ static void room_that_ends_within_the_proposals_is_told_at_the_end(void **state)
 	assert_int_equal(wire_ike_sa_parse(BYTES_OF(good), &sa), ERR_NONE);
 	for (size_t n = 0; n <= sizeof(room); n++) {
 		struct bytes exact = exact_copy(bytes_of(room, n));
-		wire_ike_begin(&b, (struct space){ (uint8_t *)(uintptr_t)exact.p, n }, &(struct wire_ike_header){ 0 });
+		wire_ike_begin(&b, (struct space){ (uint8_t *)(uintptr_t)exact.p, n },
+			       &(struct wire_ike_header){ 0 });
 		wire_ike_put_sa(&b, &sa);
 		assert_int_equal(wire_ike_finish(&b, &msg), n < sizeof(room) ? ERR_FULL : ERR_NONE);
 		exact_free(exact);

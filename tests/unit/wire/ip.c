@@ -114,7 +114,8 @@ static void v4_lengths_that_contradict_each_other_are_refused(void **state)
 	memcpy(packet, udp4, sizeof(packet));
 	for (unsigned words = 0; words < 16; words++) {
 		packet[0] = (uint8_t)(0x40 | words);
-		assert_int_equal(parse(BYTES_OF(packet), NULL), words < 5 || words > 8 ? ERR_SYNTAX : ERR_NONE);
+		assert_int_equal(parse(BYTES_OF(packet), NULL),
+				 words < 5 || words > 8 ? ERR_SYNTAX : ERR_NONE);
 	}
 	packet[0] = 0x45;
 	for (unsigned total = 0; total <= UINT16_MAX; total++) {
@@ -244,7 +245,8 @@ static void v6_first_fragment_shows_its_transport(void **state)
 	struct wire_ip ip;
 
 	(void)state;
-	assert_int_equal(PARSE_V6(44, &ip, 60, 0, 0, 1, 0, 0, 0, 9, 17, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), ERR_NONE);
+	assert_int_equal(PARSE_V6(44, &ip, 60, 0, 0, 1, 0, 0, 0, 9, 17, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4),
+			 ERR_NONE);
 	assert_int_equal(ip.protocol, IP_PROTO_UDP);
 	assert_true(ip.more_fragments);
 	assert_int_equal(ip.fragment_offset, 0);
@@ -271,7 +273,8 @@ static void v6_fragments_that_cannot_be_are_refused(void **state)
 	(void)state;
 	/* Two fragment headers; one that would end beyond 65535. */
 	assert_int_equal(PARSE_V6(44, NULL, 44, 0, 0, 1, 0, 0, 0, 9, 17, 0, 0, 1, 0, 0, 0, 9), ERR_SYNTAX);
-	assert_int_equal(PARSE_V6(44, NULL, 17, 0, 0xff, 0xf8, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8), ERR_SYNTAX);
+	assert_int_equal(PARSE_V6(44, NULL, 17, 0, 0xff, 0xf8, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8),
+			 ERR_SYNTAX);
 	assert_int_equal(PARSE_V6(44, NULL, 17, 0, 0xff, 0xf8, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7), ERR_NONE);
 }
 
@@ -284,7 +287,8 @@ static void checksum_is_the_example_of_rfc_1071(void **state)
 	(void)state;
 	assert_int_equal(wire_checksum(BYTES_OF(example), 0), 0xddf2);
 	assert_int_equal(wire_checksum(bytes_of(example, 7), 0), 0xdcfb); /* the last byte is an upper half */
-	assert_int_equal(wire_checksum(bytes_of(example + 4, 4), wire_checksum(bytes_of(example, 4), 0)), 0xddf2);
+	assert_int_equal(wire_checksum(bytes_of(example + 4, 4), wire_checksum(bytes_of(example, 4), 0)),
+			 0xddf2);
 	assert_int_equal(wire_checksum(bytes_of(example, 0), 0x1ffff), 1);
 }
 
@@ -384,7 +388,8 @@ static void ports_are_those_of_tcp_udp_and_sctp(void **state)
 	for (unsigned protocol = 0; protocol < 256; protocol++) {
 		packet[9] = (uint8_t)protocol;
 		assert_int_equal(wire_ip_parse(BYTES_OF(packet), &ip), ERR_NONE);
-		assert_int_equal(wire_ports(&ip, &src, &dst), protocol == 6 || protocol == 17 || protocol == 132);
+		assert_int_equal(wire_ports(&ip, &src, &dst),
+				 protocol == 6 || protocol == 17 || protocol == 132);
 	}
 	assert_int_equal(src, 0x1234);
 	assert_int_equal(dst, 0x5678);

@@ -33,7 +33,8 @@ static size_t build(uint8_t room[static 128], uint8_t version, uint8_t flags, st
 	wr_u32(&w, 0);
 	wr_put(&w, options);
 	assert_false(w.bad);
-	uint16_t sum = wire_checksum(addr_bytes(&dst), wire_checksum(addr_bytes(&src), IP_PROTO_TCP + (uint32_t)tcp_len));
+	uint16_t sum = wire_checksum(addr_bytes(&dst),
+				     wire_checksum(addr_bytes(&src), IP_PROTO_TCP + (uint32_t)tcp_len));
 	wr_set_u16(&w, tcp + 16, (uint16_t)~wire_checksum(bytes_of(room + tcp, tcp_len), sum));
 	return wr_len(&w);
 }
@@ -127,7 +128,8 @@ static void malformed_options_are_left_alone(void **state)
 	uint8_t packet[128];
 
 	(void)state;
-	/* lengths 0 and 1, one beyond the options, a MSS of the wrong length, cut off, behind the end, twice */
+	/* lengths 0 and 1, one beyond the options, a MSS of the wrong length, cut off, behind the end,
+	 * twice */
 	assert_false(clamp(packet, BUILD(packet, 4, SYN, 8, 0, 1, 1, 2, 4, 5, 0xb4), 500));
 	assert_false(clamp(packet, BUILD(packet, 4, SYN, 8, 1, 1, 1, 2, 4, 5, 0xb4), 500));
 	assert_false(clamp(packet, BUILD(packet, 4, SYN, 2, 4, 5, 0xb4, 8, 10, 0, 0), 500));
