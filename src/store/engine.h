@@ -25,7 +25,8 @@ struct store_engine {
 	enum err (*range)(struct store *s, struct bytes prefix, struct bytes after, size_t limit,
 			  store_visit_fn *visit, void *arg, uint64_t *ret_rev);
 	/* Leaves alone those whose result has an error already. */
-	void (*commit_many)(struct store *s, const struct store_txn *txns, size_t cnt, struct store_result *results);
+	void (*commit_many)(struct store *s, const struct store_txn *txns, size_t cnt,
+			    struct store_result *results);
 	/* Changes up to revision upto (0: all). *ret_rev: the last revision looked at. */
 	enum err (*changes)(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
 			    store_visit_fn *visit, void *arg, uint64_t *ret_rev);

@@ -66,7 +66,8 @@ static enum err take_answer(struct ipc *c, struct store_ipc_answer *ret)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return ERR_AGAIN;
-		if (n <= 0 || store_ipc_answer_parse(bytes_of(c->in, (size_t)n), &a) != ERR_NONE || a.id > c->id) {
+		if (n <= 0 || store_ipc_answer_parse(bytes_of(c->in, (size_t)n), &a) != ERR_NONE ||
+		    a.id > c->id) {
 			c->broken = true;
 			return ERR_AWAY;
 		}
@@ -138,7 +139,8 @@ static enum err error_of(const struct store_ipc_answer *a)
 }
 
 /* Shows the rows of an answer; *ret_last is the last of them, borrowed. false: the visitor has enough. */
-static bool visit_rows(const struct store_ipc_answer *a, store_visit_fn *visit, void *arg, struct store_row *ret_last)
+static bool visit_rows(const struct store_ipc_answer *a, store_visit_fn *visit, void *arg,
+		       struct store_row *ret_last)
 {
 	struct rd r = rd_of(a->rows);
 	bool go_on = true;

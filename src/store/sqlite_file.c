@@ -171,8 +171,8 @@ MUST_USE enum err store_sqlite_file_open(const char *path, sqlite3 **ret)
 		log_error("store: cannot make %s: %s", path, strerror(errno));
 		return err;
 	}
-	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-				 NULL);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	int rc = sqlite3_open_v2(path, &db, flags, NULL);
 	err = rc == SQLITE_OK ? recognise(db) : error_of(rc);
 	if (err != ERR_NONE) {
 		log_error("store: cannot use %s: %s", path, say_why(db, err));

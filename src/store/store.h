@@ -84,7 +84,7 @@ MUST_USE enum err store_memory_new(struct store **ret);
  * ERR_SYSTEM: cannot be opened or written; ERR_VERSION: made by a newer program; ERR_SYNTAX: not ours. */
 MUST_USE enum err store_sqlite_open(const char *path, struct store **ret);
 
-/* A client of the store thread over a SOCK_SEQPACKET socket, which it owns from now on, also on failure. Every call
- * waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit. Once the other side has closed
- * the socket, every call gives ERR_AWAY. */
+/* A client of the store thread over a SOCK_SEQPACKET socket, which it owns from now on, also on failure. Every
+ * call waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit. Once the other side has
+ * closed the socket, every call gives ERR_AWAY. */
 MUST_USE enum err store_ipc_new(int fd, unsigned timeout_ms, struct store **ret);

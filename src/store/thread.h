@@ -1,4 +1,4 @@
-// The store thread: owns the engine, commits what control submits (grouped), serves the api process, tells changes.
+// The store thread: owns the engine, commits what control submits, serves the api process, tells changes.
 // store_thread_submit, _poll: the control thread. The thread itself runs inside.
 #pragma once
 

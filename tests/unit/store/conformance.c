@@ -435,7 +435,8 @@ static void long_range_comes_whole_and_in_pages(void **state)
 			snprintf(keys[i], sizeof(keys[i]), "r/%06zu", n + i);
 			ops[i] = (struct store_op){ STORE_PUT, bytes_str(keys[i]), BYTES_OF(value) };
 		}
-		assert_int_equal(store_commit(s, &(struct store_txn){ .ops = ops, .op_cnt = PER_TXN }).err, ERR_NONE);
+		const struct store_txn txn = { .ops = ops, .op_cnt = PER_TXN };
+		assert_int_equal(store_commit(s, &txn).err, ERR_NONE);
 	}
 	list(s, "r/", "", 0, &all);
 	assert_int_equal(all.cnt, ROWS);

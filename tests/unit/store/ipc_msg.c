@@ -125,7 +125,8 @@ static void build_refuses_a_length_that_would_wrap(void **state)
 static struct bytes build_answer(enum err err, bool more, uint16_t cnt, uint16_t claimed)
 {
 	static const struct store_row rows[] = {
-		{ .key = { (const uint8_t *)"a", 1 }, .value = { (const uint8_t *)"va", 2 }, .create_rev = 1, .mod_rev = 2 },
+		{ .key = { (const uint8_t *)"a", 1 }, .value = { (const uint8_t *)"va", 2 },
+		  .create_rev = 1, .mod_rev = 2 },
 		{ .key = { (const uint8_t *)"b", 1 }, .mod_rev = 3, .deleted = true },
 	};
 	struct wr w = wr_of(SPACE_OF(room));

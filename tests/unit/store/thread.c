@@ -368,7 +368,8 @@ static void assert_told_equals_store(const struct seen *told, struct store *s, c
 		alive++;
 		bool found = false;
 		for (size_t k = 0; k < rows.cnt && !found; k++)
-			found = strcmp(rows.v[k].key, told->v[i].key) == 0 && rows.v[k].mod_rev == told->v[i].mod_rev &&
+			found = strcmp(rows.v[k].key, told->v[i].key) == 0 &&
+				rows.v[k].mod_rev == told->v[i].mod_rev &&
 				rows.v[k].value_len == told->v[i].value_len &&
 				memcmp(rows.v[k].value, told->v[i].value, sizeof(rows.v[k].value)) == 0;
 		assert_true(found);
@@ -429,7 +430,8 @@ static void changes_that_fill_many_buffers_all_come(void **state)
 			snprintf(keys[i], sizeof(keys[i]), "b/%03u", n * STORE_TXN_OPS_MAX + i);
 			ops[i] = (struct store_op){ STORE_PUT, bytes_str(keys[i]), BYTES_OF(value) };
 		}
-		assert_int_equal(store_thread_submit(c->t, &(struct store_txn){ .ops = ops, .op_cnt = 64 }, n), ERR_NONE);
+		const struct store_txn txn = { .ops = ops, .op_cnt = STORE_TXN_OPS_MAX };
+		assert_int_equal(store_thread_submit(c->t, &txn, n), ERR_NONE);
 	}
 	await_done(c, TXNS);
 	await_change(c, "b/639");
@@ -446,7 +448,7 @@ static void changes_that_fill_many_buffers_all_come(void **state)
 static void sleeping_control_holds_the_api_back(void **state)
 {
 	struct control *c = control_of(state);
-	struct store *api = connect_api(c, 300);
+	struct store *api = connect_api(c, 1500);
 	unsigned n = 0;
 
 	assert_int_equal(store_thread_watch(c->t, bytes_str("s/"), 0), ERR_NONE);
