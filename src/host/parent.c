@@ -54,6 +54,8 @@ struct pairs {
 
 static const char *const child_names[CHILD_CNT] = { [CHILD_GATEWAY] = "gateway", [CHILD_API] = "api" };
 
+static const char *const process_names[CHILD_CNT] = { [CHILD_GATEWAY] = "onramp-gateway", [CHILD_API] = "onramp-api" };
+
 unsigned host_worker_cnt(const struct conf *c)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -90,21 +92,21 @@ static bool make_pairs(struct pairs *p)
 	return false;
 }
 
-/* In the child: signals as at a program's start, and the end of the parent is the end of the child. */
-static void settle_child(pid_t parent)
+/* In the child: its own name for ps, signals as at a program's start, and the end of the parent is its end. */
+static void settle_child(const char *name, pid_t parent)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
+	if (prctl(PR_SET_NAME, name) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent)
 		_exit(1);
 }
 
 /* Runs in the new process and never returns. It closes what belongs to the parent and to its sibling. */
 static _Noreturn void become_child(struct parent *p, enum child_kind kind, const struct pairs *pairs, pid_t parent)
 {
-	settle_child(parent);
+	settle_child(process_names[kind], parent);
 	log_init(child_names[kind], p->conf->log_level);
 	close(p->signal_fd);
 	close(pairs->parent[0]);
