@@ -134,6 +134,25 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct i
 	return e;
 }
 
+/* The first block of outbound sequence numbers is reserved with the SA itself (see control_sequences_reserve). */
+static enum err add_sequence(struct commit *t, uint32_t spi_in)
+{
+	struct wr w = wr_of((struct space){ t->room + t->used, sizeof(t->room) - t->used });
+
+	wr_u32(&w, CONTROL_SEQ_BLOCK);
+	if (w.bad)
+		return ERR_FULL;
+	t->used += wr_len(&w);
+	return add_op(t, model_key_sequence(spi_in), STORE_PUT, wr_bytes(&w));
+}
+
+static enum err add_delete(struct commit *t, uint32_t spi_in)
+{
+	const struct bytes none = { NULL, 0 };
+	enum err e = add_op(t, model_key_child(spi_in), STORE_DELETE, none);
+	return e != ERR_NONE ? e : add_op(t, model_key_sequence(spi_in), STORE_DELETE, none);
+}
+
 static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child)
 {
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
@@ -143,7 +162,7 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	if (e == ERR_NONE)
 		e = add_put(c, t, model_key_child(child->spi_in), 0, wr_bytes(&w));
 	secret_wipe(room, sizeof(room));
-	return e;
+	return e != ERR_NONE ? e : add_sequence(t, child->spi_in);
 }
 
 static enum err fill_commit(const struct control *c, struct commit *t, const struct control_op *op)
@@ -156,7 +175,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, const str
 		if (a->kind == IKE_ACT_CHILD_PUT)
 			e = add_child(c, t, &a->put.child);
 		else if (a->kind == IKE_ACT_CHILD_DELETE)
-			e = add_op(t, model_key_child(a->spi), STORE_DELETE, (struct bytes){ NULL, 0 });
+			e = add_delete(t, a->spi);
 	}
 	return e;
 }

@@ -35,6 +35,7 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	child->ike_spi = m->ike_spi;
 	child->tunnel_id = m->tunnel_id;
 	child->suite = m->suite;
+	child->seq_mark = m->seq_out_used + CONTROL_SEQ_BLOCK;
 	hmap_add(&c->children, &child->by_spi, hash_child(c, m->spi_in));
 	const struct control_tunnel *t = control_tunnel_find(c, &m->tunnel_id);
 	log_info("tunnel %s: Child SA %08x %s, %s", t == NULL ? "-" : t->m.name, m->spi_in,
@@ -84,4 +85,38 @@ uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r)
 		if (fwd_child_stats(c->fwd, r->children[i].spi_in, &s) == ERR_NONE && s.last_in_us > last)
 			last = s.last_in_us;
 	return last;
+}
+
+/* A peer with a replay window takes nothing that is numbered below what it has seen, and after a restart nobody knows
+ * how far the counter was. So the store is always ahead of it: a block is reserved before it is used, and the
+ * next process begins above the mark (design section 6.2 asks this only of sequenced tunnels). */
+static void reserve(struct control *c, struct control_child *child, uint64_t used)
+{
+	uint64_t want = used + CONTROL_SEQ_BLOCK;
+	uint32_t mark = want > UINT32_MAX ? UINT32_MAX : (uint32_t)want;
+	struct model_key key = model_key_sequence(child->spi_in);
+	uint8_t b[4];
+	struct wr w = wr_of(SPACE_OF(b));
+
+	wr_u32(&w, mark);
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
+	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
+	if (store_thread_submit(c->store, &txn, 0) == ERR_NONE)
+		child->seq_mark = mark;
+}
+
+void control_sequences_reserve(struct control *c)
+{
+	struct fwd_child_stats s;
+	struct hmap_walk w;
+
+	if (c->now_us < c->reserve_us)
+		return;
+	c->reserve_us = c->now_us + 1000000;
+	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
+		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		if (child->seq_mark != UINT32_MAX && fwd_child_stats(c->fwd, child->spi_in, &s) == ERR_NONE &&
+		    s.seq_out + CONTROL_SEQ_BLOCK / 2 > child->seq_mark)
+			reserve(c, child, s.seq_out);
+	}
 }

@@ -22,6 +22,7 @@
 #define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
 #define CONTROL_UNKNOWN_MAX 64    /* failures that belong to no tunnel */
 #define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
+#define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
 
 /* ---- configuration, mirrored from the store (config.c) ---- */
@@ -100,6 +101,7 @@ struct control_child {
 	uint64_t ike_spi;             /* our SPI of the IKE SA that has it now */
 	struct model_id tunnel_id;
 	struct model_suite suite;
+	uint32_t seq_mark;            /* the store says that numbers up to this one may be used */
 };
 
 enum control_op_kind { OP_INIT, OP_HALF, OP_SA };
@@ -145,6 +147,7 @@ struct control {
 	unsigned op_cnt;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
+	uint64_t reserve_us;          /* when sequence numbers are looked at again */
 	struct control_tunnel *dirty;
 	unsigned unknown_cnt;
 	struct model_failure unknown[CONTROL_UNKNOWN_MAX];
@@ -201,6 +204,8 @@ void control_send(struct control *c, const struct addr_endpoint *local, const st
 void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces);
 void control_child_remove(struct control *c, uint32_t spi_in);
 void control_children_timers(struct control *c);
+/* Raises the marks in the store of SAs that have used half of their block. */
+void control_sequences_reserve(struct control *c);
 /* last valid ESP packet over the SA's children, 0: none */
 uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 

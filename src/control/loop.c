@@ -305,6 +305,7 @@ void control_run(struct control *c)
 			take_event(c, events[i].data.u32);
 		control_sas_timers(c);
 		control_states_flush(c);
+		control_sequences_reserve(c);
 		fwd_collect(c->fwd);
 		if (c->now_us >= c->cookie_turn_us)
 			turn_cookie_secret(c);

@@ -59,6 +59,32 @@ static void read_child(void *arg, const struct store_row *row)
 	secret_wipe(room, sizeof(room));
 }
 
+static void read_mark(void *arg, const struct store_row *row)
+{
+	struct rd r = rd_of(row->value);
+	uint32_t *mark = arg;
+	*mark = rd_u32(&r);
+}
+
+/* Sending goes on above what the process before may have used; the next block is reserved at once. False: the numbers
+ * are used up, or the store does not say, and the SA cannot go on. */
+static bool reserve_again(struct found *f)
+{
+	struct model_key key = model_key_sequence(f->child.spi_in);
+	uint32_t mark = 0, next;
+	uint8_t b[4];
+	struct wr w = wr_of(SPACE_OF(b));
+
+	if (store_get(f->store, model_key_bytes(&key), read_mark, &mark) != ERR_NONE || mark == 0 ||
+	    __builtin_add_overflow(mark, CONTROL_SEQ_BLOCK, &next))
+		return false;
+	wr_u32(&w, next);
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
+	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
+	f->child.seq_out_used = mark;
+	return store_commit(f->store, &txn).err == ERR_NONE;
+}
+
 /* Installs the children that a record names; those that are missing are forgotten by the record too. */
 static void restore_children(struct found *f, struct ike_sa *r)
 {
@@ -69,6 +95,8 @@ static void restore_children(struct found *f, struct ike_sa *r)
 		struct model_key key = model_key_child(r->children[i].spi_in);
 		enum err e = store_get(f->store, model_key_bytes(&key), read_child, f);
 		if (e != ERR_NONE || f->child_err != ERR_NONE || f->child.expires_us <= f->c->now_us)
+			continue;
+		if (!reserve_again(f))
 			continue;
 		f->child.ike_spi = ike_sa_our_spi(r);
 		f->child.path = r->path;
@@ -116,7 +144,7 @@ static void check_child(void *arg, const struct store_row *row)
 	uint8_t spi[4];
 	struct rd r = rd_of(row->key);
 
-	rd_skip(&r, strlen("child/"));
+	rd_skip(&r, bytes_starts(row->key, bytes_str("seq/")) ? strlen("seq/") : strlen("child/"));
 	if (text_hex_parse(rd_rest(&r), spi, sizeof(spi)) == ERR_NONE) {
 		struct rd n = rd_of(BYTES_OF(spi));
 		if (control_child_find(f->c, rd_u32(&n)) != NULL)
@@ -187,6 +215,8 @@ MUST_USE enum err control_restore(struct control *c, struct store *s)
 	enum err e = each_row(s, "ike/", read_sa, &f);
 	if (e == ERR_NONE)
 		e = each_row(s, "child/", check_child, &f);
+	if (e == ERR_NONE)
+		e = each_row(s, "seq/", check_child, &f);
 	if (e == ERR_NONE)
 		e = delete_stale(&f);
 	free(f.stale_keys);

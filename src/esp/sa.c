@@ -9,10 +9,10 @@
 /* RFC 4303 3.3.3: without extended numbers the counter may not pass this. */
 static const uint64_t seq_end = UINT32_MAX;
 
-void esp_counter_init(struct esp_counter *c, uint32_t incarnation)
+void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_used)
 {
 	crypt_iv_space_init(&c->ivs, incarnation);
-	atomic_init(&c->seq, 0);
+	atomic_init(&c->seq, seq_used);
 }
 
 static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt, struct esp_sa **ret)

@@ -15,7 +15,8 @@ struct esp_counter {
 	_Atomic uint64_t seq; /* the last number given out */
 };
 
-void esp_counter_init(struct esp_counter *c, uint32_t incarnation);
+/* seq_used: numbers up to this one may have been used by an earlier process; 0 for a new SA. */
+void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_used);
 
 struct esp_sa;
 

@@ -40,7 +40,7 @@ static struct fwd_key_counter *get_key_counter(struct fwd *f, const struct model
 		k = calloc(1, sizeof(*k));
 		if (k == NULL)
 			return NULL;
-		esp_counter_init(&k->counter, f->incarnation);
+		esp_counter_init(&k->counter, f->incarnation, c->seq_out_used);
 		k->expires_us = c->expires_us;
 		hmap_add(&f->key_counters, &k->node, hash);
 	}
@@ -219,6 +219,7 @@ MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct f
 		.out_packets = atomic_load(&c->out_packets),
 		.out_bytes = atomic_load(&c->out_bytes),
 		.last_in_us = atomic_load(&c->last_in_us),
+		.seq_out = atomic_load(&c->key_counter->counter.seq),
 		.effective_mtu = FWD_READ(c->outer)->outer.mtu,
 	};
 	return ERR_NONE;

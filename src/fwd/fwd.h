@@ -69,6 +69,7 @@ void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *pat
 struct fwd_child_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* inner bytes */
 	uint64_t last_in_us;   /* 0: none */
+	uint64_t seq_out;      /* the last outbound sequence number given out */
 	uint16_t effective_mtu; /* largest inner packet */
 };
 /* ERR_NOTFOUND. */

@@ -72,6 +72,11 @@ struct model_key model_key_child(uint32_t spi_in)
 	return make_key("child/%08" PRIx32, spi_in);
 }
 
+struct model_key model_key_sequence(uint32_t spi_in)
+{
+	return make_key("seq/%08" PRIx32, spi_in);
+}
+
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel)
 {
 	return join_ids(MODEL_KEY_STATES, account, tunnel);

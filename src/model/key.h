@@ -7,6 +7,7 @@
 //   cfg/route/<account>/<route>   route             cfg/tok/<sha256 hex>        token
 //   cfg/next-acctnum              last account number given out (u32)
 //   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
+//   seq/<spi in>                  outbound sequence numbers of that SA are used below this (u32)
 //   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
 //   st/unknown/<slot>             failures that belong to no tunnel
 //   meta/incarnation              last incarnation given out (u32)
@@ -35,6 +36,7 @@ struct model_key model_key_route(const struct model_id *account, const struct mo
 struct model_key model_key_token(const uint8_t hash[32]);
 struct model_key model_key_ike(uint64_t our_spi);
 struct model_key model_key_child(uint32_t spi_in);
+struct model_key model_key_sequence(uint32_t spi_in);
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel);
 struct model_key model_key_unknown(unsigned slot);
 /* All keys of a kind in one account, for ranges: kind "cfg/tun/" (or "cfg/tun") gives "cfg/tun/<account>/". */

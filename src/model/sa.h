@@ -43,6 +43,7 @@ struct model_child_sa {
 	struct model_ts ts_remote[MODEL_TS_MAX];
 	uint64_t created_us;
 	uint64_t expires_us;
+	uint32_t seq_out_used; /* not in the record: outbound numbers up to this one may be used up (0: none) */
 };
 
 #define MODEL_CHILD_RECORD_MAX 2048 /* holds keys: seal before it leaves the process */

@@ -30,7 +30,7 @@ static void every_suite_opens_what_it_sealed(void **state)
 	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(suites); s++) {
 		struct esp_counter counter;
-		esp_counter_init(&counter, 1);
+		esp_counter_init(&counter, 1, 0);
 		struct esp_sa *out = make_out(suites[s], &counter), *in = make_in(suites[s], 0);
 		for (size_t len = 20; len < 120; len++) {
 			struct esp_job j = make_job(out, pattern(len));
@@ -61,7 +61,7 @@ static void a_burst_may_mix_sas_and_keeps_each_ones_numbers(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < 3; i++) {
-		esp_counter_init(&counters[i], 1);
+		esp_counter_init(&counters[i], 1, 0);
 		out[i] = make_out(suites[i], &counters[i]);
 		in[i] = make_in(suites[i], 0);
 	}
@@ -131,7 +131,7 @@ static void a_second_sa_of_the_same_key_repeats_neither_number_nor_iv(void **sta
 	uint8_t first[16], second[16];
 	(void)state;
 
-	esp_counter_init(&counter, 5);
+	esp_counter_init(&counter, 5, 0);
 	for (unsigned round = 0; round < 2; round++) {
 		struct esp_sa *out = make_out(&suite_gcm256, &counter);
 		struct esp_job j = make_job(out, pattern(60));
@@ -153,7 +153,7 @@ static void cbc_ivs_are_not_predictable(void **state)
 	struct esp_job jobs[8];
 	(void)state;
 
-	esp_counter_init(&counter, 1);
+	esp_counter_init(&counter, 1, 0);
 	struct esp_sa *out = make_out(&suite_cbc_sha1, &counter);
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
 		jobs[i] = make_job(out, pattern(60));
@@ -172,7 +172,7 @@ static void numbers_end_at_32_bits_and_never_begin_again(void **state)
 	struct esp_job jobs[4];
 	(void)state;
 
-	esp_counter_init(&counter, 1);
+	esp_counter_init(&counter, 1, 0);
 	struct esp_sa *out = make_out(&suite_gcm128, &counter);
 	assert_false(esp_sa_is_low(out));
 	atomic_store(&counter.seq, UINT32_MAX - 2);
@@ -198,7 +198,7 @@ static void an_empty_iv_space_seals_nothing(void **state)
 	struct esp_counter counter;
 	(void)state;
 
-	esp_counter_init(&counter, 1);
+	esp_counter_init(&counter, 1, 0);
 	struct esp_sa *out = make_out(&suite_gcm128, &counter);
 	atomic_store(&counter.ivs.next, (UINT64_C(1) << CRYPT_IV_COUNTER_BITS) - 1);
 	assert_true(esp_sa_is_low(out));
@@ -223,7 +223,7 @@ static void open_rejects_a_flipped_bit(void **state)
 	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(suites); s++) {
 		struct esp_counter counter;
-		esp_counter_init(&counter, 1);
+		esp_counter_init(&counter, 1, 0);
 		struct esp_sa *out = make_out(suites[s], &counter), *in = make_in(suites[s], 0);
 		struct esp_job sealed = make_job(out, pattern(40));
 		esp_seal(&sealed, 1, 0);
@@ -246,7 +246,7 @@ static void open_gives_one_reason_for_each_length(void **state)
 	(void)state;
 	for (size_t s = 0; s < ARRAY_LEN(suites); s++) {
 		struct esp_counter counter;
-		esp_counter_init(&counter, 1);
+		esp_counter_init(&counter, 1, 0);
 		struct esp_sa *out = make_out(suites[s], &counter), *in = make_in(suites[s], 0);
 		struct esp_job sealed = make_job(out, pattern(40));
 		esp_seal(&sealed, 1, 0);
@@ -329,7 +329,7 @@ static void a_window_takes_a_packet_once_and_a_forged_one_moves_nothing(void **s
 	struct esp_job sealed[3];
 	(void)state;
 
-	esp_counter_init(&counter, 1);
+	esp_counter_init(&counter, 1, 0);
 	struct esp_sa *out = make_out(&suite_gcm256, &counter), *in = make_in(&suite_gcm256, 32);
 	for (size_t i = 0; i < 3; i++) {
 		if (i == 2)
@@ -375,7 +375,7 @@ static void sas_of_unknown_suites_and_extended_numbers_are_not_made(void **state
 	struct esp_sa *sa = NULL;
 	(void)state;
 
-	esp_counter_init(&counter, 1);
+	esp_counter_init(&counter, 1, 0);
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
 		struct model_child_sa c = make_child(&odd[i]);
 		assert_int_equal(esp_sa_new_out(&c, &counter, 1, &sa), ERR_UNSUPPORTED);

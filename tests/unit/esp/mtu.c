@@ -22,7 +22,7 @@ static void the_figure_is_the_largest_that_fits(void **state)
 
 	for (size_t s = 0; s < ARRAY_LEN(suites); s++) {
 		struct esp_counter counter;
-		esp_counter_init(&counter, 1);
+		esp_counter_init(&counter, 1, 0);
 		struct esp_sa *out = make_out(suites[s], &counter);
 		for (uint16_t path = 576; path < 640; path++) {
 			uint16_t mtu = esp_mtu(suites[s], path, ADDR_V4, true);
