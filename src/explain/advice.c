@@ -272,10 +272,10 @@ static void change_endpoint(struct explain_text *t, const struct explain_case *c
 static void change_peer_address(struct explain_text *t, const struct explain_case *c)
 {
 	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
-	const struct addr *endpoint = &c->context->customer_endpoint;
+	const struct addr *remote = &c->f->remote.addr, *endpoint = &c->context->customer_endpoint;
 
 	explain_text_say(t, "If the router has moved or is behind NAT, set the tunnel's customer_endpoint "
-			    "here to %s: PUT ", addr_format(&c->f->remote.addr, a));
+			    "here to %s: PUT ", remote->family == ADDR_NONE ? "PEER_ADDRESS" : addr_format(remote, a));
 	say_tunnel_path(t, c);
 	explain_text_say(t, ". Otherwise make the router send from the configured address: local_addrs = %s",
 			 endpoint->family == ADDR_NONE ? "CUSTOMER_ENDPOINT" : addr_format(endpoint, b));
