@@ -186,7 +186,7 @@ struct gateway {
 static enum err start_control(struct gateway *g, const struct host_gateway_env *env)
 {
 	struct store *store;
-	uint32_t incarnation;
+	uint32_t incarnation = 0;
 
 	enum err e = open_store(env->conf, &store);
 	if (e != ERR_NONE)
