@@ -81,12 +81,13 @@ static json_t *endpoints_json(const struct api_call *c, const struct model_accou
 static json_t *account_json(const struct api_call *c, const struct model_account *a)
 {
 	char id[MODEL_ID_TEXT_MAX], created[TEXT_TIME_MAX];
-	json_t *onramp = json_pack("{s:I, s:s, s:o, s:s, s:b}", "number", (json_int_t)a->number, "identity_domain",
-				   c->server->conf->identity_domain, "endpoints", endpoints_json(c, a), "offramp_netns",
-				   a->offramp_netns, "offramp_default", a->offramp_default);
+	json_t *onramp =
+		json_pack("{s:I, s:s, s:o, s:s, s:b}", "number", (json_int_t)a->number, "identity_domain",
+			  c->server->conf->identity_domain, "endpoints", endpoints_json(c, a),
+			  "offramp_netns", a->offramp_netns, "offramp_default", a->offramp_default);
 
-	return json_pack("{s:s, s:s, s:s, s:{s:b}, s:s, s:o}", "id", model_id_text(&a->id, id), "name", a->name, "type",
-			 "standard", "settings", "enforce_twofactor", 0, "created_on",
+	return json_pack("{s:s, s:s, s:s, s:{s:b}, s:s, s:o}", "id", model_id_text(&a->id, id), "name",
+			 a->name, "type", "standard", "settings", "enforce_twofactor", 0, "created_on",
 			 text_time(a->created_us, created), "onramp", onramp);
 }
 
@@ -121,7 +122,7 @@ void api_accounts_list(struct api_call *c)
 	load_visible(c, &accounts);
 	for (size_t i = 0; i < accounts.cnt; i++) {
 		const struct model_account *a = &accounts.list[i];
-		if (c->name_filter != NULL && strcasecmp(c->name_filter, a->name) != 0)
+		if (c->name_filter[0] != 0 && strcasecmp(c->name_filter, a->name) != 0)
 			continue;
 		if (total >= first && total - first < c->per_page)
 			json_array_append_new(page, account_json(c, a));
@@ -129,8 +130,8 @@ void api_accounts_list(struct api_call *c)
 	}
 	size_t pages = (total + c->per_page - 1) / c->per_page;
 	c->result_info = json_pack("{s:I, s:I, s:I, s:I, s:I}", "page", (json_int_t)c->page, "per_page",
-				   (json_int_t)c->per_page, "count", (json_int_t)json_array_size(page), "total_count",
-				   (json_int_t)total, "total_pages", (json_int_t)pages);
+				   (json_int_t)c->per_page, "count", (json_int_t)json_array_size(page),
+				   "total_count", (json_int_t)total, "total_pages", (json_int_t)pages);
 	api_answer(c, page);
 	api_accounts_fini(&accounts);
 }
@@ -152,7 +153,8 @@ static void read_endpoints(const struct api_object *o, struct model_account *a)
 	if (!api_field_array(o, "endpoints", &list))
 		return;
 	if (json_array_size(list) > MODEL_ACCOUNT_ENDPOINTS_MAX) {
-		api_field_fail(o, "endpoints", MODEL_CODE_ENDPOINT, "\"endpoints\" has %zu addresses; at most %d are allowed.",
+		api_field_fail(o, "endpoints", MODEL_CODE_ENDPOINT,
+			       "\"endpoints\" has %zu addresses; at most %d are allowed.",
 			       json_array_size(list), MODEL_ACCOUNT_ENDPOINTS_MAX);
 		return;
 	}
@@ -162,8 +164,10 @@ static void read_endpoints(const struct api_object *o, struct model_account *a)
 		if (!json_is_string(j) || addr_parse(bytes_str(json_string_value(j)), to) != ERR_NONE ||
 		    !is_gateway_address(o->call->server->conf, to)) {
 			api_field_fail(o, "endpoints", MODEL_CODE_ENDPOINT,
-				       "\"endpoints\": element %zu is \"%.64s\", which is none of gateway_addresses in the "
-				       "configuration file.", i + 1, json_is_string(j) ? json_string_value(j) : "");
+				       "\"endpoints\": element %zu is \"%.64s\", which is none of "
+				       "gateway_addresses in the "
+				       "configuration file.",
+				       i + 1, json_is_string(j) ? json_string_value(j) : "");
 			return;
 		}
 		a->endpoint_cnt++;

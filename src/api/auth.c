@@ -79,7 +79,8 @@ static void fail_unknown(struct api_call *c, bool bearer)
 {
 	if (bearer)
 		api_fail(c, 401, API_CODE_AUTH, NULL,
-			 "Authentication error: the token is unknown or revoked. Make one with \"onramp token create\".");
+			 "Authentication error: the token is unknown or revoked. Make one with \"onramp "
+			 "token create\".");
 	else
 		api_fail(c, 400, API_CODE_UNKNOWN_KEY, NULL, "Unknown X-Auth-Key or X-Auth-Email");
 }
@@ -88,7 +89,8 @@ static void fail_unknown(struct api_call *c, bool bearer)
 static void fail_missing(struct api_call *c)
 {
 	api_fail(c, 400, API_CODE_NO_AUTH, NULL,
-		 "Missing X-Auth-Key, X-Auth-Email or Authorization headers; send \"Authorization: Bearer TOKEN\".");
+		 "Missing X-Auth-Key, X-Auth-Email or Authorization headers; send \"Authorization: Bearer "
+		 "TOKEN\".");
 }
 
 void api_auth_check(struct api_call *c, const struct api_credentials *cred)
@@ -131,13 +133,15 @@ void api_auth_check_write(struct api_call *c)
 {
 	if (!c->admin && !api_failed(c) && c->token.right != MODEL_TOKEN_WRITE)
 		api_fail(c, 403, API_CODE_METHOD_NOT_FOR_TOKEN, NULL,
-			 "This token may only read. Use one with the right \"write\" (onramp token create --write).");
+			 "This token may only read. Use one with the right \"write\" (onramp token create "
+			 "--write).");
 }
 
 static void fail_no_account(struct api_call *c, struct bytes segment)
 {
 	api_fail(c, 404, API_CODE_NO_ROUTE, NULL,
-		 "Could not route to /accounts/%.*s: there is no such account; its id has 32 hexadecimal characters.",
+		 "Could not route to /accounts/%.*s: there is no such account; its id has 32 hexadecimal "
+		 "characters.",
 		 segment.len > 64 ? 64 : (int)segment.len, (const char *)segment.p);
 }
 

@@ -21,7 +21,7 @@ void api_auth_check_write(struct api_call *c);
 void api_auth_account(struct api_call *c, struct bytes segment);
 
 #define API_TOKEN_PREFIX "onr_"
-#define API_TOKEN_TEXT_MAX 48 /* with the NUL: the prefix and 43 characters */
+#define API_TOKEN_TEXT_MAX 49 /* the prefix, 43 characters, and what text_base64url wants behind them */
 
 /* A new token's text, out of 256 random bits. Wipe it. */
 void api_token_make(char text[static API_TOKEN_TEXT_MAX]);

@@ -21,8 +21,10 @@ static void check_depth(struct api_call *c)
 			depth--;
 		if (depth > API_DEPTH_MAX) {
 			api_fail(c, 400, MODEL_CODE_BAD_BODY, NULL,
-				 "Invalid Request: json: arrays and objects are nested deeper than %d levels at byte %zu; "
-				 "send a flatter body.", API_DEPTH_MAX, i + 1);
+				 "Invalid Request: json: arrays and objects are nested deeper than %d levels "
+				 "at byte %zu; "
+				 "send a flatter body.",
+				 API_DEPTH_MAX, i + 1);
 			return;
 		}
 	}
@@ -51,11 +53,12 @@ static void fail_duplicate(struct api_call *c, size_t position)
 
 	snprintf(pointer, sizeof(pointer), "/%.*s", len, (const char *)key.p);
 	api_fail(c, 400, MODEL_CODE_BAD_BODY, pointer,
-		 "Invalid Request: json: the key \"%.*s\" stands twice in one object (byte %zu); send it once.", len,
-		 (const char *)key.p, position);
+		 "Invalid Request: json: the key \"%.*s\" stands twice in one object (byte %zu); send it "
+		 "once.",
+		 len, (const char *)key.p, position);
 }
 
-/* The parser's own text quotes the body, where a pre-shared key may stand: only its kind and place are told. */
+/* The parser's own text quotes the body, where a key may stand: only its kind and place are told. */
 static void fail_syntax(struct api_call *c, const json_error_t *error)
 {
 	const char *what = "it is not well formed";
@@ -96,8 +99,9 @@ static void fail_syntax(struct api_call *c, const json_error_t *error)
 		break;
 	}
 	api_fail(c, 400, MODEL_CODE_BAD_BODY, NULL,
-		 "Invalid Request: json: cannot parse the body: %s (line %d, column %d). Send one JSON object.", what,
-		 error->line, error->column);
+		 "Invalid Request: json: cannot parse the body: %s (line %d, column %d). Send one JSON "
+		 "object.",
+		 what, error->line, error->column);
 }
 
 void api_body_parse(struct api_call *c)
@@ -109,7 +113,8 @@ void api_body_parse(struct api_call *c)
 	check_depth(c);
 	if (api_failed(c))
 		return;
-	c->json = json_loadb((const char *)c->body.p, c->body.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	c->json = json_loadb((const char *)c->body.p, c->body.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+			     &error);
 	if (c->json == NULL)
 		fail_syntax(c, &error);
 }

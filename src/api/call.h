@@ -40,11 +40,11 @@ struct api_call {
 	enum api_method method;
 	struct api_path path;
 	struct bytes body; /* raw; empty: none */
-	json_t *json;      /* the parsed body, NULL: none */
+	json_t *json;	   /* the parsed body, NULL: none */
 	bool validate_only;
 	bool object_target; /* x-magic-new-hc-target: health_check.target is an object in the answer */
 	unsigned page, per_page;
-	const char *name_filter;
+	char name_filter[MODEL_ACCOUNT_NAME_MAX]; /* "": none */
 	/* who */
 	bool admin; /* came by the Unix socket from root or our own user */
 	bool has_token;
@@ -58,8 +58,8 @@ struct api_call {
 	json_t *result_info;
 	json_t *errors;
 	json_t *messages;
-	bool retry_later;  /* Retry-After */
-	bool dont_retry;   /* x-should-retry: false */
+	bool retry_later; /* Retry-After */
+	bool dont_retry;  /* x-should-retry: false */
 };
 
 static inline bool api_failed(const struct api_call *c)
@@ -89,7 +89,7 @@ void api_answer(struct api_call *c, json_t *result);
 /* Forgets result, messages and errors: the call begins again (after a lost race for the store). */
 void api_restart(struct api_call *c);
 
-/* The envelope as text, to be freed with api_text_free, which wipes it. *ret_len is its length. NULL: no memory. */
+/* The envelope as text, to be freed with api_text_free, which wipes it. NULL: no memory. */
 char *api_envelope(struct api_call *c, size_t *ret_len);
 void api_text_free(char *text, size_t len);
 

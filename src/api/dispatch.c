@@ -4,6 +4,7 @@
 
 #include "api/body.h"
 #include "api/handlers.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 enum access {
@@ -59,7 +60,10 @@ static enum api_method parse_method(const char *method)
 	static const struct {
 		const char *name;
 		enum api_method method;
-	} methods[] = { { "GET", API_GET }, { "POST", API_POST }, { "PUT", API_PUT }, { "PATCH", API_PATCH },
+	} methods[] = { { "GET", API_GET },
+			{ "POST", API_POST },
+			{ "PUT", API_PUT },
+			{ "PATCH", API_PATCH },
 			{ "DELETE", API_DELETE } };
 
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
@@ -71,7 +75,9 @@ static enum api_method parse_method(const char *method)
 static void fail_no_route(struct api_call *c, const char *url)
 {
 	api_fail(c, 404, API_CODE_NO_ROUTE, NULL,
-		 "Could not route to %.200s, perhaps your object identifier is invalid? doc/api.md lists the paths.", url);
+		 "Could not route to %.200s, perhaps your object identifier is invalid? doc/api.md lists the "
+		 "paths.",
+		 url);
 }
 
 /* The row for the call; fails it when there is none. */
@@ -100,7 +106,8 @@ static const struct row *find_row(struct api_call *c, const struct api_request *
 		return row;
 	}
 	if (path_known && c->id.p == NULL)
-		api_fail(c, 405, API_CODE_BAD_METHOD, NULL, "Method %.16s not available for that URI.", r->method);
+		api_fail(c, 405, API_CODE_BAD_METHOD, NULL, "Method %.16s not available for that URI.",
+			 r->method);
 	else
 		fail_no_route(c, r->url);
 	return NULL;
@@ -111,7 +118,8 @@ static bool is_word(const char *value, const char *a, const char *b)
 	return strcasecmp(value, a) == 0 || strcmp(value, b) == 0;
 }
 
-static unsigned read_count(struct api_call *c, const char *name, const char *text, unsigned value, unsigned max)
+static unsigned read_count(struct api_call *c, const char *name, const char *text, unsigned value,
+			   unsigned max)
 {
 	uint64_t v;
 
@@ -119,8 +127,8 @@ static unsigned read_count(struct api_call *c, const char *name, const char *tex
 		return value;
 	if (text_u64_parse(bytes_str(text), max, &v) == ERR_NONE && v > 0)
 		return (unsigned)v;
-	api_fail(c, 400, MODEL_CODE_OTHER, NULL, "The query's \"%s\" is \"%.32s\"; send a number from 1 to %u.", name, text,
-		 max);
+	api_fail(c, 400, MODEL_CODE_OTHER, NULL,
+		 "The query's \"%s\" is \"%.32s\"; send a number from 1 to %u.", name, text, max);
 	return value;
 }
 
@@ -133,11 +141,26 @@ static void read_query(struct api_call *c, const struct api_request *r)
 		c->validate_only = true;
 	else if (v != NULL && !is_word(v, "false", "0"))
 		api_fail(c, 400, MODEL_CODE_OTHER, NULL,
-			 "The query's \"validate_only\" is \"%.32s\"; send true or false. Nothing was changed.", v);
+			 "The query's \"validate_only\" is \"%.32s\"; send true or false. Nothing was "
+			 "changed.",
+			 v);
 	c->object_target = r->object_target != NULL && is_word(r->object_target, "true", "1");
 	c->page = read_count(c, "page", r->page, 1, 1000000);
 	c->per_page = read_count(c, "per_page", r->per_page, 20, 1000);
-	c->name_filter = r->name;
+	if (r->name != NULL && api_query_decode(r->name, c->name_filter, sizeof(c->name_filter)) != ERR_NONE)
+		api_fail(c, 400, MODEL_CODE_OTHER, NULL,
+			 "The query's \"name\" is too long or has a broken %% escape.");
+}
+
+/* Strangers write few lines, however often they try. */
+static void log_stranger(const struct api_call *c)
+{
+	static struct log_limit limit = { .burst = 3, .window_ms = 60000 };
+	uint32_t held;
+
+	if (log_limit_take(&limit, clock_mono_ms(), &held))
+		log_warn("audit: a request without good credentials: %u (%u lines held back)", c->status,
+			 held);
 }
 
 /* One line for each change, with who asked and what came of it; never a body. */
@@ -145,12 +168,14 @@ static void log_change(const struct api_call *c, const struct api_request *r, co
 {
 	char id[MODEL_ID_TEXT_MAX] = "-";
 
-	if (c->method == API_GET || row == NULL)
+	if (row != NULL && !c->admin && !c->has_token)
+		log_stranger(c);
+	if (c->method == API_GET || row == NULL || (!c->admin && !c->has_token))
 		return;
 	if (c->has_token)
 		model_id_text(&c->token.id, id);
-	log_info("audit: %s %s, %s %s: %u%s", c->admin ? "administrator" : "token", id, r->method, r->url, c->status,
-		 c->validate_only ? " (validate only)" : "");
+	log_info("audit: %s %s, %s %s: %u%s", c->admin ? "administrator" : "token", id, r->method, r->url,
+		 c->status, c->validate_only ? " (validate only)" : "");
 }
 
 void api_dispatch(struct api_call *c, const struct api_request *r)
@@ -161,7 +186,8 @@ void api_dispatch(struct api_call *c, const struct api_request *r)
 	c->body = r->body;
 	if (r->from_admin_socket && !r->admin_allowed) {
 		api_fail(c, 403, API_CODE_FORBIDDEN, NULL,
-			 "Only root and the daemon's own user may use this socket. Use the API's address with a token.");
+			 "Only root and the daemon's own user may use this socket. Use the API's address "
+			 "with a token.");
 		return;
 	}
 	c->admin = r->from_admin_socket;

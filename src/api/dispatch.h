@@ -8,9 +8,9 @@
 /* What HTTP gave; borrowed for the time of the call. */
 struct api_request {
 	const char *method;
-	const char *url;             /* raw, without the query */
+	const char *url; /* raw, without the query */
 	struct api_credentials credentials;
-	const char *object_target;   /* x-magic-new-hc-target, NULL: absent */
+	const char *object_target;			    /* x-magic-new-hc-target, NULL: absent */
 	const char *validate_only, *page, *per_page, *name; /* of the query, NULL: absent */
 	struct bytes body;
 	bool from_admin_socket;

@@ -99,7 +99,8 @@ static enum err load_kind(struct api_call *c, const char *kind, store_row_fn *ro
 {
 	struct loader l = { .view = view };
 	struct model_key prefix = model_key_prefix(kind, &c->account.id);
-	enum err e = store_range(c->server->store, model_key_bytes(&prefix), (struct bytes){ 0 }, 0, row, &l, NULL);
+	enum err e = store_range(c->server->store, model_key_bytes(&prefix), (struct bytes){ 0 }, 0, row, &l,
+				 NULL);
 
 	return e != ERR_NONE ? e : l.err;
 }
@@ -120,14 +121,17 @@ void api_view_load(struct api_call *c, unsigned need, struct api_view *ret)
 
 /* ---- changes ---- */
 
-static void add_change(struct api_edit *e, enum store_op_kind kind, const struct model_key *key, struct bytes value)
+static void add_change(struct api_edit *e, enum store_op_kind kind, const struct model_key *key,
+		       struct bytes value)
 {
 	if (api_failed(e->call))
 		return;
 	if (e->change_cnt == API_EDIT_CHANGES_MAX) {
 		api_fail(e->call, 400, MODEL_CODE_OTHER, NULL,
-			 "This request makes more than %d changes, which cannot be done as one; nothing was changed. "
-			 "Send it in parts of at most 30 objects.", API_EDIT_CHANGES_MAX);
+			 "This request makes more than %d changes, which cannot be done as one; nothing was "
+			 "changed. "
+			 "Send it in parts of at most 30 objects.",
+			 API_EDIT_CHANGES_MAX);
 		return;
 	}
 	struct api_change *change = &e->changes[e->change_cnt];

@@ -49,11 +49,14 @@ static void fail_type(const struct api_object *o, const char *key, const json_t 
 
 	if (json_is_null(j))
 		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
-			       "Invalid Request: \"%s\": type \"%s\" is not permitted to be null; leave the field out to keep "
-			       "its value.", key, want);
+			       "Invalid Request: \"%s\": type \"%s\" is not permitted to be null; leave the "
+			       "field out to keep "
+			       "its value.",
+			       key, want);
 	else
-		api_field_fail(o, key, MODEL_CODE_BAD_BODY, "Invalid Request: json: \"%s\" must be of type %s, it is %s.",
-			       key, want, api_kind_text(j, kind));
+		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
+			       "Invalid Request: json: \"%s\" must be of type %s, it is %s.", key, want,
+			       api_kind_text(j, kind));
 }
 
 /* The field's value if the reading is to go on with it. */
@@ -75,13 +78,15 @@ bool api_object_body(struct api_call *c, struct api_object *ret)
 			 "Invalid Request: the body is empty; send one JSON object.");
 	else if (!json_is_object(c->json))
 		api_fail(c, 400, MODEL_CODE_BAD_BODY, NULL,
-			 "Invalid Request: json: the body must be an object, it is %s.", api_kind_text(c->json, kind));
+			 "Invalid Request: json: the body must be an object, it is %s.",
+			 api_kind_text(c->json, kind));
 	else
 		*ret = o;
 	return !api_failed(c);
 }
 
-bool api_object_item(struct api_call *c, const json_t *array, const char *pointer, size_t i, struct api_object *ret)
+bool api_object_item(struct api_call *c, const json_t *array, const char *pointer, size_t i,
+		     struct api_object *ret)
 {
 	struct api_object o = { .call = c, .json = json_array_get(array, i) };
 	char kind[API_KIND_MAX];
@@ -141,7 +146,8 @@ bool api_field_text(const struct api_object *o, const char *key, int code, char 
 	}
 	size_t len = json_string_length(j);
 	if (len >= cap) {
-		api_field_fail(o, key, code, "\"%s\" has %zu bytes; at most %zu are allowed.", key, len, cap - 1);
+		api_field_fail(o, key, code, "\"%s\" has %zu bytes; at most %zu are allowed.", key, len,
+			       cap - 1);
 		return false;
 	}
 	memcpy(dst, json_string_value(j), len);
@@ -175,7 +181,8 @@ bool api_field_number(const struct api_object *o, const char *key, int code, uin
 	}
 	json_int_t v = json_integer_value(j);
 	if (v < 0 || (uint64_t)v > max) {
-		api_field_fail(o, key, code, "\"%s\" is %" JSON_INTEGER_FORMAT "; send a number from 0 to %llu.", key, v,
+		api_field_fail(o, key, code,
+			       "\"%s\" is %" JSON_INTEGER_FORMAT "; send a number from 0 to %llu.", key, v,
 			       (unsigned long long)max);
 		return false;
 	}
@@ -209,7 +216,8 @@ bool api_field_addr(const struct api_object *o, const char *key, int code, bool 
 	if (text == NULL)
 		return false;
 	if (text[0] != 0 && addr_parse(bytes_str(text), &a) != ERR_NONE) {
-		api_field_fail(o, key, code, "\"%s\" is \"%.*s\", which is no IP address; send one such as 192.0.2.1.", key,
+		api_field_fail(o, key, code,
+			       "\"%s\" is \"%.*s\", which is no IP address; send one such as 192.0.2.1.", key,
 			       QUOTE_MAX, text);
 		return false;
 	}
@@ -217,7 +225,8 @@ bool api_field_addr(const struct api_object *o, const char *key, int code, bool 
 	return true;
 }
 
-bool api_field_prefix(const struct api_object *o, const char *key, int code, bool may_clear, struct addr_prefix *ret)
+bool api_field_prefix(const struct api_object *o, const char *key, int code, bool may_clear,
+		      struct addr_prefix *ret)
 {
 	const char *text = find_text(o, key, code, may_clear);
 	struct addr_prefix p = { 0 };
@@ -226,7 +235,8 @@ bool api_field_prefix(const struct api_object *o, const char *key, int code, boo
 		return false;
 	if (text[0] != 0 && addr_prefix_parse(bytes_str(text), &p) != ERR_NONE) {
 		api_field_fail(o, key, code,
-			       "\"%s\" is \"%.*s\", which is no address with a prefix length; send one such as 10.0.0.0/31.",
+			       "\"%s\" is \"%.*s\", which is no address with a prefix length; send one such "
+			       "as 10.0.0.0/31.",
 			       key, QUOTE_MAX, text);
 		return false;
 	}
@@ -246,8 +256,8 @@ bool api_field_id(const struct api_object *o, const char *key, struct model_id *
 	}
 	if (model_id_parse(bytes_of(json_string_value(j), json_string_length(j)), ret) != ERR_NONE) {
 		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
-			       "Invalid Request: \"%s\" is \"%.*s\"; an id has 32 hexadecimal characters.", key, QUOTE_MAX,
-			       json_string_value(j));
+			       "Invalid Request: \"%s\" is \"%.*s\"; an id has 32 hexadecimal characters.",
+			       key, QUOTE_MAX, json_string_value(j));
 		return false;
 	}
 	return true;
@@ -262,5 +272,6 @@ void api_field_require(const struct api_object *o, const char *key, const char *
 {
 	/* null is left to the getter, which knows the type */
 	if (!api_failed(o->call) && json_object_get(o->json, key) == NULL)
-		api_field_fail(o, key, MODEL_CODE_BAD_BODY, "Invalid Request: \"%s\" is missing: send %s.", key, what);
+		api_field_fail(o, key, MODEL_CODE_BAD_BODY, "Invalid Request: \"%s\" is missing: send %s.",
+			       key, what);
 }

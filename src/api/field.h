@@ -20,10 +20,12 @@ enum api_null { API_NULL_REFUSED, API_NULL_ABSENT };
 bool api_object_body(struct api_call *c, struct api_object *ret);
 
 /* Element i of an array that stands at pointer ("/routes"). */
-bool api_object_item(struct api_call *c, const json_t *array, const char *pointer, size_t i, struct api_object *ret);
+bool api_object_item(struct api_call *c, const json_t *array, const char *pointer, size_t i,
+		     struct api_object *ret);
 
 /* A field that is itself an object. */
-bool api_field_object(const struct api_object *o, const char *key, enum api_null null, struct api_object *ret);
+bool api_field_object(const struct api_object *o, const char *key, enum api_null null,
+		      struct api_object *ret);
 /* A field that is an array; borrowed. */
 bool api_field_array(const struct api_object *o, const char *key, const json_t **ret);
 
@@ -34,7 +36,8 @@ bool api_field_bool(const struct api_object *o, const char *key, enum api_null n
 bool api_field_number(const struct api_object *o, const char *key, int code, uint64_t max, uint64_t *ret);
 /* An address; empty text is family none where may_clear says so, else an error. */
 bool api_field_addr(const struct api_object *o, const char *key, int code, bool may_clear, struct addr *ret);
-bool api_field_prefix(const struct api_object *o, const char *key, int code, bool may_clear, struct addr_prefix *ret);
+bool api_field_prefix(const struct api_object *o, const char *key, int code, bool may_clear,
+		      struct addr_prefix *ret);
 /* 32 hex characters. */
 bool api_field_id(const struct api_object *o, const char *key, struct model_id *ret);
 

@@ -33,7 +33,8 @@ static void forget_body(struct incoming *in)
 	in->len = in->cap = 0;
 }
 
-void api_http_completed(void *cls, struct MHD_Connection *con, void **con_cls, enum MHD_RequestTerminationCode code)
+void api_http_completed(void *cls, struct MHD_Connection *con, void **con_cls,
+			enum MHD_RequestTerminationCode code)
 {
 	struct incoming *in = *con_cls;
 
@@ -102,7 +103,8 @@ static bool keep_part(struct incoming *in, struct bytes part)
 /* Who is at the other end of the Unix socket. */
 static bool is_admin_peer(struct MHD_Connection *con)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
@@ -174,11 +176,13 @@ static void check_head(struct api_call *c, struct MHD_Connection *con, const cha
 
 	MHD_get_connection_values(con, MHD_HEADER_KIND, add_length, &headers);
 	if (headers > API_HEADERS_MAX)
-		api_fail(c, 431, MODEL_CODE_OTHER, NULL, "The request's headers have %zu bytes; at most %u are allowed.",
-			 headers, API_HEADERS_MAX);
+		api_fail(c, 431, MODEL_CODE_OTHER, NULL,
+			 "The request's headers have %zu bytes; at most %u are allowed.", headers,
+			 API_HEADERS_MAX);
 	if (strlen(url) > API_URL_MAX)
-		api_fail(c, 414, MODEL_CODE_OTHER, NULL, "The request's path has %zu bytes; at most %u are allowed.",
-			 strlen(url), API_URL_MAX);
+		api_fail(c, 414, MODEL_CODE_OTHER, NULL,
+			 "The request's path has %zu bytes; at most %u are allowed.", strlen(url),
+			 API_URL_MAX);
 }
 
 /* The first time that the library shows a request, before its body. */
@@ -192,7 +196,8 @@ static enum MHD_Result begin_request(struct api_http_door *door, struct MHD_Conn
 	if (api_failed(&c)) {
 		r = send_answer(con, &c);
 	} else if (announced_length(con) > API_DISCARD_MAX ||
-		   (announced_length(con) > API_BODY_MAX && find_header(con, MHD_HTTP_HEADER_EXPECT) != NULL)) {
+		   (announced_length(con) > API_BODY_MAX &&
+		    find_header(con, MHD_HTTP_HEADER_EXPECT) != NULL)) {
 		r = send_too_long(door, con);
 	} else {
 		*con_cls = calloc(1, sizeof(struct incoming));

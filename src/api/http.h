@@ -15,7 +15,8 @@ struct api_http_door {
 
 enum MHD_Result api_http_handle(void *cls, struct MHD_Connection *con, const char *url, const char *method,
 				const char *version, const char *upload, size_t *upload_len, void **con_cls);
-void api_http_completed(void *cls, struct MHD_Connection *con, void **con_cls, enum MHD_RequestTerminationCode code);
+void api_http_completed(void *cls, struct MHD_Connection *con, void **con_cls,
+			enum MHD_RequestTerminationCode code);
 
 /* Paths and queries are decoded by us, after they were split. */
 size_t api_http_keep_escapes(void *cls, struct MHD_Connection *con, char *text);

@@ -10,7 +10,7 @@
 
 #define WAIT_MS 1000u
 #define QUIET_MS 2000u
-#define OWED_MAX 8   /* a gateway that owes this many answers is not asked again */
+#define OWED_MAX 8 /* a gateway that owes this many answers is not asked again */
 #define PAGES_MAX 4096
 
 void api_live_init(struct api_live *l, int fd)

@@ -5,8 +5,8 @@
 #include "model/live.h"
 
 struct api_live {
-	int fd;          /* -1: the gateway is away */
-	unsigned owed;   /* replies that came too late or are still to come: the next so many are skipped */
+	int fd;	       /* -1: the gateway is away */
+	unsigned owed; /* replies that came too late or are still to come: the next so many are skipped */
 	uint64_t quiet_until_ms; /* after a silence nobody is made to wait again before this time */
 };
 

@@ -10,7 +10,8 @@ static enum err decode_segment(struct bytes raw, struct wr *w, struct bytes *ret
 	for (size_t i = 0; i < raw.len; i++) {
 		uint8_t c = raw.p[i];
 		if (c == '%') {
-			if (raw.len - i < 3 || text_hex_parse(bytes_of(raw.p + i + 1, 2), &c, 1) != ERR_NONE || c == 0)
+			if (raw.len - i < 3 ||
+			    text_hex_parse(bytes_of(raw.p + i + 1, 2), &c, 1) != ERR_NONE || c == 0)
 				return ERR_SYNTAX;
 			i += 2;
 		}
@@ -22,9 +23,20 @@ static enum err decode_segment(struct bytes raw, struct wr *w, struct bytes *ret
 	return ERR_NONE;
 }
 
+MUST_USE enum err api_query_decode(const char *raw, char *dst, size_t cap)
+{
+	struct wr w = wr_of((struct space){ (uint8_t *)dst, cap });
+	struct bytes decoded;
+	enum err e = decode_segment(bytes_str(raw), &w, &decoded);
+
+	wr_u8(&w, 0);
+	return e != ERR_NONE ? e : w.bad ? ERR_FULL : ERR_NONE;
+}
+
 static void strip_prefix(struct api_path *p)
 {
-	if (p->cnt < 2 || !bytes_eq(p->segments[0], bytes_str("client")) || !bytes_eq(p->segments[1], bytes_str("v4")))
+	if (p->cnt < 2 || !bytes_eq(p->segments[0], bytes_str("client")) ||
+	    !bytes_eq(p->segments[1], bytes_str("v4")))
 		return;
 	p->cnt -= 2;
 	memmove(p->segments, p->segments + 2, p->cnt * sizeof(p->segments[0]));
@@ -51,7 +63,8 @@ MUST_USE enum err api_path_parse(const char *raw, struct api_path *ret)
 	return ERR_NONE;
 }
 
-bool api_path_match(const struct api_path *p, const char *pattern, struct bytes *ret_account, struct bytes *ret_id)
+bool api_path_match(const struct api_path *p, const char *pattern, struct bytes *ret_account,
+		    struct bytes *ret_id)
 {
 	struct bytes account = { 0 }, id = { 0 };
 	size_t n = 0;

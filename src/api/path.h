@@ -9,7 +9,8 @@
 
 struct api_path {
 	size_t cnt;
-	struct bytes segments[API_PATH_SEGMENTS_MAX]; /* in text; the last one is empty after a trailing slash */
+	struct bytes
+		segments[API_PATH_SEGMENTS_MAX]; /* in text; the last one is empty after a trailing slash */
 	uint8_t text[API_PATH_TEXT_MAX];
 };
 
@@ -19,4 +20,8 @@ MUST_USE enum err api_path_parse(const char *raw, struct api_path *ret);
 
 /* True for equal segments; ":a" and ":id" in the pattern ("accounts/:a/magic/routes/:id") take any
  * segment, which is returned. Untouched when false. */
-bool api_path_match(const struct api_path *p, const char *pattern, struct bytes *ret_account, struct bytes *ret_id);
+bool api_path_match(const struct api_path *p, const char *pattern, struct bytes *ret_account,
+		    struct bytes *ret_id);
+
+/* A value of the query, decoded and NUL-ended. ERR_SYNTAX: a broken escape; ERR_FULL. */
+MUST_USE enum err api_query_decode(const char *raw, char *dst, size_t cap);

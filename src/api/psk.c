@@ -8,9 +8,10 @@
 
 #define PSK_SHORT 16 /* bytes below which a warning is due */
 #define PSK_RANDOM_LEN 32
-#define PSK_TEXT_MAX 44 /* base64url of 32 bytes, with the NUL */
+#define PSK_TEXT_MAX 45 /* base64url of 32 bytes: 43 characters, and what text_base64url wants behind them */
 
-_Static_assert(MODEL_PSK_SEALED_MAX >= MODEL_PSK_LEN_MAX + CRYPT_SEAL_OVERHEAD, "a sealed key fits its record");
+_Static_assert(MODEL_PSK_SEALED_MAX >= MODEL_PSK_LEN_MAX + CRYPT_SEAL_OVERHEAD,
+	       "a sealed key fits its record");
 _Static_assert(SECRET_MAX >= MODEL_PSK_LEN_MAX, "a key fits a secret");
 
 /* The key in force so far becomes the previous one. */
@@ -52,8 +53,10 @@ void api_psk_put(struct api_edit *e, struct model_tunnel *t, const struct secret
 	t->psk_set_us = e->now_us;
 	if (psk->len < PSK_SHORT)
 		api_message(e->call, API_MESSAGE_SHORT_PSK,
-			    "The pre-shared key of tunnel \"%.255s\" has only %u bytes: whoever records a handshake can guess "
-			    "it. Use psk_generate, or at least %d random characters.", t->name, psk->len, PSK_SHORT);
+			    "The pre-shared key of tunnel \"%.255s\" has only %u bytes: whoever records a "
+			    "handshake can guess "
+			    "it. Use psk_generate, or at least %d random characters.",
+			    t->name, psk->len, PSK_SHORT);
 }
 
 /* What the two calls that show a key answer. */
@@ -62,8 +65,8 @@ static json_t *psk_json(const struct api_call *c, const struct model_tunnel *t, 
 	char ipsec_id[MODEL_IDENTITY_TEXT_MAX], id[MODEL_ID_TEXT_MAX];
 
 	model_identity_key(c->account.number, &t->id, ipsec_id);
-	return json_pack("{s:s, s:s, s:s, s:o}", "ipsec_id", ipsec_id, "ipsec_tunnel_id", model_id_text(&t->id, id),
-			 "psk", psk, "psk_metadata", api_psk_metadata_json(t));
+	return json_pack("{s:s, s:s, s:s, s:o}", "ipsec_id", ipsec_id, "ipsec_tunnel_id",
+			 model_id_text(&t->id, id), "psk", psk, "psk_metadata", api_psk_metadata_json(t));
 }
 
 static void plan_generate(struct api_edit *e, void *arg)
@@ -110,16 +113,19 @@ static void set_one(struct api_edit *e, const struct api_object *item, json_t *a
 
 	api_field_require(item, "id", "the tunnel's id");
 	api_field_require(item, "psk", "the key");
-	bool good = api_field_id(item, "id", &id) && api_field_text(item, "psk", MODEL_CODE_PSK, text, sizeof(text));
+	bool good = api_field_id(item, "id", &id) &&
+		    api_field_text(item, "psk", MODEL_CODE_PSK, text, sizeof(text));
 	if (good && text[0] == 0)
-		api_field_fail(item, "psk", MODEL_CODE_PSK, "\"psk\" is empty; send 1 to %d bytes.", MODEL_PSK_LEN_MAX);
+		api_field_fail(item, "psk", MODEL_CODE_PSK, "\"psk\" is empty; send 1 to %d bytes.",
+			       MODEL_PSK_LEN_MAX);
 	if (api_failed(e->call))
 		return;
 	struct model_tunnel *t = api_view_tunnel(&e->view, &id);
 	model_id_text(&id, id_text);
 	if (json_object_get(applied, id_text) != NULL || json_object_get(unapplied, id_text) != NULL) {
 		api_field_fail(item, "id", MODEL_CODE_BAD_BODY,
-			       "Invalid Request: \"id\" %s stands twice in the list; send each tunnel once.", id_text);
+			       "Invalid Request: \"id\" %s stands twice in the list; send each tunnel once.",
+			       id_text);
 	} else if (t == NULL) {
 		json_object_set_new(unapplied, id_text, json_string("IPsec tunnel not found"));
 	} else {
@@ -142,7 +148,8 @@ static void plan_set(struct api_edit *e, void *arg)
 		if (api_object_item(e->call, psks, "/psks", i, &item))
 			set_one(e, &item, applied, unapplied);
 	}
-	api_answer(e->call, json_pack("{s:o, s:o}", "successfully_applied_psks", applied, "unapplied_psks", unapplied));
+	api_answer(e->call, json_pack("{s:o, s:o}", "successfully_applied_psks", applied, "unapplied_psks",
+				      unapplied));
 }
 
 void api_psk_set(struct api_call *c)

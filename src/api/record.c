@@ -65,7 +65,8 @@ MUST_USE enum err api_record_id(struct store *s, const struct model_key *key, st
 	return ERR_NONE;
 }
 
-MUST_USE enum err api_record_u32(struct store *s, const struct model_key *key, uint32_t *ret, uint64_t *ret_mod_rev)
+MUST_USE enum err api_record_u32(struct store *s, const struct model_key *key, uint32_t *ret,
+				 uint64_t *ret_mod_rev)
 {
 	const struct copy *copy;
 	enum err e = get_row(s, key, &copy);

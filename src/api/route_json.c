@@ -7,7 +7,8 @@ static void read_colo_names(const struct api_object *o, struct model_route *r)
 	if (!api_field_array(o, "colo_names", &list))
 		return;
 	if (json_array_size(list) > MODEL_ROUTE_COLOS_MAX) {
-		api_field_fail(o, "colo_names", MODEL_CODE_SCOPE, "\"scope.colo_names\" has %zu names; at most %d are allowed.",
+		api_field_fail(o, "colo_names", MODEL_CODE_SCOPE,
+			       "\"scope.colo_names\" has %zu names; at most %d are allowed.",
 			       json_array_size(list), MODEL_ROUTE_COLOS_MAX);
 		return;
 	}
@@ -15,8 +16,10 @@ static void read_colo_names(const struct api_object *o, struct model_route *r)
 		const json_t *j = json_array_get(list, i);
 		if (!json_is_string(j) || json_string_length(j) >= MODEL_ROUTE_COLO_MAX) {
 			api_field_fail(o, "colo_names", MODEL_CODE_SCOPE,
-				       "\"scope.colo_names\": element %zu must be a string of at most %d characters, such as "
-				       "\"den01\".", i + 1, MODEL_ROUTE_COLO_MAX - 1);
+				       "\"scope.colo_names\": element %zu must be a string of at most %d "
+				       "characters, such as "
+				       "\"den01\".",
+				       i + 1, MODEL_ROUTE_COLO_MAX - 1);
 			return;
 		}
 		struct wr w = wr_of(SPACE_OF(r->colo_names[i]));
@@ -35,12 +38,15 @@ static void read_colo_regions(const struct api_object *o, struct model_route *r)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *j = json_array_get(list, i);
 		size_t k = 0;
-		while (k < MODEL_REGION_CNT && (!json_is_string(j) || strcmp(json_string_value(j), model_region_names[k]) != 0))
+		while (k < MODEL_REGION_CNT &&
+		       (!json_is_string(j) || strcmp(json_string_value(j), model_region_names[k]) != 0))
 			k++;
 		if (k == MODEL_REGION_CNT) {
 			api_field_fail(o, "colo_regions", MODEL_CODE_SCOPE,
-				       "\"scope.colo_regions\": element %zu is \"%.32s\"; send one of AFR, APAC, EEUR, ENAM, ME, OC, "
-				       "SAM, WEUR, WNAM.", i + 1, json_is_string(j) ? json_string_value(j) : "");
+				       "\"scope.colo_regions\": element %zu is \"%.32s\"; send one of AFR, "
+				       "APAC, EEUR, ENAM, ME, OC, "
+				       "SAM, WEUR, WNAM.",
+				       i + 1, json_is_string(j) ? json_string_value(j) : "");
 			return;
 		}
 		r->colo_regions = (uint16_t)(r->colo_regions | 1u << k);
@@ -131,11 +137,13 @@ static void check_nexthop(struct api_call *c, const struct api_view *view, const
 	addr_format(&r->nexthop, hop);
 	if (nearest.tunnel == NULL)
 		snprintf(p.text, sizeof(p.text),
-			 "nexthop %s is the customer side of no tunnel: the account has no tunnel with such an address yet.",
+			 "nexthop %s is the customer side of no tunnel: the account has no tunnel with such "
+			 "an address yet.",
 			 hop);
 	else
 		snprintf(p.text, sizeof(p.text),
-			 "nexthop %s is the customer side of no tunnel's interface_address; the nearest is %s of tunnel \"%.64s\".",
+			 "nexthop %s is the customer side of no tunnel's interface_address; the nearest is "
+			 "%s of tunnel \"%.64s\".",
 			 hop, addr_format(&nearest.side, side), nearest.tunnel->name);
 	api_fail_problem(c, pointer, &p);
 }
@@ -159,7 +167,8 @@ static void check_neighbours(struct api_call *c, const struct api_view *view, co
 			continue;
 		p.code = MODEL_CODE_ROUTE_DUPLICATE;
 		snprintf(p.text, sizeof(p.text),
-			 "route %s with this nexthop, priority and scope is there already: %s; change that one instead.",
+			 "route %s with this nexthop, priority and scope is there already: %s; change that "
+			 "one instead.",
 			 addr_prefix_format(&mine, prefix), model_id_text(&other->id, id));
 		api_fail_problem(c, pointer, &p);
 		return;
@@ -168,7 +177,8 @@ static void check_neighbours(struct api_call *c, const struct api_view *view, co
 		return;
 	p.code = MODEL_CODE_ROUTE_LIMIT;
 	snprintf(p.text, sizeof(p.text),
-		 "prefix %s has %d routes with priority %u already, the most there may be; use another priority.",
+		 "prefix %s has %d routes with priority %u already, the most there may be; use another "
+		 "priority.",
 		 addr_prefix_format(&mine, prefix), MODEL_ROUTE_EQUAL_MAX, r->priority);
 	api_fail_problem(c, pointer, &p);
 }
@@ -214,8 +224,8 @@ json_t *api_route_json(const struct model_route *r)
 	char id[MODEL_ID_TEXT_MAX], prefix[ADDR_PREFIX_TEXT_MAX], hop[ADDR_TEXT_MAX];
 	char created[TEXT_TIME_MAX], modified[TEXT_TIME_MAX];
 	json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "id", model_id_text(&r->id, id), "prefix",
-			      addr_prefix_format(&r->prefix, prefix), "nexthop", addr_format(&r->nexthop, hop),
-			      "priority", (json_int_t)r->priority);
+			      addr_prefix_format(&r->prefix, prefix), "nexthop",
+			      addr_format(&r->nexthop, hop), "priority", (json_int_t)r->priority);
 
 	if (r->weight != 0)
 		json_object_set_new(o, "weight", json_integer(r->weight));

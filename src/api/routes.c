@@ -9,7 +9,8 @@ struct items {
 
 static bool get_item(struct api_call *c, const struct items *items, size_t i, struct api_object *ret)
 {
-	return items->array == NULL ? api_object_body(c, ret) : api_object_item(c, items->array, "/routes", i, ret);
+	return items->array == NULL ? api_object_body(c, ret)
+				    : api_object_item(c, items->array, "/routes", i, ret);
 }
 
 static void fail_not_found(struct api_call *c)
@@ -196,7 +197,8 @@ static void plan_bulk_update(struct api_edit *e, void *arg)
 			break;
 		if (r->modified_us == e->now_us)
 			api_field_fail(&o, "id", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: this \"id\" stands twice in the list; send each route once.");
+				       "Invalid Request: this \"id\" stands twice in the list; send each "
+				       "route once.");
 		merge_one(e, &o, r);
 	}
 	for (size_t i = 0; i < items->cnt && get_item(e->call, items, i, &o); i++) {
@@ -252,7 +254,8 @@ static void plan_bulk_delete(struct api_edit *e, void *arg)
 			break;
 		if (r->modified_us == e->now_us)
 			api_field_fail(&o, "id", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: this \"id\" stands twice in the list; send each route once.");
+				       "Invalid Request: this \"id\" stands twice in the list; send each "
+				       "route once.");
 		json_array_append_new(list, delete_one(e, r));
 		r->modified_us = e->now_us;
 	}

@@ -34,8 +34,8 @@ static void __attribute__((format(printf, 2, 0))) log_library(void *cls, const c
 }
 
 /* NULL: the library refused. The listening socket is the daemon's from then on. */
-static struct MHD_Daemon *start_daemon(struct api_http_door *door, int fd, unsigned per_address, const char *cert,
-				       const char *key)
+static struct MHD_Daemon *start_daemon(struct api_http_door *door, int fd, unsigned per_address,
+				       const char *cert, const char *key)
 {
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (cert != NULL ? MHD_USE_TLS : 0);
 	struct MHD_OptionItem tls[] = {
@@ -45,16 +45,13 @@ static struct MHD_Daemon *start_daemon(struct api_http_door *door, int fd, unsig
 	};
 	const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 
-	return MHD_start_daemon(flags, 0, NULL, NULL, api_http_handle, door,
-				MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-				MHD_OPTION_LISTEN_SOCKET, fd,
-				MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-				MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address,
-				MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				MHD_OPTION_UNESCAPE_CALLBACK, api_http_keep_escapes, NULL,
-				MHD_OPTION_NOTIFY_COMPLETED, api_http_completed, NULL,
-				MHD_OPTION_ARRAY, cert != NULL ? tls : none, MHD_OPTION_END);
+	return MHD_start_daemon(flags, 0, NULL, NULL, api_http_handle, door, MHD_OPTION_EXTERNAL_LOGGER,
+				log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+				CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address,
+				MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				(size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK,
+				api_http_keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, api_http_completed,
+				NULL, MHD_OPTION_ARRAY, cert != NULL ? tls : none, MHD_OPTION_END);
 }
 
 static enum err watch(struct api_server *s, int fd)
@@ -65,7 +62,8 @@ static enum err watch(struct api_server *s, int fd)
 
 static enum err watch_daemon(struct api_server *s, struct MHD_Daemon *d)
 {
-	const union MHD_DaemonInfo *info = d == NULL ? NULL : MHD_get_daemon_info(d, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info =
+		d == NULL ? NULL : MHD_get_daemon_info(d, MHD_DAEMON_INFO_EPOLL_FD);
 	return info == NULL ? ERR_SYSTEM : watch(s, info->epoll_fd);
 }
 

@@ -8,12 +8,12 @@
 #include "store/store.h"
 
 struct api_config {
-	int http_fd;  /* listening TCP socket, -1: none; owned by the server from now on */
-	int admin_fd; /* listening Unix socket, -1: none; owned */
+	int http_fd;	     /* listening TCP socket, -1: none; owned by the server from now on */
+	int admin_fd;	     /* listening Unix socket, -1: none; owned */
 	struct store *store; /* may read and write cfg/, may read st/; owned */
-	int live_fd;         /* SOCK_SEQPACKET to the gateway (model/live.h), -1: away; owned */
+	int live_fd;	     /* SOCK_SEQPACKET to the gateway (model/live.h), -1: away; owned */
 	struct crypt_seal_public seal;
-	const struct conf *conf; /* outlives the server */
+	const struct conf *conf;		/* outlives the server */
 	const char *tls_cert_pem, *tls_key_pem; /* both or none; borrowed */
 };
 

@@ -6,11 +6,12 @@
 #include "api/live.h"
 #include "api/server.h"
 
-#define API_BODY_MAX 1048576u       /* bytes of a request's body */
-#define API_DISCARD_MAX (16u << 20) /* of a longer one this much is read before the answer, so that it arrives */
-#define API_HEADERS_MAX 16384u      /* bytes of all headers of a request */
+#define API_BODY_MAX 1048576u /* bytes of a request's body */
+#define API_DISCARD_MAX                                                                                      \
+	(16u << 20)	       /* of a longer one this much is read before the answer, so that it arrives */
+#define API_HEADERS_MAX 16384u /* bytes of all headers of a request */
 #define API_URL_MAX 2048u
-#define API_DEPTH_MAX 16            /* nested arrays and objects in a body */
+#define API_DEPTH_MAX 16 /* nested arrays and objects in a body */
 
 struct api_server {
 	const struct conf *conf;

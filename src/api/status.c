@@ -20,7 +20,8 @@ void api_status_list(struct api_call *c)
 		json_t *list = json_array();
 		for (size_t i = 0; i < view.tunnel_cnt; i++)
 			json_array_append_new(list, api_status_json(c, &states, &view.tunnels[i]));
-		api_answer(c, json_pack("{s:s, s:o}", "gateway", states.gateway_away ? "away" : "up", "tunnels", list));
+		api_answer(c, json_pack("{s:s, s:o}", "gateway", states.gateway_away ? "away" : "up",
+					"tunnels", list));
 	}
 	api_states_fini(&states);
 	api_view_fini(&view);
@@ -33,7 +34,8 @@ void api_status_tunnel(struct api_call *c)
 	struct model_id id;
 
 	api_view_load(c, API_NEED_TUNNELS, &view);
-	const struct model_tunnel *t = model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
+	const struct model_tunnel *t =
+		model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
 	if (t == NULL)
 		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
 	else
@@ -60,8 +62,8 @@ static json_t *account_line(struct api_call *c)
 	for (size_t i = 0; i < view.tunnel_cnt; i++)
 		up += api_states_up(&states, &view.tunnels[i].id);
 	if (!api_failed(c))
-		o = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "id", model_id_text(&c->account.id, id), "number",
-			      (json_int_t)c->account.number, "name", c->account.name, "tunnels",
+		o = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "id", model_id_text(&c->account.id, id),
+			      "number", (json_int_t)c->account.number, "name", c->account.name, "tunnels",
 			      (json_int_t)view.tunnel_cnt, "tunnels_up", (json_int_t)up, "routes",
 			      (json_int_t)view.route_cnt);
 	api_states_fini(&states);
@@ -119,8 +121,8 @@ static json_t *unknown_json(struct api_call *c)
 	if (e == ERR_NONE || c->server->store == NULL)
 		return s.list;
 	json_array_clear(s.list);
-	e = store_range(c->server->store, bytes_str(MODEL_KEY_UNKNOWN), (struct bytes){ 0 }, 0, add_stored_failure, &s,
-			NULL);
+	e = store_range(c->server->store, bytes_str(MODEL_KEY_UNKNOWN), (struct bytes){ 0 }, 0,
+			add_stored_failure, &s, NULL);
 	if (e != ERR_NONE)
 		api_fail_store(c, e, "the failures of unknown peers could not be read");
 	return s.list;
@@ -146,8 +148,9 @@ void api_admin_status(struct api_call *c)
 	/* once for all accounts is enough */
 	while (json_array_size(c->messages) > 1)
 		json_array_remove(c->messages, 1);
-	api_answer(c, json_pack("{s:s, s:s, s:o, s:o, s:o}", "version", ONRAMP_VERSION, "gateway", away ? "away" : "up",
-				"accounts", lines, "counters", counters, "unknown_peers", unknown));
+	api_answer(c, json_pack("{s:s, s:s, s:o, s:o, s:o}", "version", ONRAMP_VERSION, "gateway",
+				away ? "away" : "up", "accounts", lines, "counters", counters,
+				"unknown_peers", unknown));
 }
 
 /* ---- the table of algorithms ---- */
@@ -167,14 +170,18 @@ static json_t *phase_json(enum model_phase phase)
 	static const struct {
 		uint8_t type;
 		const char *name;
-	} types[] = { { IKE_TT_ENCR, "encryption" }, { IKE_TT_INTEG, "integrity" }, { IKE_TT_PRF, "prf" },
-		      { IKE_TT_KE, "group" }, { IKE_TT_ESN, "esn" } };
+	} types[] = { { IKE_TT_ENCR, "encryption" },
+		      { IKE_TT_INTEG, "integrity" },
+		      { IKE_TT_PRF, "prf" },
+		      { IKE_TT_KE, "group" },
+		      { IKE_TT_ESN, "esn" } };
 	json_t *o = json_object();
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		json_t *list = json_array();
 		for (size_t k = 0; k < model_transform_cnt; k++)
-			if (model_transforms[k].type == types[i].type && (model_transforms[k].phase & phase) != 0)
+			if (model_transforms[k].type == types[i].type &&
+			    (model_transforms[k].phase & phase) != 0)
 				json_array_append_new(list, transform_json(&model_transforms[k]));
 		if (json_array_size(list) != 0)
 			json_object_set(o, types[i].name, list);

@@ -5,6 +5,7 @@
 #include "api/record.h"
 #include "base/iana.h"
 #include "explain/verdict.h"
+#include "model/identity.h"
 
 /* ---- loading ---- */
 
@@ -59,7 +60,8 @@ static enum err load_stored(struct api_call *c, const struct model_id *only, str
 	if (c->server->store == NULL)
 		return ERR_AWAY;
 	if (only == NULL)
-		return store_range(c->server->store, model_key_bytes(&key), (struct bytes){ 0 }, 0, keep_stored, s, NULL);
+		return store_range(c->server->store, model_key_bytes(&key), (struct bytes){ 0 }, 0,
+				   keep_stored, s, NULL);
 	enum err e = store_get(c->server->store, model_key_bytes(&key), keep_stored, s);
 	return e == ERR_NOTFOUND ? ERR_NONE : e;
 }
@@ -78,7 +80,8 @@ void api_states_load(struct api_call *c, const struct model_id *only, struct api
 	if (ret->gateway_away) {
 		ret->live_cnt = 0;
 		api_message(c, API_MESSAGE_GATEWAY_AWAY,
-			    "The gateway process does not answer: this is what the store has, without live detail.");
+			    "The gateway process does not answer: this is what the store has, without live "
+			    "detail.");
 	}
 	e = load_stored(c, only, ret);
 	if (e != ERR_NONE)
@@ -105,7 +108,8 @@ static const struct model_live_tunnel *find_live(const struct api_states *s, con
 static const struct model_tunnel_state *find_stored(const struct api_states *s, const struct model_id *tunnel)
 {
 	const struct model_tunnel_state key = { .tunnel_id = *tunnel };
-	return s->stored_cnt == 0 ? NULL : bsearch(&key, s->stored, s->stored_cnt, sizeof(key), compare_stored);
+	return s->stored_cnt == 0 ? NULL
+				  : bsearch(&key, s->stored, s->stored_cnt, sizeof(key), compare_stored);
 }
 
 bool api_states_up(const struct api_states *s, const struct model_id *tunnel)
@@ -137,7 +141,8 @@ static json_t *endpoint_json(const struct addr_endpoint *e)
 	return e->addr.family == ADDR_NONE ? json_null() : json_string(addr_endpoint_format(e, text));
 }
 
-json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f, const struct model_tunnel *t)
+json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f,
+			 const struct model_tunnel *t)
 {
 	struct explain_context context = { .identity_domain = c->server->conf->identity_domain };
 	struct explain_verdict v;
@@ -148,7 +153,8 @@ json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f
 		context.account_number = c->account.number;
 	}
 	explain_failure(f, &context, &v);
-	json_t *o = json_pack("{s:s, s:s, s:s}", "code", v.code, "stage", v.stage, "side", explain_side_name(v.side));
+	json_t *o = json_pack("{s:s, s:s, s:s}", "code", v.code, "stage", v.stage, "side",
+			      explain_side_name(v.side));
 	json_object_set_new(o, "sentence", peer_text_json(v.sentence));
 	json_object_set_new(o, "change", peer_text_json(v.change));
 	json_object_set_new(o, "peer", endpoint_json(&f->remote));
@@ -168,36 +174,46 @@ static json_t *suite_json(const struct model_suite *s)
 	return s->encr == 0 ? json_null() : json_string(model_suite_text(s, text));
 }
 
-static json_t *peer_json(const struct model_live_tunnel *l)
+static void set_peer(json_t *o, const struct model_live_tunnel *l)
 {
-	const char *nat = l->nat_seen ? "seen" : l->nat_claimed ? "claimed" : "none";
-	json_t *o = json_pack("{s:o, s:o}", "address", endpoint_json(&l->path.remote), "gateway_address",
-			      endpoint_json(&l->path.local));
-
+	json_object_set_new(o, "local", endpoint_json(&l->path.local));
+	json_object_set_new(o, "remote", endpoint_json(&l->path.remote));
+	json_object_set_new(o, "identity_type",
+			    l->identity_type == 0 ? json_null()
+						  : json_string(model_identity_type_name(l->identity_type)));
 	json_object_set_new(o, "identity", peer_text_json(l->identity));
 	json_object_set_new(o, "start_port", json_integer(l->start_port));
-	json_object_set_new(o, "nat", json_string(nat));
-	json_object_set_new(o, "encapsulation", json_string(l->path.udp_encap ? "udp" : "esp"));
-	return o;
+	json_object_set_new(o, "nat_claimed", json_boolean(l->nat_claimed));
+	json_object_set_new(o, "nat_seen", json_boolean(l->nat_seen));
+	json_object_set_new(o, "udp_encap", json_boolean(l->path.udp_encap));
 }
 
-static void set_live(struct api_call *c, json_t *o, const struct model_live_tunnel *l, const struct model_tunnel *t)
+static void set_count(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void set_live(struct api_call *c, json_t *o, const struct model_live_tunnel *l,
+		     const struct model_tunnel *t)
 {
 	bool null_cipher = l->child_suite.encr == IKE_ENCR_NULL;
 
-	json_object_set_new(o, "peer", peer_json(l));
-	json_object_set_new(o, "ike", json_pack("{s:o, s:i}", "suite", suite_json(&l->ike_suite), "rekeys",
-						(int)l->ike_rekeys));
-	json_object_set_new(o, "child", json_pack("{s:o, s:b, s:i, s:i, s:i}", "suite", suite_json(&l->child_suite),
-						  "encrypted", l->child_suite.encr != 0 && !null_cipher, "count",
-						  (int)l->child_cnt, "rekeys", (int)l->child_rekeys, "mtu",
-						  (int)l->effective_mtu));
-	json_object_set_new(o, "traffic",
-			    json_pack("{s:I, s:I, s:I, s:I, s:o}", "in_packets", (json_int_t)l->in_packets, "in_bytes",
-				      (json_int_t)l->in_bytes, "out_packets", (json_int_t)l->out_packets, "out_bytes",
-				      (json_int_t)l->out_bytes, "last_in", time_json(l->last_in_us)));
+	set_peer(o, l);
+	json_object_set_new(o, "ike_suite", suite_json(&l->ike_suite));
+	json_object_set_new(o, "child_suite", suite_json(&l->child_suite));
+	json_object_set_new(o, "encrypted", json_boolean(l->child_suite.encr != 0 && !null_cipher));
+	set_count(o, "child_count", l->child_cnt);
+	set_count(o, "effective_mtu", l->effective_mtu);
+	set_count(o, "ike_rekeys", l->ike_rekeys);
+	set_count(o, "child_rekeys", l->child_rekeys);
+	set_count(o, "in_packets", l->in_packets);
+	set_count(o, "in_bytes", l->in_bytes);
+	set_count(o, "out_packets", l->out_packets);
+	set_count(o, "out_bytes", l->out_bytes);
+	json_object_set_new(o, "last_in", time_json(l->last_in_us));
 	if (null_cipher)
-		api_message(c, API_MESSAGE_UNENCRYPTED, "UNENCRYPTED: tunnel \"%.255s\" is up with NULL encryption.", t->name);
+		api_message(c, API_MESSAGE_UNENCRYPTED,
+			    "UNENCRYPTED: tunnel \"%.255s\" is up with NULL encryption.", t->name);
 }
 
 json_t *api_status_json(struct api_call *c, const struct api_states *s, const struct model_tunnel *t)
@@ -213,13 +229,20 @@ json_t *api_status_json(struct api_call *c, const struct api_states *s, const st
 		failure = &live->failure;
 	else if (stored != NULL && stored->has_failure)
 		failure = &stored->failure;
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", model_id_text(&t->id, id), "name", t->name, "state",
-			      up ? "up" : "down", "source", live != NULL ? "gateway" : stored != NULL ? "store" : "none",
+	json_t *o = json_pack("{s:s, s:s, s:b, s:s, s:o}", "id", model_id_text(&t->id, id), "name", t->name,
+			      "up", up, "source",
+			      live != NULL     ? "gateway"
+			      : stored != NULL ? "store"
+					       : "none",
 			      "since", time_json(since));
 	json_object_set_new(o, "allow_null_cipher", json_boolean(t->allow_null_cipher));
 	json_object_set_new(o, "psk_set", json_boolean(t->psk_set_us != 0));
 	if (live != NULL)
 		set_live(c, o, live, t);
-	json_object_set_new(o, "last_failure", failure == NULL ? json_null() : api_verdict_json(c, failure, t));
+	/* a failure from before the tunnel came up explains nothing any more, but is kept for the curious */
+	json_t *told = failure == NULL ? json_null() : api_verdict_json(c, failure, t);
+	json_object_set(o, "verdict",
+			failure != NULL && (!up || failure->last_us > since) ? told : json_null());
+	json_object_set_new(o, "last_failure", told);
 	return o;
 }

@@ -8,7 +8,7 @@
 
 /* All that is known of the tunnels of c->account. */
 struct api_states {
-	bool gateway_away; /* live is empty */
+	bool gateway_away;		/* live is empty */
 	struct model_live_tunnel *live; /* by tunnel id */
 	size_t live_cnt, live_cap;
 	struct model_tunnel_state *stored; /* by tunnel id */
@@ -25,4 +25,5 @@ bool api_states_up(const struct api_states *s, const struct model_id *tunnel);
 json_t *api_status_json(struct api_call *c, const struct api_states *s, const struct model_tunnel *t);
 
 /* A failure as a verdict; t NULL: it belongs to no tunnel. */
-json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f, const struct model_tunnel *t);
+json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f,
+			 const struct model_tunnel *t);

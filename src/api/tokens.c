@@ -18,7 +18,8 @@ void api_token_verify(struct api_call *c)
 
 	if (!c->has_token) {
 		api_fail(c, 400, API_CODE_NO_TOKEN, NULL,
-			 "There is no token to verify: the administrator's socket needs none. Send one over TCP.");
+			 "There is no token to verify: the administrator's socket needs none. Send one over "
+			 "TCP.");
 		return;
 	}
 	api_answer(c, json_pack("{s:s, s:s}", "id", model_id_text(&c->token.id, id), "status", "active"));
@@ -28,11 +29,12 @@ void api_token_verify(struct api_call *c)
 
 static json_t *token_json(const struct model_token *t)
 {
-	char id[MODEL_ID_TEXT_MAX], account[MODEL_ID_TEXT_MAX], created[TEXT_TIME_MAX], revoked[TEXT_TIME_MAX];
+	char id[MODEL_ID_TEXT_MAX], account[MODEL_ID_TEXT_MAX], created[TEXT_TIME_MAX],
+		revoked[TEXT_TIME_MAX];
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", model_id_text(&t->id, id), "account_id",
-			      model_id_text(&t->account_id, account), "name", t->name, "right", right_name(t->right),
-			      "status", t->revoked_us == 0 ? "active" : "disabled", "created_on",
-			      text_time(t->created_us, created));
+			      model_id_text(&t->account_id, account), "name", t->name, "right",
+			      right_name(t->right), "status", t->revoked_us == 0 ? "active" : "disabled",
+			      "created_on", text_time(t->created_us, created));
 
 	if (t->email[0] != 0)
 		json_object_set_new(o, "email", json_string(t->email));
@@ -44,7 +46,7 @@ static json_t *token_json(const struct model_token *t)
 /* ---- reading ---- */
 
 struct scan {
-	json_t *list;                   /* NULL: not wanted */
+	json_t *list;		       /* NULL: not wanted */
 	const struct model_id *wanted; /* NULL: all */
 	struct model_token found;
 	bool has_found;
@@ -125,7 +127,8 @@ static void read_right(const struct api_object *o, uint8_t *ret)
 	else if (strcmp(word, "write") == 0)
 		*ret = MODEL_TOKEN_WRITE;
 	else
-		api_field_fail(o, "right", MODEL_CODE_TOKEN, "\"right\" is \"%s\"; send \"read\" or \"write\".", word);
+		api_field_fail(o, "right", MODEL_CODE_TOKEN,
+			       "\"right\" is \"%s\"; send \"read\" or \"write\".", word);
 }
 
 static void read_token(const struct api_object *o, struct model_token *t)
@@ -140,9 +143,11 @@ static void read_token(const struct api_object *o, struct model_token *t)
 	api_field_text(o, "name", MODEL_CODE_TOKEN, t->name, sizeof(t->name));
 	api_field_text(o, "email", MODEL_CODE_TOKEN, t->email, sizeof(t->email));
 	if (!is_printable(t->name))
-		api_field_fail(o, "name", MODEL_CODE_TOKEN, "\"name\" has control characters; leave them out.");
+		api_field_fail(o, "name", MODEL_CODE_TOKEN,
+			       "\"name\" has control characters; leave them out.");
 	if (!is_printable(t->email) || (t->email[0] != 0 && strchr(t->email, '@') == NULL))
-		api_field_fail(o, "email", MODEL_CODE_TOKEN, "\"email\" is no e-mail address; send one such as ops@example.net.");
+		api_field_fail(o, "email", MODEL_CODE_TOKEN,
+			       "\"email\" is no e-mail address; send one such as ops@example.net.");
 	api_auth_account(o->call, account);
 	t->account_id = o->call->account.id;
 }
@@ -182,7 +187,8 @@ void api_admin_token_revoke(struct api_call *c)
 	if (api_failed(c))
 		return;
 	if (!s.has_found) {
-		api_fail(c, 404, MODEL_CODE_TOKEN, NULL, "API token not found; \"onramp token list\" shows them.");
+		api_fail(c, 404, MODEL_CODE_TOKEN, NULL,
+			 "API token not found; \"onramp token list\" shows them.");
 		return;
 	}
 	/* the record stays, so that the log's ids can be explained */

@@ -6,8 +6,8 @@ static void refuse_true(const struct api_object *o, const char *key, const char 
 	bool v = false;
 
 	if (api_field_bool(o, key, API_NULL_ABSENT, &v) && v)
-		api_field_fail(o, key, MODEL_CODE_UNSUPPORTED, "\"%s\" is true, which this version does not support: %s.",
-			       key, why);
+		api_field_fail(o, key, MODEL_CODE_UNSUPPORTED,
+			       "\"%s\" is true, which this version does not support: %s.", key, why);
 }
 
 static void refuse_bgp(const struct api_object *o)
@@ -16,7 +16,8 @@ static void refuse_bgp(const struct api_object *o)
 
 	if (api_field_object(o, "bgp", API_NULL_ABSENT, &bgp))
 		api_field_fail(o, "bgp", MODEL_CODE_UNSUPPORTED,
-			       "\"bgp\" is given, but this version does not support BGP over tunnels: leave it out and make "
+			       "\"bgp\" is given, but this version does not support BGP over tunnels: leave "
+			       "it out and make "
 			       "static routes.");
 }
 
@@ -31,14 +32,17 @@ static void refuse_custom_identity(const struct api_object *o)
 		return;
 	if (api_field_text(&custom, "fqdn_id", MODEL_CODE_UNSUPPORTED, fqdn, sizeof(fqdn)) && fqdn[0] != 0)
 		api_field_fail(o, "custom_remote_identities/fqdn_id", MODEL_CODE_UNSUPPORTED,
-			       "\"custom_remote_identities.fqdn_id\" is \"%.80s\", but this version does not support custom "
-			       "identities: leave it out and use one of \"remote_identities\".", fqdn);
+			       "\"custom_remote_identities.fqdn_id\" is \"%.80s\", but this version does not "
+			       "support custom "
+			       "identities: leave it out and use one of \"remote_identities\".",
+			       fqdn);
 }
 
 static void refuse_unsupported(const struct api_object *o)
 {
 	refuse_true(o, "replay_protection",
-		    "send false and turn off the anti-replay check of the router (window 0); \"onramp.replay_window\" "
+		    "send false and turn off the anti-replay check of the router (window 0); "
+		    "\"onramp.replay_window\" "
 		    "checks what the router sends");
 	refuse_true(o, "automatic_return_routing", "send false and make static routes");
 	refuse_bgp(o);
@@ -54,7 +58,8 @@ static void read_word(const struct api_object *o, const char *key, const char *c
 	if (!api_field_text(o, key, MODEL_CODE_HEALTH_CHECK, word, sizeof(word)))
 		return;
 	if (parse(bytes_str(word), ret) != ERR_NONE)
-		api_field_fail(o, key, MODEL_CODE_HEALTH_CHECK, "\"%s\" is \"%s\"; send %s.", key, word, choices);
+		api_field_fail(o, key, MODEL_CODE_HEALTH_CHECK, "\"%s\" is \"%s\"; send %s.", key, word,
+			       choices);
 }
 
 /* Both forms are taken, whatever the header says. */
@@ -64,7 +69,8 @@ static void read_target(const struct api_object *o, struct model_health_check *h
 
 	if (json_is_object(json_object_get(o->json, "target"))) {
 		if (api_field_object(o, "target", API_NULL_REFUSED, &target))
-			api_field_text(&target, "saved", MODEL_CODE_HEALTH_CHECK, h->target, sizeof(h->target));
+			api_field_text(&target, "saved", MODEL_CODE_HEALTH_CHECK, h->target,
+				       sizeof(h->target));
 		return;
 	}
 	api_field_text(o, "target", MODEL_CODE_HEALTH_CHECK, h->target, sizeof(h->target));
@@ -95,20 +101,20 @@ const char *api_nearest(const char *typed, const char *const *names, size_t cnt)
 
 static void refuse_unknown_onramp(const struct api_object *o)
 {
-	static const char *const names[] = { "ike_lifetime", "child_lifetime", "dpd_delay",    "replay_window",
+	static const char *const names[] = { "ike_lifetime", "child_lifetime", "dpd_delay",   "replay_window",
 					     "mss_clamp",    "outer_mtu",      "start_action" };
 	const char *key;
 	json_t *value;
 
 	/* the library's loop macro wants a table that may change */
-	json_object_foreach((json_t *)(uintptr_t)o->json, key, value) {
+	json_object_foreach ((json_t *)(uintptr_t)o->json, key, value) {
 		bool known = false;
 		for (size_t i = 0; i < ARRAY_LEN(names); i++)
 			known = known || strcmp(key, names[i]) == 0;
 		if (!known) {
 			api_field_fail(o, key, MODEL_CODE_UNKNOWN_FIELD,
-				       "\"onramp.%.64s\" is no setting of a tunnel; did you mean \"%s\"?", key,
-				       api_nearest(key, names, ARRAY_LEN(names)));
+				       "\"onramp.%.64s\" is no setting of a tunnel; did you mean \"%s\"?",
+				       key, api_nearest(key, names, ARRAY_LEN(names)));
 			return;
 		}
 	}
@@ -146,9 +152,10 @@ static void read_mss_clamp(const struct api_object *o, uint16_t *ret)
 	else if (json_is_integer(j) && v >= 536 && v <= 9000)
 		*ret = (uint16_t)v;
 	else
-		api_field_fail(o, "mss_clamp", MODEL_CODE_ONRAMP,
-			       "\"onramp.mss_clamp\" is %s; send \"auto\", \"off\" or a number from 536 to 9000.",
-			       api_kind_text(j, kind));
+		api_field_fail(
+			o, "mss_clamp", MODEL_CODE_ONRAMP,
+			"\"onramp.mss_clamp\" is %s; send \"auto\", \"off\" or a number from 536 to 9000.",
+			api_kind_text(j, kind));
 }
 
 static void read_start_action(const struct api_object *o, uint8_t *ret)
@@ -161,8 +168,10 @@ static void read_start_action(const struct api_object *o, uint8_t *ret)
 		*ret = MODEL_START_RESPOND;
 	else
 		api_field_fail(o, "start_action", MODEL_CODE_UNSUPPORTED,
-			       "\"onramp.start_action\" is \"%s\"; only \"respond\" is available: this gateway answers, starting "
-			       "from the gateway side is not available. Let the router start the tunnel.", word);
+			       "\"onramp.start_action\" is \"%s\"; only \"respond\" is available: this "
+			       "gateway answers, starting "
+			       "from the gateway side is not available. Let the router start the tunnel.",
+			       word);
 }
 
 static void read_onramp(const struct api_object *o, struct model_tunnel_onramp *r)
@@ -189,7 +198,8 @@ static void read_psk(const struct api_object *o, struct api_given_psk *psk)
 	if (api_field_text(o, "psk", MODEL_CODE_PSK, text, sizeof(text))) {
 		if (text[0] == 0)
 			api_field_fail(o, "psk", MODEL_CODE_PSK,
-				       "\"psk\" is empty; send 1 to %d bytes, or leave it out and call psk_generate.",
+				       "\"psk\" is empty; send 1 to %d bytes, or leave it out and call "
+				       "psk_generate.",
 				       MODEL_PSK_LEN_MAX);
 		must(secret_set(&psk->psk, bytes_str(text)) == ERR_NONE);
 		psk->given = true;
@@ -237,7 +247,8 @@ static void check_endpoint(struct api_call *c, const struct model_tunnel *t, con
 			  "cloudflare_endpoint %s is no gateway address of this account; use one of:",
 			  addr_format(&t->cloudflare_endpoint, text));
 	for (size_t i = 0; i < cnt && at > 0 && (size_t)at < sizeof(problem.text) - ADDR_TEXT_MAX - 2; i++)
-		at += snprintf(problem.text + at, sizeof(problem.text) - (size_t)at, " %s", addr_format(&pool[i], text));
+		at += snprintf(problem.text + at, sizeof(problem.text) - (size_t)at, " %s",
+			       addr_format(&pool[i], text));
 	api_fail_problem(c, pointer, &problem);
 }
 

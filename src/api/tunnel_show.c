@@ -28,7 +28,8 @@ static json_t *target_json(const struct api_call *c, const struct model_tunnel *
 	if (!c->object_target)
 		return json_string(t->health_check.target);
 	o = json_pack("{s:s}", "saved", t->health_check.target);
-	json_object_set_new(o, "effective", effective.family == ADDR_NONE ? json_string("") : addr_json(&effective));
+	json_object_set_new(o, "effective",
+			    effective.family == ADDR_NONE ? json_string("") : addr_json(&effective));
 	return o;
 }
 
@@ -36,9 +37,9 @@ static json_t *health_check_json(const struct api_call *c, const struct model_tu
 {
 	const struct model_health_check *h = &t->health_check;
 
-	return json_pack("{s:b, s:s, s:s, s:s, s:o}", "enabled", h->enabled, "rate", model_rate_name(h->rate), "type",
-			 model_probe_name(h->type), "direction", model_direction_name(h->direction), "target",
-			 target_json(c, t));
+	return json_pack("{s:b, s:s, s:s, s:s, s:o}", "enabled", h->enabled, "rate", model_rate_name(h->rate),
+			 "type", model_probe_name(h->type), "direction", model_direction_name(h->direction),
+			 "target", target_json(c, t));
 }
 
 static json_t *mss_clamp_json(uint16_t v)
@@ -49,9 +50,9 @@ static json_t *mss_clamp_json(uint16_t v)
 static json_t *onramp_json(const struct model_tunnel_onramp *r)
 {
 	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:i, s:s}", "ike_lifetime", (int)r->ike_lifetime_s,
-			 "child_lifetime", (int)r->child_lifetime_s, "dpd_delay", (int)r->dpd_delay_s, "replay_window",
-			 (int)r->replay_window, "mss_clamp", mss_clamp_json(r->mss_clamp), "outer_mtu",
-			 (int)r->outer_mtu, "start_action", "respond");
+			 "child_lifetime", (int)r->child_lifetime_s, "dpd_delay", (int)r->dpd_delay_s,
+			 "replay_window", (int)r->replay_window, "mss_clamp", mss_clamp_json(r->mss_clamp),
+			 "outer_mtu", (int)r->outer_mtu, "start_action", "respond");
 }
 
 /* hex_id is the key id, written in hex. */
@@ -101,7 +102,9 @@ json_t *api_tunnel_json(struct api_call *c, const struct model_tunnel *t)
 	json_object_set_new(o, "onramp", onramp_json(&t->onramp));
 	if (t->allow_null_cipher)
 		api_message(c, API_MESSAGE_UNENCRYPTED,
-			    "UNENCRYPTED: tunnel \"%.255s\" has allow_null_cipher: a router that offers NULL encryption gets it, "
-			    "and its traffic crosses the Internet readable by anyone.", t->name);
+			    "UNENCRYPTED: tunnel \"%.255s\" has allow_null_cipher: a router that offers NULL "
+			    "encryption gets it, "
+			    "and its traffic crosses the Internet readable by anyone.",
+			    t->name);
 	return o;
 }

@@ -72,7 +72,8 @@ static json_t *create_one(struct api_edit *e, const struct api_object *o)
 	t.created_us = t.modified_us = e->now_us;
 	api_field_require(o, "name", "a name that no other tunnel of the account has");
 	api_field_require(o, "cloudflare_endpoint", "one of the account's gateway addresses");
-	api_field_require(o, "interface_address", "the gateway's inner address with /31 or /30, such as 10.0.0.0/31");
+	api_field_require(o, "interface_address",
+			  "the gateway's inner address with /31 or /30, such as 10.0.0.0/31");
 	api_tunnel_read(o, &t, &psk);
 	api_tunnel_check(e->call, &e->view, &t, o->pointer);
 	if (psk.given)
@@ -119,8 +120,9 @@ void api_tunnels_create(struct api_call *c)
 			return;
 		items.cnt = json_array_size(items.array);
 		if (items.cnt == 0)
-			api_field_fail(&body, "ipsec_tunnels", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: \"ipsec_tunnels\" is empty; send at least one tunnel.");
+			api_field_fail(
+				&body, "ipsec_tunnels", MODEL_CODE_BAD_BODY,
+				"Invalid Request: \"ipsec_tunnels\" is empty; send at least one tunnel.");
 	}
 	if (!api_failed(c))
 		api_edit_run(c, API_NEED_TUNNELS, plan_create, &items);
@@ -180,8 +182,10 @@ static void warn_of_dangling(struct api_edit *e)
 	}
 	if (cnt != 0)
 		api_message(e->call, API_MESSAGE_DANGLING,
-			    "After this change no tunnel has the next hop of %zu route(s), which carry nothing until they are "
-			    "changed; the first: %s via %s.", cnt, addr_prefix_format(&first->prefix, prefix),
+			    "After this change no tunnel has the next hop of %zu route(s), which carry "
+			    "nothing until they are "
+			    "changed; the first: %s via %s.",
+			    cnt, addr_prefix_format(&first->prefix, prefix),
 			    addr_format(&first->nexthop, hop));
 }
 
@@ -268,7 +272,8 @@ static void plan_bulk_update(struct api_edit *e, void *arg)
 			break;
 		if (t->modified_us == e->now_us)
 			api_field_fail(&o, "id", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: this \"id\" stands twice in the list; send each tunnel once.");
+				       "Invalid Request: this \"id\" stands twice in the list; send each "
+				       "tunnel once.");
 		moved = merge_one(e, &o, t) || moved;
 	}
 	for (size_t i = 0; i < items->cnt && get_item(e->call, items, i, &o); i++) {
@@ -297,8 +302,9 @@ void api_tunnels_bulk_update(struct api_call *c)
 		return;
 	items.cnt = json_array_size(items.array);
 	if (items.cnt == 0)
-		api_fail(c, 400, MODEL_CODE_BAD_BODY, "/ipsec_tunnels",
-			 "Invalid Request: \"ipsec_tunnels\" is empty; send at least one tunnel with its id.");
+		api_fail(
+			c, 400, MODEL_CODE_BAD_BODY, "/ipsec_tunnels",
+			"Invalid Request: \"ipsec_tunnels\" is empty; send at least one tunnel with its id.");
 	else
 		api_edit_run(c, API_NEED_BOTH, plan_bulk_update, &items);
 }
@@ -316,14 +322,17 @@ static void plan_delete(struct api_edit *e, void *arg)
 	size_t cnt = count_routes_to(&e->view, t, text, sizeof(text));
 	if (cnt != 0) {
 		api_fail(e->call, 400, MODEL_CODE_IN_USE, NULL,
-			 "Tunnel \"%.255s\" is the next hop of %zu route(s): %s%s. Delete or change them first.", t->name, cnt,
-			 text, cnt > 4 ? ", ..." : "");
+			 "Tunnel \"%.255s\" is the next hop of %zu route(s): %s%s. Delete or change them "
+			 "first.",
+			 t->name, cnt, text, cnt > 4 ? ", ..." : "");
 		return;
 	}
-	struct model_key tunnel = model_key_tunnel(&t->account_id, &t->id), psk = model_key_psk(&t->account_id, &t->id);
+	struct model_key tunnel = model_key_tunnel(&t->account_id, &t->id),
+			 psk = model_key_psk(&t->account_id, &t->id);
 	api_edit_delete(e, &tunnel);
 	api_edit_delete(e, &psk);
-	api_answer(e->call, json_pack("{s:b, s:o}", "deleted", 1, "deleted_ipsec_tunnel", api_tunnel_json(e->call, t)));
+	api_answer(e->call, json_pack("{s:b, s:o}", "deleted", 1, "deleted_ipsec_tunnel",
+				      api_tunnel_json(e->call, t)));
 }
 
 void api_tunnel_delete(struct api_call *c)

@@ -1,0 +1,19 @@
+// What the commands do; one function for each row of cli_commands in cli.c.
+// Inside cli only. Each returns the exit status.
+#pragma once
+
+#include "base/must.h"
+#include "base/text.h"
+#include "cli/client.h"
+#include "cli/print.h"
+
+int cli_account_create(struct cli *cli), cli_account_list(struct cli *cli);
+int cli_token_create(struct cli *cli), cli_token_list(struct cli *cli), cli_token_revoke(struct cli *cli);
+int cli_tunnel_create(struct cli *cli), cli_tunnel_update(struct cli *cli), cli_tunnel_list(struct cli *cli);
+int cli_tunnel_show(struct cli *cli), cli_tunnel_delete(struct cli *cli), cli_tunnel_psk(struct cli *cli);
+int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
+int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
+int cli_status(struct cli *cli), cli_suites(struct cli *cli);
+
+/* The id of the tunnel that a word of the command line names by its id or name. */
+int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40]);
