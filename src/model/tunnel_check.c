@@ -147,12 +147,12 @@ static enum err check_onramp(const struct model_tunnel *t, struct model_problem 
 	const struct model_tunnel_onramp *o = &t->onramp;
 	/* RFC 8200 5: a path that carries IPv6 has at least 1280 */
 	uint32_t mtu_min = t->cloudflare_endpoint.family == ADDR_V6 ? 1280 : 576;
-	enum err e = check_number("ike_lifetime_s", o->ike_lifetime_s, 300, 604800, 0, " seconds", problem);
+	enum err e = check_number("ike_lifetime", o->ike_lifetime_s, 300, 604800, 0, " seconds", problem);
 
 	if (e == ERR_NONE)
-		e = check_number("child_lifetime_s", o->child_lifetime_s, 120, 604800, 0, " seconds", problem);
+		e = check_number("child_lifetime", o->child_lifetime_s, 120, 604800, 0, " seconds", problem);
 	if (e == ERR_NONE)
-		e = check_number("dpd_delay_s", o->dpd_delay_s, 5, 3600, 1, " seconds, or 0 for "
+		e = check_number("dpd_delay", o->dpd_delay_s, 5, 3600, 1, " seconds, or 0 for "
 									    "off", problem);
 	if (e == ERR_NONE)
 		e = check_number("replay_window", o->replay_window, 32, 4096, 1, " packets, or 0 for off", problem);
