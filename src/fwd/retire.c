@@ -49,6 +49,7 @@ static void run_release(struct rcu_head *head)
 	for (unsigned i = 0; i < f->worker_cnt; i++)
 		(void)atomic_load_explicit(&f->readers[i].passes, memory_order_acquire);
 	r->release(r);
+	atomic_fetch_add_explicit(&f->released, 1, memory_order_release);
 }
 
 void fwd_retire(struct fwd *f, struct fwd_retire *r, void (*release)(struct fwd_retire *r))
@@ -64,9 +65,10 @@ void fwd_retire(struct fwd *f, struct fwd_retire *r, void (*release)(struct fwd_
 		rcu_unregister_thread();
 }
 
-void fwd_retire_wait(void)
+void fwd_retire_wait(struct fwd *f)
 {
 	rcu_barrier();
+	(void)atomic_load_explicit(&f->released, memory_order_acquire);
 }
 
 static void free_block(struct fwd_retire *r)

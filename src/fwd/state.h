@@ -22,7 +22,7 @@ struct fwd_retire {
 /* Calls release, in another thread, when no worker can hold a pointer to it any more. */
 void fwd_retire(struct fwd *f, struct fwd_retire *r, void (*release)(struct fwd_retire *r));
 /* Waits for all of it. */
-void fwd_retire_wait(void);
+void fwd_retire_wait(struct fwd *f);
 /* For what is one block of memory that begins with its struct fwd_retire. */
 void fwd_retire_block(struct fwd *f, struct fwd_retire *r);
 
@@ -190,7 +190,7 @@ struct fwd {
 	_Atomic(struct fwd_spi_table *) spis;
 	_Atomic(struct fwd_offramps *) offramps;
 	_Atomic uint64_t offramp_generation;
-	_Atomic uint64_t retired;
+	_Atomic uint64_t retired, released;
 	/* writer */
 	struct hmap accounts, tunnels, key_counters;
 	struct siphash_key hash_key;
