@@ -7,6 +7,7 @@ all: build/release/build.ninja
 	@ninja -C build/release --quiet
 build/release/build.ninja:
 	@tools/install-deps build
+	@mkdir -p build
 	@meson setup build/release --buildtype=release --prefix=$(PREFIX) --sysconfdir=/etc >build/setup.log 2>&1 || \
 		{ cat build/setup.log; exit 1; }
 
@@ -16,6 +17,7 @@ test: ; @tools/install-deps test && tests/run
 soak: ; @tools/install-deps test && tests/soak/run
 bench: ; @tools/install-deps demo && $(MAKE) --no-print-directory all && bench/run
 install: all
+	@meson configure build/release -Dprefix=$(PREFIX) && ninja -C build/release --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build/release --no-rebuild
 clean:
 	rm -rf build

@@ -15,7 +15,7 @@ def forms(account, tunnel):
     """(name of the case, the identity in strongSwan's words, the form that the status must name)"""
     names = tunnel["remote_identities"]
     key = bytes.fromhex(names["hex_id"]).decode()
-    check(key == f"{account['number']}_{tunnel['id']}", f"hex_id says {key}")
+    check(key == f"{account['onramp']['number']}_{tunnel['id']}", f"hex_id says {key}")
     domain = names["fqdn_id"].split(".", 2)[2]
     return [
         ("FQDN", names["fqdn_id"], "fqdn"),

@@ -43,7 +43,7 @@ def main():
             with checks.case(f"tenant {number} up from {node}"):
                 check(site.initiate(), f"not up: {site.said}")
                 devices = lab.run(off, "ip", "-br", "link").stdout
-                check(f"onr-{account['number']} " in devices, f"no off-ramp in {off}: {devices}")
+                check(f"onr-{account['onramp']['number']} " in devices, f"no off-ramp in {off}: {devices}")
         for number, node, off, _, _, _ in accounts:
             with checks.case(f"tenant {number} reaches its own server and its server its own site"):
                 text = lab.run(node, "curl", "-sS", "--noproxy", "*", "-m", "10", "--interface", LAN,

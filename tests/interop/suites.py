@@ -57,9 +57,9 @@ def phase2(checks, lab, site, setup, ciphers):
                 check(site.initiate(), f"not up: {site.said}")
                 pings(lab, "first Child SA")
                 rekey_child(site)
-                wanted = f"ESP:{cipher_name}" + (f"/{group_name}" if group else "")
-                got = [line for line in site.sas().splitlines() if "ESP:" in line]
-                check(len(got) == 1 and got[0].endswith(wanted), f"{wanted} wanted, have {got}")
+                wanted = f"{cipher_name}/{group_name}" if group else cipher_name
+                got = [suite for _, suite in site.children()]
+                check(got == [wanted], f"{wanted} wanted, have {got}")
                 pings(lab, "rekeyed")
                 check(site.terminate(), "Delete not answered")
 

@@ -138,9 +138,19 @@ class Charon:
         """The list of SAs as text."""
         return self.swanctl("--list-sas", check=False).stdout
 
+    def children(self):
+        """Installed Child SAs: (inbound SPI, suite). One that was rekeyed stays in the list for 5 s, as DELETED."""
+        found, suite = [], None
+        for line in self.sas().splitlines():
+            words = line.split()
+            if "reqid" in words:
+                suite = words[-1].removeprefix("ESP:") if "INSTALLED," in words else None
+            elif suite and words[:1] == ["in"]:
+                found.append((words[1].rstrip(","), suite))
+        return found
+
     def child_spis(self):
-        """Inbound SPIs of installed Child SAs."""
-        return [line.split()[1].rstrip(",") for line in self.sas().splitlines() if line.strip().startswith("in ")]
+        return [spi for spi, _ in self.children()]
 
     def log(self):
         return (self.directory / "log").read_text(errors="replace")

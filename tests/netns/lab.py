@@ -268,10 +268,13 @@ class Gateway:
         return self.process.stop()
 
     def children(self):
-        """Process ids of the parent's children by their role, as their names or arguments tell."""
-        pids = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "pid=,comm=,args="],
-                              capture_output=True, text=True).stdout.splitlines()
-        return {words[0]: " ".join(words[1:]) for words in map(str.split, pids)}
+        """Process ids of the parent's children, by role: gateway, api."""
+        lines = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "pid=,comm="],
+                               capture_output=True, text=True).stdout.splitlines()
+        return {name.removeprefix("onramp-"): int(pid) for pid, name in map(str.split, lines)}
+
+    def child_pid(self, role):
+        return self.children().get(role)
 
     # ---- CLI and API ----
 
@@ -279,17 +282,35 @@ class Gateway:
         return [str(self.build / "src" / "bin" / "onramp"), *map(str, words)]
 
     def cli(self, *words, check=True):
-        return self.lab.run(self.node, *self.cli_argv(*words), check=check, env={**os.environ, **self.cli_env()})
-
-    def cli_env(self):
-        return {"ONRAMP_RUN_DIR": str(self.directory / "run"), "ONRAMP_API": f"http://127.0.0.1:{self.port}",
-                **({"ONRAMP_TOKEN": self.token} if self.token else {})}
+        """The command onramp as the administrator of the host."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("ONRAMP_")}
+        env["ONRAMP_SOCKET"] = str(self.directory / "run" / "admin.sock")
+        return self.lab.run(self.node, *self.cli_argv(*words), check=check, env=env)
 
     def cli_json(self, *words):
         return json.loads(self.cli(*words, "--json").stdout)
 
     def status(self):
         return self.cli_json("status")
+
+    def tunnel_status(self, tunnel):
+        """What `onramp status` says about one tunnel."""
+        for account in self.status()["accounts"]:
+            for live in account["status"]:
+                if live["id"] == tunnel["id"]:
+                    return live
+        raise LabError(f"onramp status does not know tunnel {tunnel['name']}")
+
+    def verdict(self, tunnel):
+        """Why the tunnel is down; None when nothing is wrong."""
+        return self.tunnel_status(tunnel).get("verdict")
+
+    def find_verdict(self, code):
+        """The newest verdict with this code, of a tunnel that is down or of a peer that no tunnel knows."""
+        status = self.status()
+        verdicts = [live["verdict"] for account in status["accounts"] for live in account["status"] if "verdict" in live]
+        found = [verdict for verdict in verdicts + status["unknown_peers"] if verdict and verdict["code"] == code]
+        return max(found, key=lambda verdict: verdict["last_seen"], default=None)
 
     def curl(self, method, path, body=None, token=None, check=True, timeout=20):
         """One HTTP request of a customer: (status, answer). Status 0: no answer."""
