@@ -96,12 +96,21 @@ static void log_failure(struct control *c, const struct control_tunnel *t, const
 		 addr_endpoint_format(&f->remote, from), v.sentence, v.code);
 }
 
+/* A router that got no Child SA deletes its IKE SA at once: that must not hide why it got none. */
+static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
+{
+	return f->code == MODEL_FAILURE_PEER_DELETED && t->has_failure && !t->up &&
+	       t->failure.code != MODEL_FAILURE_PEER_DELETED && t->failure.last_us >= t->since_us;
+}
+
 void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f)
 {
 	if (t == NULL && !model_id_is_zero(&f->tunnel_id))
 		t = control_tunnel_find(c, &f->tunnel_id);
 	if (t == NULL && f->identity[0] == 0)
 		t = guess_tunnel(c, &f->remote.addr);
+	if (t != NULL && t->configured && hides_the_cause(t, f))
+		return;
 	if (t != NULL && t->configured) {
 		merge(&t->failure, t->has_failure, f);
 		t->failure.account_id = t->account->m.id;
