@@ -1,0 +1,261 @@
+// The API over a store that is away, hangs, or that others change at the same moment.
+#include "harness.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/ipc_server.h"
+
+#define ALWAYS 1000000u
+
+static const char *const may_read[] = { "st/", NULL };
+static const char *const may_write[] = { "cfg/", NULL };
+static const struct store_role role = { may_read, may_write };
+
+/* A gateway process in a thread: it serves the API's requests for the store as the test wants it. */
+struct gateway {
+	struct host *host;
+	struct store *store;
+	struct store_ipc_server *ipc;
+	pthread_t thread;
+	atomic_uint serve; /* so many more requests are answered, then there is silence */
+	atomic_uint spoil; /* so many of them are followed by a change of the account by another */
+	struct model_id account; /* set before spoil */
+	int stop[2];
+};
+
+static void change_account(struct gateway *g)
+{
+	struct model_key key = model_key_version(&g->account);
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), bytes_str("foreign!") };
+	must(store_commit(g->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }).err == ERR_NONE);
+}
+
+static void *run_gateway(void *arg)
+{
+	struct gateway *g = arg;
+
+	for (;;) {
+		struct pollfd p[] = { { .fd = g->serve == 0 ? -1 : store_ipc_server_fd(g->ipc), .events = POLLIN },
+				      { .fd = g->stop[0], .events = POLLIN } };
+		if (poll(p, 2, 20) < 0 || p[1].revents != 0)
+			return NULL;
+		/* the test may have changed its mind while this thread slept */
+		enum err e = p[0].revents == 0 || g->serve == 0 ? ERR_AGAIN : store_ipc_server_step(g->ipc);
+		if (e == ERR_CLOSED)
+			return NULL;
+		if (e != ERR_NONE)
+			continue;
+		if (g->serve != ALWAYS)
+			g->serve--;
+		if (g->spoil > 0) {
+			g->spoil--;
+			change_account(g);
+		}
+	}
+}
+
+static struct store *connect_store(struct gateway *g)
+{
+	struct store *client;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(store_ipc_server_new(g->store, fds[1], &role, &g->ipc), ERR_NONE);
+	assert_int_equal(store_ipc_new(fds[0], 150, &client), ERR_NONE);
+	assert_int_equal(pipe(g->stop), 0);
+	assert_int_equal(pthread_create(&g->thread, NULL, run_gateway, g), 0);
+	return client;
+}
+
+/* The gateway process dies: its end of the socket closes. Its store survives. */
+static void gateway_kill(struct gateway *g)
+{
+	close(g->stop[1]);
+	assert_int_equal(pthread_join(g->thread, NULL), 0);
+	store_ipc_server_free(g->ipc);
+	close(g->stop[0]);
+}
+
+static int setup(void **state)
+{
+	struct gateway *g = calloc(1, sizeof(*g));
+	assert_non_null(g);
+	g->serve = ALWAYS;
+	assert_int_equal(store_memory_new(&g->store), ERR_NONE);
+	g->host = host_start(connect_store(g));
+	assert_int_equal(model_id_parse(bytes_str(g->host->account), &g->account), ERR_NONE);
+	*state = g;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct gateway *g = *state;
+	gateway_kill(g);
+	host_stop(g->host);
+	store_free(g->store);
+	free(g);
+	return 0;
+}
+
+static struct answer create(struct gateway *g)
+{
+	return call(g->host, "POST", "/magic/ipsec_tunnels", TUNNEL_BODY("a", "10.0.0.0/31"));
+}
+
+static size_t count_tunnels(struct gateway *g)
+{
+	struct answer a = call(g->host, "GET", "/magic/ipsec_tunnels", NULL);
+	check_good(&a);
+	size_t n = json_array_size(json_object_get(result_of(&a), "ipsec_tunnels"));
+	answer_free(&a);
+	return n;
+}
+
+static void lost_race_is_run_again(void **state)
+{
+	struct gateway *g = *state;
+	/* a change after each of the requests of the first attempt, none in the second */
+	g->spoil = 5;
+	struct answer a = create(g);
+	check_good(&a);
+	answer_free(&a);
+	assert_int_equal(g->spoil, 0);
+	assert_int_equal(count_tunnels(g), 1);
+}
+
+static void endless_race_is_given_up(void **state)
+{
+	struct gateway *g = *state;
+	g->spoil = ALWAYS;
+	struct answer a = create(g);
+	check_error(&a, 503, 1000);
+	assert_non_null(strcasestr(a.text, "Retry-After:"));
+	assert_non_null(strstr(a.body, "Nothing was changed"));
+	answer_free(&a);
+	g->spoil = 0;
+	assert_int_equal(count_tunnels(g), 0);
+}
+
+/* Whatever the request at which the gateway falls silent: 503, and only a commit leaves doubt. */
+static void silent_gateway_is_told_and_doubt_is_not_hidden(void **state)
+{
+	struct gateway *g = *state;
+	unsigned doubtful = 0, away = 0;
+
+	for (unsigned n = 0; n < 12; n++) {
+		g->serve = n;
+		struct answer a = create(g);
+		g->serve = ALWAYS;
+		if (a.status == 200) {
+			answer_free(&a);
+			break;
+		}
+		check_error(&a, 503, 1000);
+		assert_non_null(strcasestr(a.text, "Retry-After:"));
+		if (strstr(a.body, "may or may not") != NULL) {
+			doubtful++;
+			assert_non_null(strcasestr(a.text, "x-should-retry: false"));
+		} else {
+			away++;
+			assert_non_null(strstr(a.body, "Nothing was changed"));
+		}
+		answer_free(&a);
+		/* the request that the silence left in the socket is done now; clear the name for the next turn */
+		struct answer list = call(g->host, "GET", "/magic/ipsec_tunnels", NULL);
+		check_good(&list);
+		const json_t *t = json_array_get(json_object_get(result_of(&list), "ipsec_tunnels"), 0);
+		if (t != NULL) {
+			char path[128];
+			snprintf(path, sizeof(path), "/magic/ipsec_tunnels/%s", text_of(t, "id"));
+			struct answer d = call(g->host, "DELETE", path, NULL);
+			check_good(&d);
+			answer_free(&d);
+		}
+		answer_free(&list);
+	}
+	assert_int_equal(doubtful, 1);
+	assert_true(away >= 3);
+}
+
+static void dead_gateway_is_away_until_its_successor_is_there(void **state)
+{
+	struct gateway *g = *state;
+	struct answer a = create(g);
+	check_good(&a);
+	answer_free(&a);
+
+	gateway_kill(g);
+	a = create(g);
+	check_error(&a, 503, 1000);
+	assert_non_null(strstr(a.body, "away"));
+	answer_free(&a);
+	a = call(g->host, "GET", "/onramp/status", NULL);
+	check_error(&a, 503, 1000);
+	answer_free(&a);
+
+	api_server_set_store(g->host->server, connect_store(g));
+	assert_int_equal(count_tunnels(g), 1);
+}
+
+static void no_store_at_all_is_away(void **state)
+{
+	struct gateway *g = *state;
+	api_server_set_store(g->host->server, NULL);
+	struct answer a = call(g->host, "GET", "/magic/ipsec_tunnels", NULL);
+	check_error(&a, 503, 1000);
+	answer_free(&a);
+	a = admin_call(g->host, "GET", "/admin/status", NULL);
+	check_error(&a, 503, 1000);
+	answer_free(&a);
+	a = admin_call(g->host, "GET", "/admin/tokens", NULL);
+	check_error(&a, 503, 1000);
+	answer_free(&a);
+	a = admin_call(g->host, "POST", "/admin/accounts", "{\"name\":\"x\"}");
+	check_error(&a, 503, 1000);
+	answer_free(&a);
+}
+
+static void bulk_of_many_goes_as_one_transaction(void **state)
+{
+	struct gateway *g = *state;
+	char *body = malloc(65536);
+	size_t at = (size_t)sprintf(body, "{\"ipsec_tunnels\":[");
+
+	for (unsigned i = 0; i < 31; i++)
+		at += (size_t)sprintf(body + at, "%s{\"name\":\"t%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
+						 "\"interface_address\":\"10.0.%u.0/31\",\"psk\":\"0123456789abcdef%u\"}",
+				      i == 0 ? "" : ",", i, i, i);
+	sprintf(body + at, "]}");
+	struct answer a = call(g->host, "POST", "/magic/ipsec_tunnels", body);
+	check_good(&a);
+	answer_free(&a);
+	assert_int_equal(count_tunnels(g), 31);
+	/* one more, and nothing of it is done */
+	at = (size_t)sprintf(body, "{\"ipsec_tunnels\":[");
+	for (unsigned i = 0; i < 64; i++)
+		at += (size_t)sprintf(body + at, "%s{\"name\":\"u%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
+						 "\"interface_address\":\"10.1.%u.0/31\"}", i == 0 ? "" : ",", i, i);
+	sprintf(body + at, "]}");
+	a = call(g->host, "POST", "/magic/ipsec_tunnels", body);
+	check_error(&a, 400, 1000);
+	answer_free(&a);
+	assert_int_equal(count_tunnels(g), 31);
+	free(body);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(lost_race_is_run_again),
+		TEST(endless_race_is_given_up),
+		TEST(silent_gateway_is_told_and_doubt_is_not_hidden),
+		TEST(dead_gateway_is_away_until_its_successor_is_there),
+		TEST(no_store_at_all_is_away),
+		TEST(bulk_of_many_goes_as_one_transaction),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
