@@ -137,6 +137,7 @@ def identity_of(site):
 
 def bring_up(lab):
     title("3. The routers, configured from those answers")
+    begin = time.monotonic()
     for site in SITES:
         lab.ip(site.node, f"addr add {site.lan}/32 dev lo")
         lab.ip(site.node, f"addr add {site.customer_side}/32 dev lo")
@@ -144,8 +145,8 @@ def bring_up(lab):
         site.charon.start()
         site.charon.configure(identity_of(site), site.psk, start_port=site.port, ike=site.ike, esp=site.esp,
                               child_more="start_action = start\n\t\t\t\tdpd_action = start", more="dpd_delay = 30s")
-    begin = time.monotonic()
     waiting = list(SITES)
+    say(f"  waiting for {len(waiting)} tunnels ...")
     while waiting:
         for site in [site for site in waiting if site.charon.child_spis()]:
             waiting.remove(site)
@@ -153,8 +154,8 @@ def bring_up(lab):
         if time.monotonic() - begin > 30:
             raise LabError(f"not up: {', '.join(site.node for site in waiting)}; "
                            f"strongSwan's log:\n{waiting[0].charon.log()[-3000:]}")
-        if sys.stdout.isatty():
-            print(f"\r  waiting for {len(waiting)} tunnels, {time.monotonic() - begin:.0f} s \r", end="", flush=True)
+        if waiting and sys.stdout.isatty():
+            print(f"\r  waiting for {len(waiting)} of {len(SITES)} tunnels, {time.monotonic() - begin:.0f} s \r", end="", flush=True)
         time.sleep(0.1)
 
 
@@ -227,15 +228,15 @@ def table(gateway):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         say("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    say("  NAT: strongSwan's user-space ESP claims one always; seen is what the gateway finds in the packets' source port")
     return failed
 
 
 def look_around(lab, gateway, keep):
     n = lab.name
-    onramp = f"ip netns exec {n}-gw {' '.join(gateway.cli_argv())}"
     if keep:
         title("It is still running. Three commands to try:")
-        say(f"  {onramp} status")
+        say(f"  {gateway.cli_argv()[0]} status --socket {gateway.socket}")
         say(f"  ip netns exec {n}-site-b ping -I {SITES[1].lan} {SITES[0].lan}")
         say(f"  ip netns exec {n}-inet tcpdump -ni to-nat udp      # ESP in UDP, as the Internet sees it")
         say(f"\nlogs and configurations: {lab.directory}      end it: make demo-stop")

@@ -231,6 +231,7 @@ class Gateway:
         self.build = pathlib.Path(build or os.environ.get("ONRAMP_BUILD") or ROOT / "build" / "release").resolve()
         self.directory = lab.directory / f"onramp-{node}"
         self.conf = self.directory / "onramp.conf"
+        self.socket = self.directory / "run" / "admin.sock"
         self.process = None
         self.token = None
         self.account = None
@@ -284,7 +285,7 @@ class Gateway:
     def cli(self, *words, check=True):
         """The command onramp as the administrator of the host."""
         env = {key: value for key, value in os.environ.items() if not key.startswith("ONRAMP_")}
-        env["ONRAMP_SOCKET"] = str(self.directory / "run" / "admin.sock")
+        env["ONRAMP_SOCKET"] = str(self.socket)
         return self.lab.run(self.node, *self.cli_argv(*words), check=check, env=env)
 
     def cli_json(self, *words):
