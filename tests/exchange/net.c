@@ -19,6 +19,7 @@ void net_options(struct peer_options *o)
 	must(addr_parse(bytes_str("198.51.100.7"), &o->local.addr) == ERR_NONE);
 	must(addr_parse(bytes_str("192.0.2.1"), &o->remote.addr) == ERR_NONE);
 	o->local.port = o->remote.port = IKE_PORT;
+	o->ask_name = "some.other.name"; /* tolerated */
 }
 
 void net_init(struct net *n, const struct peer_options *o)

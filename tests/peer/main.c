@@ -507,7 +507,7 @@ static int run_all(struct run *r)
 		report(r, ",\"notify\":%u", r->p.notify);
 	report_sa(r);
 	if (!ok)
-		fail(r, "the handshake ended with \"%s\", expected was \"%s\"", outcome, r->expect);
+		fail(r, "the handshake ended with '%s', expected was '%s'", outcome, r->expect);
 	if (ok && r->steps != NULL)
 		ok = run_steps(r);
 	ok = ok && r->error[0] == '\0';

@@ -333,7 +333,8 @@ void peer_start_auth(struct peer *p)
 	wire_ike_put_id(&b, IKE_PL_IDI, p->o.id_type, bytes_of(p->o.id, p->o.id_len));
 	if (p->o.initial_contact)
 		put_notify(&b, IKE_N_INITIAL_CONTACT, (struct bytes){ 0 });
-	wire_ike_put_id(&b, IKE_PL_IDR, IKE_ID_FQDN, bytes_str("some.other.name"));
+	if (p->o.ask_name != NULL)
+		wire_ike_put_id(&b, IKE_PL_IDR, IKE_ID_FQDN, bytes_str(p->o.ask_name));
 	if (!p->o.no_auth_payload)
 		put_own_auth(p, &b);
 	if (p->o.ask_config) {

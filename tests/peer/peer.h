@@ -37,6 +37,7 @@ struct peer_options {
 	uint8_t id_type;
 	uint16_t id_len;
 	uint8_t id[256];
+	const char *ask_name;               /* IDr that it asks for, NULL: none */
 	struct secret psk;
 	unsigned ike_cnt, esp_cnt;          /* proposals, in order */
 	struct peer_suite ike[PEER_PROPOSALS_MAX], esp[PEER_PROPOSALS_MAX];
