@@ -210,11 +210,13 @@ static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)
 enum ike_state ike_auth_request(struct ike_ctx *c)
 {
 	const struct wire_ike_payload *auth_payload = wire_ike_find(&c->in, IKE_PL_AUTH, 0);
-	struct wire_ike_id idi;
+	const struct wire_ike_payload *idr_payload = wire_ike_find(&c->in, IKE_PL_IDR, 0);
+	struct wire_ike_id idi, idr;
 	struct wire_ike_auth auth = { 0 }; /* RFC 7296 2.16: no AUTH payload asks for EAP */
 	struct ike_peer peer = { 0 };
 
-	if (wire_ike_id_parse(wire_ike_find(&c->in, IKE_PL_IDI, 0)->body, &idi) != ERR_NONE) {
+	if (wire_ike_id_parse(wire_ike_find(&c->in, IKE_PL_IDI, 0)->body, &idi) != ERR_NONE ||
+	    (idr_payload != NULL && wire_ike_id_parse(idr_payload->body, &idr) != ERR_NONE)) {
 		ike_reply_syntax(c, "identification");
 		return IKE_STATE_HALF_OPEN;
 	}

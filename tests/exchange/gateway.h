@@ -47,15 +47,15 @@ struct gateway {
 	struct gateway_child children[GATEWAY_CHILDREN_MAX];
 	uint64_t last_esp_us;
 	bool conflict;                 /* every commit is lost once: step again */
-	/* what came out; the test takes it away */
-	unsigned out_cnt;
-	struct gateway_datagram out[GATEWAY_OUT_MAX];
 	/* what was seen, over all steps */
 	unsigned drops[MODEL_DROP_CNT], counters[MODEL_COUNTER_CNT];
 	unsigned failure_cnt, paths, initial_contacts, dhs, finds;
 	struct model_failure failure;  /* the last */
 	bool changed;                  /* of the last step */
 	struct ike_out *step_out;
+	/* what came out; the test takes it away. Last, so that the rest can be saved and put back cheaply. */
+	unsigned out_cnt;
+	struct gateway_datagram out[GATEWAY_OUT_MAX];
 };
 
 /* A world with one tunnel: account 1234567, PSK "correct horse", gateway 192.0.2.1 and any customer. */
