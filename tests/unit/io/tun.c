@@ -1,0 +1,211 @@
+#include "io/tun.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/udp.h"
+
+/* Devices and routes in a namespace of the test's own. Needs root and iproute2; skipped without. */
+
+static char netns[32];
+static bool allowed;
+
+__attribute__((format(printf, 1, 2))) static bool shell(const char *fmt, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	return system(line) == 0;
+}
+
+static struct addr_prefix prefix(const char *text)
+{
+	struct addr_prefix p;
+	assert_int_equal(addr_prefix_parse(bytes_str(text), &p), ERR_NONE);
+	return p;
+}
+
+/* The network namespace of this thread. */
+static void where_am_i(char room[64])
+{
+	ssize_t n = readlink("/proc/thread-self/ns/net", room, 63);
+	assert_true(n > 0);
+	room[n] = '\0';
+}
+
+static void open_device(const char *name, unsigned cnt, int *fds)
+{
+	char before[64], after[64];
+
+	where_am_i(before);
+	assert_int_equal(io_tun_open(name, netns, 1400, cnt, fds), ERR_NONE);
+	where_am_i(after);
+	assert_string_equal(before, after);
+}
+
+static void close_device(unsigned cnt, const int *fds)
+{
+	for (unsigned i = 0; i < cnt; i++)
+		close(fds[i]);
+}
+
+/* Sends a datagram from inside the namespace, in a child that stays there. */
+static void send_inside(const char *to)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char path[64];
+		struct addr_endpoint any = { 0 }, dst = { .port = 9 };
+		int fd;
+		snprintf(path, sizeof(path), "/run/netns/%s", netns);
+		int ns = open(path, O_RDONLY | O_CLOEXEC);
+		bool ok = addr_parse(bytes_str(to), &dst.addr) == ERR_NONE;
+		any.addr.family = dst.addr.family;
+		ok = ok && setns(ns, CLONE_NEWNET) == 0 && io_udp_open(&any, &fd) == ERR_NONE &&
+		     io_udp_send(fd, &dst, false, bytes_str("hello")) == ERR_NONE;
+		_exit(ok ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_device_in_another_namespace_works_from_here(void **state)
+{
+	static const char *const routes[] = { "10.77.0.0/16", "fd77::/32" };
+	static const char *const hosts[] = { "10.77.1.2", "fd77::9" };
+	uint8_t room[2000];
+	int fds[2];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t1", 2, fds);
+	assert_true(shell("ip -n %s link show onr-t1 | grep -q 'mtu 1400'", netns));
+	assert_true(shell("ip -n %s link show onr-t1 | grep -q 'UP'", netns));
+	assert_true(shell("ip -n %s addr add 10.66.0.1/32 dev onr-t1 && ip -n %s addr add fd66::1/128 dev onr-t1 nodad",
+			  netns, netns));
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd p[2] = { { .fd = fds[0], .events = POLLIN }, { .fd = fds[1], .events = POLLIN } };
+		struct addr_prefix to = prefix(routes[i]);
+		assert_int_equal(io_route_add(netns, "onr-t1", &to), ERR_NONE);
+		send_inside(hosts[i]);
+		/* One of the queues has it, alone: nothing of the kernel's own comes before. */
+		assert_true(poll(p, 2, 2000) >= 1);
+		ssize_t n = read(p[0].revents != 0 ? fds[0] : fds[1], room, sizeof(room));
+		assert_int_equal(n, i == 0 ? 33 : 53);
+		assert_int_equal(room[0] >> 4, i == 0 ? 4 : 6);
+		assert_memory_equal(room + n - 5, "hello", 5);
+	}
+	assert_int_equal(read(fds[0], room, sizeof(room)), -1);
+	assert_int_equal(errno, EAGAIN);
+	close_device(2, fds);
+}
+
+static void routes_may_be_added_and_removed_twice(void **state)
+{
+	static const char *const texts[] = { "10.78.0.0/16", "10.78.0.1/16", "0.0.0.0/0", "fd78::/64", "::/0" };
+	int fds[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t2", 1, fds);
+	for (size_t i = 0; i < 5; i++) {
+		struct addr_prefix p = prefix(texts[i]);
+		const char *family = p.addr.family == ADDR_V6 ? "-6" : "-4";
+		assert_int_equal(io_route_add(netns, "onr-t2", &p), ERR_NONE);
+		assert_int_equal(io_route_add(netns, "onr-t2", &p), ERR_NONE);
+		assert_true(shell("ip %s -n %s route show proto 171 | grep -q onr-t2", family, netns));
+		assert_int_equal(io_route_delete(netns, "onr-t2", &p), ERR_NONE);
+		assert_int_equal(io_route_delete(netns, "onr-t2", &p), ERR_NONE);
+		assert_false(shell("ip %s -n %s route show proto 171 | grep -q onr-t2", family, netns));
+	}
+	close_device(1, fds);
+}
+
+static void a_strangers_route_is_neither_taken_nor_removed(void **state)
+{
+	static const char *const texts[] = { "10.79.0.0/16", "fd79::/64" };
+	int one[1], two[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t3", 1, one);
+	open_device("onr-t4", 1, two);
+	for (size_t i = 0; i < 2; i++) {
+		struct addr_prefix p = prefix(texts[i]);
+		const char *family = p.addr.family == ADDR_V6 ? "-6" : "-4";
+		assert_true(shell("ip %s -n %s route add %s dev onr-t3", family, netns, texts[i]));
+		assert_int_equal(io_route_add(netns, "onr-t4", &p), ERR_SYSTEM);
+		assert_int_equal(errno, EEXIST);
+		assert_int_equal(io_route_delete(netns, "onr-t3", &p), ERR_NONE);
+		assert_true(shell("ip %s -n %s route show %s | grep -q onr-t3", family, netns, texts[i]));
+	}
+	close_device(1, one);
+	close_device(1, two);
+}
+
+static void what_is_missing_is_told(void **state)
+{
+	struct addr_prefix p = prefix("10.80.0.0/16");
+	int fds[2] = { -7, -7 };
+	(void)state;
+
+	assert_int_equal(io_tun_open("onr-t5", "no-such-namespace", 1400, 1, fds), ERR_NOTFOUND);
+	assert_int_equal(io_tun_open("onr-t5", "../netns", 1400, 1, fds), ERR_NOTFOUND);
+	assert_int_equal(io_tun_open("a-name-that-is-too-long", "", 1400, 1, fds), ERR_RANGE);
+	assert_int_equal(io_tun_open("onr-t5", "", 1400, 0, fds), ERR_RANGE);
+	assert_int_equal(io_route_add("no-such-namespace", "onr-t5", &p), ERR_NOTFOUND);
+	if (!allowed)
+		skip();
+	assert_int_equal(io_route_add(netns, "onr-none", &p), ERR_SYSTEM);
+	assert_int_equal(io_route_delete(netns, "onr-none", &p), ERR_NONE);
+	assert_int_equal(io_tun_open("lo", netns, 1400, 2, fds), ERR_SYSTEM); /* taken */
+	assert_int_equal(fds[0], -7);
+}
+
+static int add_namespace(void **state)
+{
+	(void)state;
+	snprintf(netns, sizeof(netns), "onr-io-%d", (int)getpid());
+	allowed = geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0 &&
+		  shell("ip netns add %s 2>/dev/null && ip -n %s link set lo up", netns, netns);
+	return 0;
+}
+
+static int delete_namespace(void **state)
+{
+	(void)state;
+	return !allowed || shell("ip netns delete %s", netns) ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_device_in_another_namespace_works_from_here),
+		cmocka_unit_test(routes_may_be_added_and_removed_twice),
+		cmocka_unit_test(a_strangers_route_is_neither_taken_nor_removed),
+		cmocka_unit_test(what_is_missing_is_told),
+	};
+	return cmocka_run_group_tests(tests, add_namespace, delete_namespace);
+}
