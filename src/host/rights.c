@@ -76,14 +76,14 @@ static enum err filter_system_calls(void)
 		SCMP_SYS(open_by_handle_at), SCMP_SYS(userfaultfd), SCMP_SYS(reboot), SCMP_SYS(swapon),
 		SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setresuid), SCMP_SYS(setresgid),
 	};
+	const struct scmp_arg_cmp not_unix = { .arg = 0, .op = SCMP_CMP_NE, .datum_a = AF_UNIX };
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int rc = ctx == NULL ? -ENOMEM : 0;
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(refused); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	if (rc == 0)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &not_unix);
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
