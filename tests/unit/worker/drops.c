@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "peer.h"
 
 /* Each reason to drop a packet, provoked and counted once; and what its source is told. */
 

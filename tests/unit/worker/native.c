@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "peer.h"
 
 #include <net/if.h>
 #include <sched.h>

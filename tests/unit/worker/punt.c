@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "peer.h"
 
 /* What goes to the control thread: IKE messages and notices about SAs. */
 

@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "peer.h"
 
 #include <pthread.h>
 
