@@ -58,7 +58,8 @@ bool esp_replay_take(struct esp_replay *r, uint32_t seq)
 		if (there > block || (there == block && (word & bit) != 0))
 			return false;
 		new = there == block ? word | bit : block << BLOCK_BITS | bit;
-	} while (!atomic_compare_exchange_weak_explicit(slot, &word, new, memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(slot, &word, new, memory_order_relaxed,
+							memory_order_relaxed));
 
 	uint32_t top = atomic_load_explicit(&r->top, memory_order_relaxed);
 	while (top < seq && !atomic_compare_exchange_weak_explicit(&r->top, &top, seq, memory_order_relaxed,

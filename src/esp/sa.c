@@ -15,7 +15,8 @@ void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_
 	atomic_init(&c->seq, seq_used);
 }
 
-static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt, struct esp_sa **ret)
+static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt,
+			struct esp_sa **ret)
 {
 	const struct model_suite *s = &child->suite;
 
@@ -52,8 +53,8 @@ MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_
 	return ERR_NONE;
 }
 
-MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window, unsigned worker_cnt,
-				struct esp_sa **ret)
+MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window,
+				unsigned worker_cnt, struct esp_sa **ret)
 {
 	struct esp_sa *sa;
 

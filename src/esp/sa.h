@@ -21,12 +21,13 @@ void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_
 struct esp_sa;
 
 /* The SA copies the keys that it needs and borrows the counter.
- * ERR_UNSUPPORTED: a suite that this build cannot run, or extended sequence numbers; ERR_RANGE: window; ERR_MEMORY. */
+ * ERR_UNSUPPORTED: a suite that this build cannot run, or extended sequence numbers; ERR_RANGE: window;
+ * ERR_MEMORY. */
 MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_counter *counter,
 				 unsigned worker_cnt, struct esp_sa **ret);
 /* replay_window in packets, 0: none. */
-MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window, unsigned worker_cnt,
-				struct esp_sa **ret);
+MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t replay_window,
+				unsigned worker_cnt, struct esp_sa **ret);
 /* Wipes. No worker may use it any more; NULL is fine. */
 void esp_sa_free(struct esp_sa *sa);
 

@@ -96,7 +96,8 @@ void esp_seal(struct esp_job *jobs, size_t cnt, unsigned worker)
 			if (!jobs[k].ok)
 				continue;
 			from[n] = k;
-			work[n++] = (struct crypt_esp_job){ ctx, jobs[k].buf.p + jobs[k].off, jobs[k].len, ERR_NONE };
+			work[n++] = (struct crypt_esp_job){ ctx, jobs[k].buf.p + jobs[k].off, jobs[k].len,
+							    ERR_NONE };
 		}
 	}
 	crypt_esp_seal(work, n);

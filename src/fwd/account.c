@@ -38,7 +38,8 @@ MUST_USE enum err fwd_account_put(struct fwd *f, uint32_t account_number, bool o
 	return ERR_NONE;
 }
 
-MUST_USE enum err fwd_routes_set(struct fwd *f, uint32_t account_number, const struct fwd_route *routes, size_t cnt)
+MUST_USE enum err fwd_routes_set(struct fwd *f, uint32_t account_number, const struct fwd_route *routes,
+				 size_t cnt)
 {
 	struct fwd_account *a = fwd_account_find(f, account_number);
 	struct fwd_route *copy = NULL;
@@ -82,7 +83,8 @@ static enum err list_offramps(struct fwd *f, struct fwd_account *changed, const 
 
 	if (all == NULL)
 		return ERR_MEMORY;
-	for (struct hmap_node *n = hmap_walk_first(&f->accounts, &w); n != NULL; n = hmap_walk_next(&f->accounts, &w)) {
+	for (struct hmap_node *n = hmap_walk_first(&f->accounts, &w); n != NULL;
+	     n = hmap_walk_next(&f->accounts, &w)) {
 		struct fwd_account *a = CONTAINER_OF(n, struct fwd_account, node);
 		const struct fwd_offramp *o = a == changed ? now : FWD_READ(a->offramp);
 		if (o == NULL)
@@ -94,9 +96,10 @@ static enum err list_offramps(struct fwd *f, struct fwd_account *changed, const 
 	return ERR_NONE;
 }
 
-/* Publishes both, tells the workers, retires the former ones. The generation grows after the list is there and
- * before anything retires: a worker that still sees the old number cannot lose what it knows. */
-static void publish_offramp(struct fwd *f, struct fwd_account *a, struct fwd_offramp *now, struct fwd_offramps *all)
+/* Publishes both, tells the workers, retires the former ones. The generation grows after the list is there
+ * and before anything retires: a worker that still sees the old number cannot lose what it knows. */
+static void publish_offramp(struct fwd *f, struct fwd_account *a, struct fwd_offramp *now,
+			    struct fwd_offramps *all)
 {
 	struct fwd_offramp *old = FWD_READ(a->offramp);
 	struct fwd_offramps *old_all = FWD_READ(f->offramps);
@@ -158,7 +161,8 @@ static void hide_offramp(struct fwd *f, struct fwd_account *a)
 
 	if (FWD_READ(a->offramp) == NULL)
 		return;
-	/* Only memory can fail here, and an account that is half deleted would be worse than the end of the process. */
+	/* Only memory can fail here, and an account that is half deleted would be worse than the end of the
+	 * process. */
 	must(list_offramps(f, a, NULL, &all) == ERR_NONE);
 	publish_offramp(f, a, NULL, all);
 }

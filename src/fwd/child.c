@@ -6,8 +6,8 @@
 #include "esp/mtu.h"
 #include "fwd/state.h"
 
-/* Counters of a key stay for so long after its SA's end, against wall clocks that are set back; later than that
- * the SA is not taken again. */
+/* Counters of a key stay for so long after its SA's end, against wall clocks that are set back; later than
+ * that the SA is not taken again. */
 static const uint64_t key_grace_us = UINT64_C(24) * 3600 * 1000000;
 
 /* ---- the counters of a key ---- */
@@ -56,7 +56,8 @@ void fwd_key_counters_collect(struct fwd *f)
 	for (struct hmap_node *n = hmap_walk_first(&f->key_counters, &w); n != NULL;
 	     n = hmap_walk_next(&f->key_counters, &w)) {
 		struct fwd_key_counter *k = CONTAINER_OF(n, struct fwd_key_counter, node);
-		if (k->expires_us == 0 || now < k->expires_us + 2 * key_grace_us || atomic_load(&k->users) != 0)
+		if (k->expires_us == 0 || now < k->expires_us + 2 * key_grace_us ||
+		    atomic_load(&k->users) != 0)
 			continue;
 		hmap_remove(&f->key_counters, n);
 		free(k);

@@ -80,9 +80,11 @@ void fwd_free(struct fwd *f)
 
 	if (f == NULL)
 		return;
-	for (struct hmap_node *n = hmap_walk_first(&f->tunnels, &w); n != NULL; n = hmap_walk_next(&f->tunnels, &w))
+	for (struct hmap_node *n = hmap_walk_first(&f->tunnels, &w); n != NULL;
+	     n = hmap_walk_next(&f->tunnels, &w))
 		fwd_tunnel_delete(f, &CONTAINER_OF(n, struct fwd_tunnel, node)->id);
-	for (struct hmap_node *n = hmap_walk_first(&f->accounts, &w); n != NULL; n = hmap_walk_next(&f->accounts, &w))
+	for (struct hmap_node *n = hmap_walk_first(&f->accounts, &w); n != NULL;
+	     n = hmap_walk_next(&f->accounts, &w))
 		fwd_account_drop(f, CONTAINER_OF(n, struct fwd_account, node));
 	fwd_retire_wait(f);
 	for (struct hmap_node *n = hmap_walk_first(&f->key_counters, &w); n != NULL;

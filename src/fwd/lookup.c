@@ -47,7 +47,8 @@ static void find_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *re
 	(void)wire_ports(ip, ret_src, ret_dst);
 }
 
-static bool fits(const struct model_ts *ts, unsigned cnt, const struct addr *a, uint8_t protocol, uint16_t port)
+static bool fits(const struct model_ts *ts, unsigned cnt, const struct addr *a, uint8_t protocol,
+		 uint16_t port)
 {
 	for (unsigned i = 0; i < cnt; i++)
 		if (model_ts_contains(&ts[i], a, protocol, port))
@@ -71,7 +72,8 @@ bool fwd_child_accepts(const struct fwd_child *c, const struct wire_ip *ip, enum
 	return true;
 }
 
-struct fwd_child *fwd_tunnel_sender(const struct fwd_tunnel *t, const struct wire_ip *ip, enum model_drop *ret_why)
+struct fwd_child *fwd_tunnel_sender(const struct fwd_tunnel *t, const struct wire_ip *ip,
+				    enum model_drop *ret_why)
 {
 	struct fwd_senders *s = FWD_READ(t->senders);
 	enum model_drop why = MODEL_DROP_tunnel_down;
@@ -168,8 +170,8 @@ struct fwd_account *fwd_tunnel_account(const struct fwd_tunnel *t)
 	return t->account;
 }
 
-/* Starts at the hop that the hash names and goes on to the first tunnel that is up; with none up the named one
- * says why the packet is dropped. */
+/* Starts at the hop that the hash names and goes on to the first tunnel that is up; with none up the named
+ * one says why the packet is dropped. */
 static struct fwd_tunnel *pick_hop(const struct fwd_next_hop *hops, uint32_t cnt, const struct wire_ip *ip)
 {
 	uint32_t at = 0;

@@ -62,7 +62,8 @@ struct fwd_account *fwd_tunnel_account(const struct fwd_tunnel *t);
 
 /* The SA to send a packet on: of those whose selectors contain it the one proven last. NULL: *ret_why is
  * tunnel_down (no SA at all) or inner_selector. */
-struct fwd_child *fwd_tunnel_sender(const struct fwd_tunnel *t, const struct wire_ip *ip, enum model_drop *ret_why);
+struct fwd_child *fwd_tunnel_sender(const struct fwd_tunnel *t, const struct wire_ip *ip,
+				    enum model_drop *ret_why);
 
 enum fwd_hop_kind {
 	FWD_HOP_NONE,    /* no route, and the account drops those */

@@ -2,8 +2,8 @@
 
 #include "fwd/state.h"
 
-/* Open addressing. Readers walk from the hash to the first NULL; a removed SA leaves a mark that matches no SPI,
- * so that nobody behind it is lost. The keys are our own SPIs: strangers cannot make clusters. */
+/* Open addressing. Readers walk from the hash to the first NULL; a removed SA leaves a mark that matches no
+ * SPI, so that nobody behind it is lost. The keys are our own SPIs: strangers cannot make clusters. */
 enum { SLOTS_FIRST = 64 };
 
 static struct fwd_child removed; /* spi_in 0, which no SA has */

@@ -28,7 +28,7 @@ void fwd_retire_block(struct fwd *f, struct fwd_retire *r);
 
 /* ---- Child SAs ---- */
 
-/* The counters of one outbound key. Two keys may share one by accident of the hash: nothing repeats for that. */
+/* The counters of one outbound key. Two keys may share one by accident of the hash: nothing repeats then. */
 struct fwd_key_counter {
 	struct hmap_node node; /* writer */
 	struct esp_counter counter;
@@ -160,7 +160,8 @@ struct fwd_account {
 struct fwd_account *fwd_account_find(const struct fwd *f, uint32_t number);
 void fwd_account_drop(struct fwd *f, struct fwd_account *a);
 /* A new table of the account's tunnels and these routes. ERR_MEMORY: the old one stays. */
-MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes, size_t cnt);
+MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes,
+				    size_t cnt);
 void fwd_table_free(struct fwd_table *t);
 
 struct fwd_offramps {

@@ -48,7 +48,8 @@ static void add_interface(struct builder *b, struct fwd_tunnel *t, const struct 
 		return;
 	b->items[b->cnt++] = (struct candidate){ .prefix = own, .rank = RANK_LOCAL, .tunnel = t };
 	if (p->len < own.len)
-		b->items[b->cnt++] = (struct candidate){ .prefix = addr_prefix_mask(p), .rank = RANK_CONNECTED,
+		b->items[b->cnt++] = (struct candidate){ .prefix = addr_prefix_mask(p),
+							 .rank = RANK_CONNECTED,
 							 .tunnel = t };
 	struct addr *inner = p->addr.family == ADDR_V4 ? &b->table->inner4 : &b->table->inner6;
 	if (inner->family == ADDR_NONE)
@@ -76,8 +77,8 @@ static void collect(struct fwd *f, const struct fwd_account *a, const struct fwd
 	}
 }
 
-/* The next hops of one prefix: the candidates that are as good as the first. Returns the index behind the last
- * candidate of the prefix. */
+/* The next hops of one prefix: the candidates that are as good as the first. Returns the index behind the
+ * last candidate of the prefix. */
 static size_t add_group(struct builder *b, size_t at)
 {
 	const struct candidate *best = &b->items[at];
@@ -130,7 +131,8 @@ static void retire_table(struct fwd_retire *r)
 	fwd_table_free(CONTAINER_OF(r, struct fwd_table, retire));
 }
 
-MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes, size_t cnt)
+MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes,
+				    size_t cnt)
 {
 	struct builder b = { 0 };
 	enum err e = ERR_MEMORY;

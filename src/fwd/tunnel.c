@@ -143,7 +143,8 @@ MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t)
 	return ERR_NONE;
 }
 
-MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret)
+MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id,
+				   struct fwd_tunnel_stats *ret)
 {
 	struct fwd_tunnel *t = fwd_tunnel_find(f, tunnel_id);
 

@@ -4,6 +4,6 @@
 
 #include <libmnl/libmnl.h>
 
-/* Sends the request, which asks for an acknowledgement, in the present namespace. Each message of an answer goes
- * to on_message, if that is not NULL. Returns 0 or an errno. */
+/* Sends the request, which asks for an acknowledgement, in the present namespace. Each message of an answer
+ * goes to on_message, if that is not NULL. Returns 0 or an errno. */
 int io_netlink_ask(struct nlmsghdr *request, mnl_cb_t on_message, void *arg);

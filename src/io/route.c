@@ -99,7 +99,8 @@ static int add_route(void *arg)
 	if (r->index == 0)
 		return errno;
 	/* Without NLM_F_EXCL an IPv6 route would join a stranger's as one more next hop. */
-	int result = io_netlink_ask(begin_route(room, r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL), NULL, NULL);
+	int result =
+		io_netlink_ask(begin_route(room, r, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL), NULL, NULL);
 	return result == EEXIST ? check_existing(r) : result;
 }
 

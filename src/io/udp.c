@@ -71,7 +71,8 @@ static bool set_family_options(int fd, uint8_t family, int type)
 		       set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT) &&
 		       set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 	return set_int(fd, IPPROTO_IP, IP_FREEBIND, 1) &&
-	       set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) && set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
+	       set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) &&
+	       set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
 static enum err open_bound(int type, int protocol, const struct addr_endpoint *local, int *ret_fd)
@@ -79,8 +80,8 @@ static enum err open_bound(int type, int protocol, const struct addr_endpoint *l
 	struct sockaddr_storage ss;
 	socklen_t len;
 
-	int fd = socket(local->addr.family == ADDR_V6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			protocol);
+	int fd = socket(local->addr.family == ADDR_V6 ? AF_INET6 : AF_INET,
+			type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		return ERR_SYSTEM;
 	io_sockaddr_from(local, &ss, &len);
@@ -120,7 +121,9 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 	ssize_t n;
 
 	io_sockaddr_from(to, &ss, &len);
-	struct msghdr m = { .msg_name = &ss, .msg_namelen = len, .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
+	struct msghdr m = {
+		.msg_name = &ss, .msg_namelen = len, .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)
+	};
 	do
 		n = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);

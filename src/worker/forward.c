@@ -22,12 +22,13 @@ void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd
 
 	if (c == NULL) {
 		worker_refuse(w, p, why,
-			      why == MODEL_DROP_tunnel_down ? WIRE_ICMP_HOST_UNREACHABLE : WIRE_ICMP_ADMIN, 0, about);
+			      why == MODEL_DROP_tunnel_down ? WIRE_ICMP_HOST_UNREACHABLE : WIRE_ICMP_ADMIN, 0,
+			      about);
 		return;
 	}
 	uint16_t mtu = fwd_child_outer(c)->mtu;
-	/* IPv6 must pass 1280 bytes on every link (RFC 8200 5): below that the outer packet is fragmented, as it
-	 * is for IPv4 packets that allow fragments. */
+	/* IPv6 must pass 1280 bytes on every link (RFC 8200 5): below that the outer packet is fragmented, as
+	 * it is for IPv4 packets that allow fragments. */
 	if (p->ip.version == 6 && mtu < IP6_MTU_MIN)
 		mtu = IP6_MTU_MIN;
 	if (p->len > mtu && p->ip.dont_fragment) {
@@ -44,7 +45,8 @@ void worker_forward_offramp(struct worker *w, struct worker_packet *p)
 	int fd = fwd_offramp_fd(w->reader, p->account);
 
 	if (fd < 0) {
-		worker_refuse(w, p, MODEL_DROP_offramp_down, WIRE_ICMP_NO_ROUTE, 0, fwd_child_tunnel(p->child));
+		worker_refuse(w, p, MODEL_DROP_offramp_down, WIRE_ICMP_NO_ROUTE, 0,
+			      fwd_child_tunnel(p->child));
 		return;
 	}
 	wire_ip_decrement_ttl(worker_packet_space(p));

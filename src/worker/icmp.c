@@ -40,8 +40,8 @@ void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop wh
 	enum model_drop unsent;
 
 	worker_drop(w, why);
-	/* A source must hear that a packet is too big, or its connection hangs; where the tunnels have no address
-	 * of the family the error bears the one that the source itself named. */
+	/* A source must hear that a packet is too big, or its connection hangs; where the tunnels have no
+	 * address of the family the error bears the one that the source itself named. */
 	if (from.family == ADDR_NONE && kind == WIRE_ICMP_TOO_BIG)
 		from = p->ip.dst;
 	if (from.family == ADDR_NONE || !wire_icmp_error_allowed(&p->ip, worker_packet_bytes(p)))

@@ -73,8 +73,8 @@ static void strip_raw(struct worker *w, const struct worker_socket *s, struct wo
 
 /* ---- from the SA to the inner packet ---- */
 
-/* The packet proves that the peer has the SA, and where it is. A peer that only encapsulates otherwise than we do
- * has not moved; its port says nothing then. */
+/* The packet proves that the peer has the SA, and where it is. A peer that only encapsulates otherwise than
+ * we do has not moved; its port says nothing then. */
 static void tell_control(struct worker *w, struct worker_packet *p)
 {
 	const struct model_path *path = &fwd_child_outer(p->child)->path;

@@ -2,8 +2,8 @@
 
 #include "worker/state.h"
 
-void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p, struct bytes msg,
-		 bool natt, bool no_marker)
+void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
+		 struct bytes msg, bool natt, bool no_marker)
 {
 	if (msg.len > FWD_PUNT_MSG_MAX) {
 		worker_drop(w, MODEL_DROP_ike_malformed);

@@ -58,7 +58,8 @@ static bool add_queue(struct worker *w, const struct fwd_queue *q)
 	return true;
 }
 
-/* The set of queues as it is now. A queue that cannot be watched is tried again with the next change or wait. */
+/* The set of queues as it is now. A queue that cannot be watched is tried again with the next change or wait.
+ */
 static bool scan_queues(struct worker *w)
 {
 	uint64_t generation = fwd_offramp_generation(w->reader);

@@ -23,8 +23,9 @@ static int find_socket(const struct worker *w, const struct model_path *path)
 {
 	for (unsigned i = 0; i < w->config.socket_cnt; i++) {
 		const struct worker_socket *s = &w->config.sockets[i];
-		bool fits = path->udp_encap ? s->kind != WORKER_SOCKET_ESP && s->local.port == path->local.port
-					    : s->kind == WORKER_SOCKET_ESP;
+		bool fits = path->udp_encap
+				    ? s->kind != WORKER_SOCKET_ESP && s->local.port == path->local.port
+				    : s->kind == WORKER_SOCKET_ESP;
 		if (fits && addr_eq(&s->local.addr, &path->local.addr))
 			return s->fd;
 	}

@@ -107,8 +107,8 @@ unsigned worker_read(struct worker *w, const struct worker_queue *q, bool *ret_g
 
 /* ---- punt.c ---- */
 
-void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p, struct bytes msg,
-		 bool natt, bool no_marker);
+void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
+		 struct bytes msg, bool natt, bool no_marker);
 /* Tells what is due about an SA. remote: ADDRESS only. */
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
 		   const struct addr_endpoint *remote);

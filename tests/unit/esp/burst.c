@@ -160,7 +160,8 @@ static void cbc_ivs_are_not_predictable(void **state)
 	esp_seal(jobs, ARRAY_LEN(jobs), 0);
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
 		for (size_t k = 0; k < i; k++)
-			assert_memory_not_equal(jobs[i].buf.p + jobs[i].off + 8, jobs[k].buf.p + jobs[k].off + 8, 16);
+			assert_memory_not_equal(jobs[i].buf.p + jobs[i].off + 8,
+						jobs[k].buf.p + jobs[k].off + 8, 16);
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
 		free(jobs[i].buf.p);
 	esp_sa_free(out);
@@ -250,7 +251,8 @@ static void open_gives_one_reason_for_each_length(void **state)
 		struct esp_sa *out = make_out(suites[s], &counter), *in = make_in(suites[s], 0);
 		struct esp_job sealed = make_job(out, pattern(40));
 		esp_seal(&sealed, 1, 0);
-		size_t front = 8 + crypt_encr_iv_len(suites[s]->encr) + crypt_icv_len(suites[s]->encr, suites[s]->integ);
+		size_t front = 8 + crypt_encr_iv_len(suites[s]->encr) +
+			       crypt_icv_len(suites[s]->encr, suites[s]->integ);
 		size_t block = crypt_encr_block_len(suites[s]->encr);
 		for (size_t len = 0; len < sealed.len; len++) {
 			struct esp_job j = make_job(in, bytes_of(sealed.buf.p + sealed.off, len));
@@ -278,8 +280,9 @@ static struct esp_job seal_text(struct esp_sa *in, struct bytes text)
 	struct crypt_esp *ctx;
 	struct esp_job j = make_job(in, (struct bytes){ 0 });
 
-	assert_int_equal(crypt_esp_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, bytes_of(c.keys_out.encr, 20),
-				       (struct bytes){ 0 }, false, &ctx), ERR_NONE);
+	assert_int_equal(crypt_esp_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE,
+				       bytes_of(c.keys_out.encr, 20), (struct bytes){ 0 }, false, &ctx),
+			 ERR_NONE);
 	memcpy(j.buf.p + j.off, head, sizeof(head));
 	memcpy(j.buf.p + j.off + sizeof(head), text.p, text.len);
 	j.len = sizeof(head) + text.len + 16;
@@ -339,7 +342,8 @@ static void a_window_takes_a_packet_once_and_a_forged_one_moves_nothing(void **s
 	}
 	struct esp_job forged = make_job(in, job_bytes(&sealed[2]));
 	forged.buf.p[forged.off + forged.len - 1] ^= 1;
-	struct esp_job once = make_job(in, job_bytes(&sealed[0])), again = make_job(in, job_bytes(&sealed[0]));
+	struct esp_job once = make_job(in, job_bytes(&sealed[0])),
+		       again = make_job(in, job_bytes(&sealed[0]));
 	esp_open(&forged, 1, 0);
 	assert_int_equal(forged.drop, MODEL_DROP_esp_icv);
 	/* Both in one burst: the check before the cryptography passes both, the one after it one. */

@@ -16,7 +16,7 @@ static void figures_for_a_path_of_1500_are_the_documented_ones(void **state)
 /* An inner packet of that size fills the path, one more byte does not fit it. */
 static void the_figure_is_the_largest_that_fits(void **state)
 {
-	static const struct model_suite *const suites[] = { &suite_gcm128,   &suite_cbc_sha256,  &suite_cbc_sha1,
+	static const struct model_suite *const suites[] = { &suite_gcm128, &suite_cbc_sha256, &suite_cbc_sha1,
 							    &suite_null_sha1, &suite_null_sha256 };
 	(void)state;
 

@@ -23,7 +23,8 @@ static const struct model_suite suite_cbc_sha256 = { .encr = IKE_ENCR_AES_CBC, .
 						     .integ = IKE_INTEG_HMAC_SHA2_256_128 };
 static const struct model_suite suite_cbc_sha1 = { .encr = IKE_ENCR_AES_CBC, .key_bits = 256,
 						   .integ = IKE_INTEG_HMAC_SHA1_96 };
-static const struct model_suite suite_null_sha256 = { .encr = IKE_ENCR_NULL, .integ = IKE_INTEG_HMAC_SHA2_256_128 };
+static const struct model_suite suite_null_sha256 = { .encr = IKE_ENCR_NULL,
+						      .integ = IKE_INTEG_HMAC_SHA2_256_128 };
 static const struct model_suite suite_null_sha1 = { .encr = IKE_ENCR_NULL, .integ = IKE_INTEG_HMAC_SHA1_96 };
 
 /* Both directions have the same keys and SPI: what it seals it can open. */

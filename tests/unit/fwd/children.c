@@ -155,8 +155,11 @@ static void thousands_of_spis_come_and_go(void **state)
 static uint64_t seal_once(struct rig *r, uint32_t spi)
 {
 	uint8_t buf[256] = { 0 };
-	struct esp_job j = { .sa = fwd_child_out(fwd_child_find(r->reader, spi)), .buf = SPACE_OF(buf), .off = 64,
-			     .len = 40, .next_header = IP_PROTO_IPIP };
+	struct esp_job j = { .sa = fwd_child_out(fwd_child_find(r->reader, spi)),
+			     .buf = SPACE_OF(buf),
+			     .off = 64,
+			     .len = 40,
+			     .next_header = IP_PROTO_IPIP };
 
 	esp_seal(&j, 1, 0);
 	assert_true(j.ok);

@@ -52,7 +52,8 @@ static void check_table(uint8_t family, size_t want)
 
 	assert_non_null(entries);
 	for (size_t i = 0; i < want; i++) {
-		struct addr_prefix p = { random_addr(family), (uint8_t)(random_u32() % (8 * addr_len(family) + 1)) };
+		struct addr_prefix p = { random_addr(family),
+					 (uint8_t)(random_u32() % (8 * addr_len(family) + 1)) };
 		p = addr_prefix_mask(&p);
 		if (!is_listed(entries, cnt, &p))
 			entries[cnt++] = (struct fwd_lpm_entry){ p, (uint32_t)i };

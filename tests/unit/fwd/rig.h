@@ -68,7 +68,8 @@ static inline struct model_child_sa rig_child(unsigned tunnel, uint32_t spi)
 		.spi_out = spi + 1,
 		.tunnel_id = rig_id(tunnel),
 		.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 },
-		.path = { .local = { rig_addr("192.0.2.1"), 4500 }, .remote = { rig_addr("198.51.100.7"), 4500 },
+		.path = { .local = { rig_addr("192.0.2.1"), 4500 },
+			  .remote = { rig_addr("198.51.100.7"), 4500 },
 			  .udp_encap = true },
 		.ts_local_cnt = 2,
 		.ts_remote_cnt = 2,
@@ -97,7 +98,9 @@ static inline struct wire_ip rig_ip(const char *src, const char *dst, uint16_t p
 	static uint8_t ports[64][4];
 	static unsigned at;
 	uint8_t *room = ports[at++ % ARRAY_LEN(ports)];
-	struct wire_ip ip = { .version = 4, .protocol = IP_PROTO_UDP, .src = rig_addr(src), .dst = rig_addr(dst) };
+	struct wire_ip ip = {
+		.version = 4, .protocol = IP_PROTO_UDP, .src = rig_addr(src), .dst = rig_addr(dst)
+	};
 
 	ip.version = ip.dst.family == ADDR_V4 ? 4 : 6;
 	room[0] = (uint8_t)(port >> 8);
@@ -113,7 +116,8 @@ static inline struct fwd_hop rig_route(struct rig *r, uint32_t account, const ch
 	return fwd_route_find(fwd_account_find(r->fwd, account), &ip);
 }
 
-static inline void rig_expect(struct rig *r, uint32_t account, const char *dst, enum fwd_hop_kind kind, unsigned tunnel)
+static inline void rig_expect(struct rig *r, uint32_t account, const char *dst, enum fwd_hop_kind kind,
+			      unsigned tunnel)
 {
 	struct fwd_hop hop = rig_route(r, account, dst);
 	struct model_id id = rig_id(tunnel);

@@ -10,8 +10,9 @@ static void the_longest_prefix_wins_then_the_lowest_priority(void **state)
 {
 	struct rig *r = *state;
 	const struct fwd_route routes[] = {
-		route("10.0.0.0/8", 1, 0, 1),  route("10.1.0.0/16", 200, 0, 2), route("10.1.0.0/16", 100, 0, 3),
-		route("0.0.0.0/0", 100, 0, 4), route("fd00::/8", 100, 0, 1),    route("fd00:1::/32", 100, 0, 2),
+		route("10.0.0.0/8", 1, 0, 1),    route("10.1.0.0/16", 200, 0, 2),
+		route("10.1.0.0/16", 100, 0, 3), route("0.0.0.0/0", 100, 0, 4),
+		route("fd00::/8", 100, 0, 1),    route("fd00:1::/32", 100, 0, 2),
 	};
 
 	for (unsigned n = 1; n <= 4; n++)

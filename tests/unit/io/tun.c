@@ -104,7 +104,8 @@ static void a_device_in_another_namespace_works_from_here(void **state)
 	assert_true(shell("ip -n %s addr add 10.66.0.1/32 dev onr-t1 && ip -n %s addr add fd66::1/128 dev onr-t1 nodad",
 			  netns, netns));
 	for (unsigned i = 0; i < 2; i++) {
-		struct pollfd p[2] = { { .fd = fds[0], .events = POLLIN }, { .fd = fds[1], .events = POLLIN } };
+		struct pollfd p[2] = { { .fd = fds[0], .events = POLLIN },
+				       { .fd = fds[1], .events = POLLIN } };
 		struct addr_prefix to = prefix(routes[i]);
 		assert_int_equal(io_route_add(netns, "onr-t1", &to), ERR_NONE);
 		send_inside(hosts[i]);

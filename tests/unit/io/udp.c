@@ -37,7 +37,8 @@ static void endpoints_keep_their_bytes_in_system_calls(void **state)
 		struct sockaddr_storage ss;
 		socklen_t len;
 		io_sockaddr_from(&e, &ss, &len);
-		assert_int_equal(len, e.addr.family == ADDR_V4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+		assert_int_equal(len, e.addr.family == ADDR_V4 ? sizeof(struct sockaddr_in)
+							       : sizeof(struct sockaddr_in6));
 		struct addr_endpoint back = io_sockaddr_to(&ss);
 		assert_true(addr_endpoint_eq(&e, &back));
 	}

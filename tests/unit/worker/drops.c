@@ -35,7 +35,9 @@ static void outer_junk_has_its_reasons(void **state)
 static void a_packet_of_odd_length_does_not_reach_the_cipher(void **state)
 {
 	struct rig *r = *state;
-	struct model_suite cbc = { .encr = IKE_ENCR_AES_CBC, .key_bits = 256, .integ = IKE_INTEG_HMAC_SHA1_96 };
+	struct model_suite cbc = { .encr = IKE_ENCR_AES_CBC,
+				   .key_bits = 256,
+				   .integ = IKE_INTEG_HMAC_SHA1_96 };
 	struct model_child_sa c = rig_child(r, SITE_A, 1, &cbc);
 
 	rig_install(r, SITE_A, &c);
@@ -139,8 +141,11 @@ static struct model_child_sa narrow_child(const struct rig *r)
 	c.ts_remote_cnt = c.ts_local_cnt = 1;
 	c.ts_remote[0] = (struct model_ts){ .port_last = UINT16_MAX, .first = rig_addr("10.1.0.0"),
 					    .last = rig_addr("10.1.0.255") };
-	c.ts_local[0] = (struct model_ts){ .protocol = IP_PROTO_UDP, .port_first = 2000, .port_last = 2000,
-					   .first = rig_addr("192.168.0.0"), .last = rig_addr("192.168.255.255") };
+	c.ts_local[0] = (struct model_ts){ .protocol = IP_PROTO_UDP,
+					   .port_first = 2000,
+					   .port_last = 2000,
+					   .first = rig_addr("192.168.0.0"),
+					   .last = rig_addr("192.168.255.255") };
 	return c;
 }
 
@@ -464,8 +469,8 @@ static unsigned drain(struct rig *r)
 	return cnt;
 }
 
-/* Whatever stands inside, each packet is dropped for one reason, or one packet comes out; and for an ICMP error
- * one comes out too. What comes out is well formed (rig_peer_get and rig_tun_get look). */
+/* Whatever stands inside, each packet is dropped for one reason, or one packet comes out; and for an ICMP
+ * error one comes out too. What comes out is well formed (rig_peer_get and rig_tun_get look). */
 static void malformed_inner_packets_of_every_kind_have_one_fate(void **state)
 {
 	enum { CNT = 6000 };
@@ -477,7 +482,8 @@ static void malformed_inner_packets_of_every_kind_have_one_fate(void **state)
 		if (random_u32() % 3 == 0 && inner.len != 0)
 			rig_tun_send(r, 1, inner);
 		else
-			rig_peer_send_as(r, SITE_A, inner, random_u32() % 5 == 0 ? IP_PROTO_IPV6 : IP_PROTO_IPIP);
+			rig_peer_send_as(r, SITE_A, inner,
+					 random_u32() % 5 == 0 ? IP_PROTO_IPV6 : IP_PROTO_IPIP);
 		out += drain(r);
 	}
 	for (unsigned i = 0; i < 100; i++) {

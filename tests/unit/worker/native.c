@@ -42,7 +42,8 @@ static void open_native(struct native *n, struct rig *r, const char *gateway, co
 	fwd_child_delete(r->fwd, r->peers[SITE_A].spi_in);
 	assert_int_equal(fwd_child_put(r->fwd, &c), ERR_NONE);
 	rig_peer_take(&n->peer, &c);
-	config.sockets[0] = (struct worker_socket){ n->gateway_fd, WORKER_SOCKET_ESP, true, { .addr = n->gateway } };
+	config.sockets[0] =
+		(struct worker_socket){ n->gateway_fd, WORKER_SOCKET_ESP, true, { .addr = n->gateway } };
 	config.socket_cnt = 1;
 	assert_int_equal(worker_start(&config, &n->worker), ERR_NONE);
 }

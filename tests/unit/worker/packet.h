@@ -60,8 +60,9 @@ static inline void rig_set4(struct rig_packet *p, size_t at, uint8_t value)
 static inline void rig_make_echo(struct rig_packet *p, const char *src, const char *dst)
 {
 	struct addr s = rig_addr(src), d = rig_addr(dst);
-	assert_int_equal(wire_icmp_echo_build(&s, &d, 7, 9, bytes_str("are you there?"), SPACE_OF(p->b), &p->len),
-			 ERR_NONE);
+	assert_int_equal(
+		wire_icmp_echo_build(&s, &d, 7, 9, bytes_str("are you there?"), SPACE_OF(p->b), &p->len),
+		ERR_NONE);
 	rig_parse(p);
 }
 

@@ -45,7 +45,8 @@ static inline void rig_peer_send_raw(struct rig *r, enum rig_site site, struct b
 	assert_int_equal(io_udp_send(r->peers[site].fd, &r->natt, false, datagram), ERR_NONE);
 }
 
-static inline void rig_peer_send_as(struct rig *r, enum rig_site site, struct bytes inner, uint8_t next_header)
+static inline void rig_peer_send_as(struct rig *r, enum rig_site site, struct bytes inner,
+				    uint8_t next_header)
 {
 	static uint8_t room[RIG_PACKET_MAX + 100];
 	size_t len = rig_seal(&r->peers[site], inner, next_header, room);

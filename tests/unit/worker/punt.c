@@ -76,7 +76,8 @@ static void a_message_above_the_limit_is_malformed(void **state)
 	assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, BYTES_OF(msg)), ERR_NONE);
 	rig_expect_drop(r, MODEL_DROP_ike_malformed);
 	make_ike(msg, sizeof(msg) - 1);
-	assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, bytes_of(msg, sizeof(msg) - 1)), ERR_NONE);
+	assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, bytes_of(msg, sizeof(msg) - 1)),
+			 ERR_NONE);
 	get_punt(r, &p);
 	assert_int_equal(p.len, FWD_PUNT_MSG_MAX);
 }
@@ -156,7 +157,8 @@ static void a_new_address_is_told_once_a_second_and_not_taken(void **state)
 	uint64_t start = clock_mono_ms();
 	while (clock_mono_ms() - start < 1300) {
 		size_t len = rig_seal(&r->peers[SITE_A], bytes_of(sent.b, sent.len), IP_PROTO_IPIP, room);
-		assert_int_equal(io_udp_send(r->peers[SITE_B].fd, &r->natt, false, bytes_of(room, len)), ERR_NONE);
+		assert_int_equal(io_udp_send(r->peers[SITE_B].fd, &r->natt, false, bytes_of(room, len)),
+				 ERR_NONE);
 		rig_tun_get(r, 1, &got);
 		usleep(10000);
 		while (ring_pop(&r->rings[0].notices, &n))

@@ -230,8 +230,8 @@ static inline void rig_start(struct rig *r, unsigned worker_cnt, const struct mo
 		assert_int_equal(ring_init(&r->rings[i].punts, 4, sizeof(struct fwd_punt)), ERR_NONE);
 		assert_int_equal(ring_init(&r->rings[i].notices, 64, sizeof(struct fwd_notice)), ERR_NONE);
 		r->rings[i].wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		config.sockets[config.socket_cnt++] = (struct worker_socket){ r->natt_fds[i], WORKER_SOCKET_NATT, true,
-									     r->natt };
+		config.sockets[config.socket_cnt++] =
+			(struct worker_socket){ r->natt_fds[i], WORKER_SOCKET_NATT, true, r->natt };
 		if (i == 0)
 			config.sockets[config.socket_cnt++] =
 				(struct worker_socket){ r->ike_fd, WORKER_SOCKET_IKE, true, r->ike };

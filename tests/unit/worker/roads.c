@@ -218,7 +218,9 @@ static void make_syn(const char *src, const char *dst, uint16_t mss)
 {
 	rig_make_udp(&sent, src, dst, (rig_addr(src).family == ADDR_V4 ? 20u : 40u) + 24u);
 	size_t at = sent.ip.header_len;
-	uint8_t tcp[24] = { 0x04, 0, 0, 80, [12] = 6 << 4, [13] = 0x02, [20] = 2, 4, (uint8_t)(mss >> 8), (uint8_t)mss };
+	uint8_t tcp[24] = {
+		0x04, 0, 0, 80, [12] = 6 << 4, [13] = 0x02, [20] = 2, 4, (uint8_t)(mss >> 8), (uint8_t)mss
+	};
 	memcpy(sent.b + at, tcp, sizeof(tcp));
 	if (sent.ip.version == 4)
 		rig_set4(&sent, 9, IP_PROTO_TCP);

@@ -2,8 +2,8 @@
 
 #include <pthread.h>
 
-/* Two workers at full work while the control thread changes everything below them. Run under the thread sanitizer
- * this says whether the forwarding state is safe to share. */
+/* Two workers at full work while the control thread changes everything below them. Run under the thread
+ * sanitizer this says whether the forwarding state is safe to share. */
 
 enum { RUN_MS = 2500 };
 
@@ -42,7 +42,8 @@ static void *send_esp(void *arg)
 		wr_u8(&w, (uint8_t)pad);
 		wr_u8(&w, p->ip.version == 4 ? IP_PROTO_IPIP : IP_PROTO_IPV6);
 		size_t len = rig_seal_text(&own, wr_bytes(&w), room);
-		if (io_udp_send(fds[i % ARRAY_LEN(fds)], &t->rig->natt, false, bytes_of(room, len)) == ERR_NONE)
+		if (io_udp_send(fds[i % ARRAY_LEN(fds)], &t->rig->natt, false, bytes_of(room, len)) ==
+		    ERR_NONE)
 			atomic_fetch_add(&t->sent, 1);
 		if (i % 16 == 15)
 			usleep(200);
@@ -81,7 +82,8 @@ static void *send_tun(void *arg)
 	return NULL;
 }
 
-/* One round of everything that control does: rekeys, moves, routes, settings, tunnels and accounts that come and go. */
+/* One round of everything that control does: rekeys, moves, routes, settings, tunnels and accounts that come
+ * and go. */
 static void change(struct rig *r, unsigned round)
 {
 	struct model_child_sa next = rig_child(r, SITE_B, round + 1, &rig_gcm);
@@ -172,14 +174,16 @@ static void two_workers_count_exactly(void **state)
 	rig_make_udp(&p, "10.1.0.5", "10.100.0.2", 100); /* a local drop: nothing to empty */
 	for (unsigned i = 0; i < CNT; i++) {
 		size_t len = rig_seal(&r.peers[SITE_A], bytes_of(p.b, p.len), IP_PROTO_IPIP, room);
-		assert_int_equal(io_udp_send(fds[i % ARRAY_LEN(fds)], &r.natt, false, bytes_of(room, len)), ERR_NONE);
+		assert_int_equal(io_udp_send(fds[i % ARRAY_LEN(fds)], &r.natt, false, bytes_of(room, len)),
+				 ERR_NONE);
 	}
 	rig_expect_count(&r, MODEL_COUNTER_esp_in_packets, CNT);
 	for (unsigned i = 0; i < RIG_WAIT_MS && rig_dropped(&r, MODEL_DROP_tunnel_local) < CNT; i++)
 		usleep(1000);
 	assert_int_equal(rig_dropped_all(&r), CNT);
 	for (unsigned i = 0; i < RIG_WORKERS; i++)
-		assert_true(atomic_load(&r.fwd->readers[i].counters.counter[MODEL_COUNTER_esp_in_packets]) > 0);
+		assert_true(atomic_load(&r.fwd->readers[i].counters.counter[MODEL_COUNTER_esp_in_packets]) >
+			    0);
 	assert_int_equal(fwd_child_stats(r.fwd, r.peers[SITE_A].spi_in, &sa), ERR_NONE);
 	assert_int_equal(fwd_tunnel_stats(r.fwd, &id, &tunnel), ERR_NONE);
 	assert_int_equal(sa.in_packets, CNT);
