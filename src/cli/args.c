@@ -140,16 +140,22 @@ void cli_help(const char *noun, const char *verb)
 
 /* ---- parsing ---- */
 
+/* What was typed behind an equals sign is never repeated: it may be a key. */
 static int fail_unknown_option(const struct cli_args *a, const char *typed)
 {
-	if (strncmp(typed, "token", 5) == 0 || strncmp(typed, "psk", 3) == 0)
+	char name[40];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(typed, "="), typed);
+	const char *nearest = nearest_name(name, a->command != NULL ? a->command->options : NULL, global_options);
+	if (strncmp(name, "token", 5) == 0 || strncmp(name, "psk", 3) == 0)
 		fprintf(stderr,
-			"onramp: --%s is not taken: arguments can be read by every user of the host. "
-			"Use ONRAMP_TOKEN or --token-file, and \"tunnel psk ID --stdin\" or --file.\n",
-			typed);
+			"onramp: --%s is not taken: arguments can be read by every user of the host.\n"
+			"        Use ONRAMP_TOKEN or --token-file, and \"tunnel psk TUNNEL --stdin\" or --file.\n",
+			name);
+	else if (text_distance(name, nearest) <= 3)
+		fprintf(stderr, "onramp: unknown option --%s; did you mean --%s?\n", name, nearest);
 	else
-		fprintf(stderr, "onramp: unknown option --%s; did you mean --%s?\n", typed,
-			nearest_name(typed, a->command != NULL ? a->command->options : NULL, global_options));
+		fprintf(stderr, "onramp: unknown option --%s; --help lists the options\n", name);
 	return CLI_USAGE;
 }
 

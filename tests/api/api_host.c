@@ -1,5 +1,6 @@
 // Runs the API over a store in memory, without a gateway: for tests/api/run.
-//   api_host SOCKET DUMP: the administrator's socket; a file for all that the store holds at the end
+//   api_host SOCKET DUMP [CERTIFICATE KEY]
+//     the administrator's socket; a file for all that the store holds at the end; files for TLS
 // Prints the TCP port as its first line. Ends on SIGTERM or SIGINT.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -57,6 +58,18 @@ static void dump_store(struct store *s, const char *path)
 	must(fclose(f) == 0);
 }
 
+static const char *read_file(const char *path)
+{
+	static char rooms[2][16384];
+	static unsigned used;
+	FILE *f = fopen(path, "r");
+
+	must(f != NULL && used < 2);
+	must(fread(rooms[used], 1, sizeof(rooms[0]) - 1, f) > 0);
+	fclose(f);
+	return rooms[used++];
+}
+
 static void serve(struct api_server *server, int signals)
 {
 	struct pollfd p[] = { { .fd = api_server_fd(server), .events = POLLIN }, { .fd = signals, .events = POLLIN } };
@@ -78,7 +91,7 @@ int main(int argc, char **argv)
 	sigset_t set;
 	uint16_t port;
 
-	must(argc == 3);
+	must(argc == 3 || argc == 5);
 	log_init("api", LOG_LEVEL_DEBUG);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -96,6 +109,10 @@ int main(int argc, char **argv)
 	struct api_config config = { .http_fd = listen_tcp(&port), .admin_fd = listen_unix(argv[1]), .store = store,
 				     .live_fd = -1, .conf = &conf };
 	must(crypt_seal_public_of(&seal, &config.seal) == ERR_NONE);
+	if (argc == 5) {
+		config.tls_cert_pem = read_file(argv[3]);
+		config.tls_key_pem = read_file(argv[4]);
+	}
 	must(api_server_start(&config, &server) == ERR_NONE);
 	printf("%u\n", port);
 	fflush(stdout);
