@@ -20,8 +20,8 @@ void fwd_reader_leave(struct fwd_reader *r)
 	is_reader = false;
 }
 
-/* The release here and the acquire in run_release carry all that the worker did before over to whoever frees:
- * liburcu orders the same with barriers that the language does not know. */
+/* The releases here and the acquires in run_release carry all that workers and the writer did before over to
+ * whoever frees: liburcu orders the same with barriers that the language does not know. */
 void fwd_reader_pass(struct fwd_reader *r)
 {
 	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
@@ -43,9 +43,8 @@ void fwd_reader_resume(struct fwd_reader *r)
 static void run_release(struct rcu_head *head)
 {
 	struct fwd_retire *r = CONTAINER_OF(head, struct fwd_retire, head);
-	struct fwd *f = r->fwd;
+	struct fwd *f = FWD_READ(r->fwd);
 
-	(void)atomic_load_explicit(&f->retired, memory_order_acquire);
 	for (unsigned i = 0; i < f->worker_cnt; i++)
 		(void)atomic_load_explicit(&f->readers[i].passes, memory_order_acquire);
 	r->release(r);
@@ -54,9 +53,8 @@ static void run_release(struct rcu_head *head)
 
 void fwd_retire(struct fwd *f, struct fwd_retire *r, void (*release)(struct fwd_retire *r))
 {
-	r->fwd = f;
 	r->release = release;
-	atomic_fetch_add_explicit(&f->retired, 1, memory_order_release);
+	FWD_PUBLISH(r->fwd, f);
 	/* call_rcu wants a registered thread, but a registered one that sleeps would hold everybody up. */
 	if (!is_reader)
 		rcu_register_thread();

@@ -15,7 +15,7 @@
 /* Stands in everything that is taken away from readers. */
 struct fwd_retire {
 	struct rcu_head head;
-	struct fwd *fwd;
+	_Atomic(struct fwd *) fwd;
 	void (*release)(struct fwd_retire *r);
 };
 
@@ -191,7 +191,7 @@ struct fwd {
 	_Atomic(struct fwd_spi_table *) spis;
 	_Atomic(struct fwd_offramps *) offramps;
 	_Atomic uint64_t offramp_generation;
-	_Atomic uint64_t retired, released;
+	_Atomic uint64_t released;
 	/* writer */
 	struct hmap accounts, tunnels, key_counters;
 	struct siphash_key hash_key;
