@@ -165,8 +165,7 @@ static void read_endpoints(const struct api_object *o, struct model_account *a)
 		    !is_gateway_address(o->call->server->conf, to)) {
 			api_field_fail(o, "endpoints", MODEL_CODE_ENDPOINT,
 				       "\"endpoints\": element %zu is \"%.64s\", which is none of "
-				       "gateway_addresses in the "
-				       "configuration file.",
+				       "gateway_addresses in the configuration file.",
 				       i + 1, json_is_string(j) ? json_string_value(j) : "");
 			return;
 		}

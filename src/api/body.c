@@ -22,8 +22,7 @@ static void check_depth(struct api_call *c)
 		if (depth > API_DEPTH_MAX) {
 			api_fail(c, 400, MODEL_CODE_BAD_BODY, NULL,
 				 "Invalid Request: json: arrays and objects are nested deeper than %d levels "
-				 "at byte %zu; "
-				 "send a flatter body.",
+				 "at byte %zu; send a flatter body.",
 				 API_DEPTH_MAX, i + 1);
 			return;
 		}

@@ -61,8 +61,7 @@ void api_fail_store(struct api_call *c, enum err e, const char *what)
 	if (e == ERR_UNKNOWN_OUTCOME) {
 		api_fail(c, 503, MODEL_CODE_OTHER, NULL,
 			 "The gateway process did not answer in time: the change may or may not have been "
-			 "made. "
-			 "Read the object back before you send the request again.");
+			 "made. Read the object back before you send the request again.");
 		c->dont_retry = true;
 		c->retry_later = true;
 	} else if (e == ERR_AWAY || e == ERR_CLOSED || e == ERR_TIMEOUT) {
@@ -73,8 +72,8 @@ void api_fail_store(struct api_call *c, enum err e, const char *what)
 		c->retry_later = true;
 	} else if (e == ERR_CONFLICT) {
 		api_fail(c, 503, MODEL_CODE_OTHER, NULL,
-			 "Others changed the account at the same moment, again and again: %s. "
-			 "Nothing was changed; send the request again.",
+			 "Others changed the account at the same moment, again and again: %s. Nothing was "
+			 "changed; send the request again.",
 			 what);
 		c->retry_later = true;
 	} else {

@@ -129,8 +129,7 @@ static void add_change(struct api_edit *e, enum store_op_kind kind, const struct
 	if (e->change_cnt == API_EDIT_CHANGES_MAX) {
 		api_fail(e->call, 400, MODEL_CODE_OTHER, NULL,
 			 "This request makes more than %d changes, which cannot be done as one; nothing was "
-			 "changed. "
-			 "Send it in parts of at most 30 objects.",
+			 "changed. Send it in parts of at most 30 objects.",
 			 API_EDIT_CHANGES_MAX);
 		return;
 	}

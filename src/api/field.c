@@ -50,8 +50,7 @@ static void fail_type(const struct api_object *o, const char *key, const json_t 
 	if (json_is_null(j))
 		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
 			       "Invalid Request: \"%s\": type \"%s\" is not permitted to be null; leave the "
-			       "field out to keep "
-			       "its value.",
+			       "field out to keep its value.",
 			       key, want);
 	else
 		api_field_fail(o, key, MODEL_CODE_BAD_BODY,

@@ -54,8 +54,7 @@ void api_psk_put(struct api_edit *e, struct model_tunnel *t, const struct secret
 	if (psk->len < PSK_SHORT)
 		api_message(e->call, API_MESSAGE_SHORT_PSK,
 			    "The pre-shared key of tunnel \"%.255s\" has only %u bytes: whoever records a "
-			    "handshake can guess "
-			    "it. Use psk_generate, or at least %d random characters.",
+			    "handshake can guess it. Use psk_generate, or at least %d random characters.",
 			    t->name, psk->len, PSK_SHORT);
 }
 

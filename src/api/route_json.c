@@ -17,8 +17,7 @@ static void read_colo_names(const struct api_object *o, struct model_route *r)
 		if (!json_is_string(j) || json_string_length(j) >= MODEL_ROUTE_COLO_MAX) {
 			api_field_fail(o, "colo_names", MODEL_CODE_SCOPE,
 				       "\"scope.colo_names\": element %zu must be a string of at most %d "
-				       "characters, such as "
-				       "\"den01\".",
+				       "characters, such as \"den01\".",
 				       i + 1, MODEL_ROUTE_COLO_MAX - 1);
 			return;
 		}
@@ -44,8 +43,7 @@ static void read_colo_regions(const struct api_object *o, struct model_route *r)
 		if (k == MODEL_REGION_CNT) {
 			api_field_fail(o, "colo_regions", MODEL_CODE_SCOPE,
 				       "\"scope.colo_regions\": element %zu is \"%.32s\"; send one of AFR, "
-				       "APAC, EEUR, ENAM, ME, OC, "
-				       "SAM, WEUR, WNAM.",
+				       "APAC, EEUR, ENAM, ME, OC, SAM, WEUR, WNAM.",
 				       i + 1, json_is_string(j) ? json_string_value(j) : "");
 			return;
 		}

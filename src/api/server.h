@@ -1,4 +1,4 @@
-// The HTTP server of the api process: the API on TCP and the administrator's Unix socket, one loop, no thread.
+// The HTTP server of the api process: the API on TCP and the administrator's Unix socket; one loop.
 // The main thread of the api process, which waits on api_server_fd.
 // Contract: doc/api.md.
 #pragma once

@@ -17,8 +17,7 @@ static void refuse_bgp(const struct api_object *o)
 	if (api_field_object(o, "bgp", API_NULL_ABSENT, &bgp))
 		api_field_fail(o, "bgp", MODEL_CODE_UNSUPPORTED,
 			       "\"bgp\" is given, but this version does not support BGP over tunnels: leave "
-			       "it out and make "
-			       "static routes.");
+			       "it out and make static routes.");
 }
 
 static void refuse_custom_identity(const struct api_object *o)
@@ -33,8 +32,7 @@ static void refuse_custom_identity(const struct api_object *o)
 	if (api_field_text(&custom, "fqdn_id", MODEL_CODE_UNSUPPORTED, fqdn, sizeof(fqdn)) && fqdn[0] != 0)
 		api_field_fail(o, "custom_remote_identities/fqdn_id", MODEL_CODE_UNSUPPORTED,
 			       "\"custom_remote_identities.fqdn_id\" is \"%.80s\", but this version does not "
-			       "support custom "
-			       "identities: leave it out and use one of \"remote_identities\".",
+			       "support custom identities: leave it out and use one of \"remote_identities\".",
 			       fqdn);
 }
 
@@ -42,8 +40,7 @@ static void refuse_unsupported(const struct api_object *o)
 {
 	refuse_true(o, "replay_protection",
 		    "send false and turn off the anti-replay check of the router (window 0); "
-		    "\"onramp.replay_window\" "
-		    "checks what the router sends");
+		    "\"onramp.replay_window\" checks what the router sends");
 	refuse_true(o, "automatic_return_routing", "send false and make static routes");
 	refuse_bgp(o);
 	refuse_custom_identity(o);
@@ -169,8 +166,8 @@ static void read_start_action(const struct api_object *o, uint8_t *ret)
 	else
 		api_field_fail(o, "start_action", MODEL_CODE_UNSUPPORTED,
 			       "\"onramp.start_action\" is \"%s\"; only \"respond\" is available: this "
-			       "gateway answers, starting "
-			       "from the gateway side is not available. Let the router start the tunnel.",
+			       "gateway answers, starting from the gateway side is not available. Let the "
+			       "router start the tunnel.",
 			       word);
 }
 

@@ -103,8 +103,7 @@ json_t *api_tunnel_json(struct api_call *c, const struct model_tunnel *t)
 	if (t->allow_null_cipher)
 		api_message(c, API_MESSAGE_UNENCRYPTED,
 			    "UNENCRYPTED: tunnel \"%.255s\" has allow_null_cipher: a router that offers NULL "
-			    "encryption gets it, "
-			    "and its traffic crosses the Internet readable by anyone.",
+			    "encryption gets it, and its traffic crosses the Internet readable by anyone.",
 			    t->name);
 	return o;
 }

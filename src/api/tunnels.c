@@ -183,8 +183,7 @@ static void warn_of_dangling(struct api_edit *e)
 	if (cnt != 0)
 		api_message(e->call, API_MESSAGE_DANGLING,
 			    "After this change no tunnel has the next hop of %zu route(s), which carry "
-			    "nothing until they are "
-			    "changed; the first: %s via %s.",
+			    "nothing until they are changed; the first: %s via %s.",
 			    cnt, addr_prefix_format(&first->prefix, prefix),
 			    addr_format(&first->nexthop, hop));
 }

@@ -146,11 +146,13 @@ static int fail_unknown_option(const struct cli_args *a, const char *typed)
 	char name[40];
 
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(typed, "="), typed);
-	const char *nearest = nearest_name(name, a->command != NULL ? a->command->options : NULL, global_options);
+	const char *nearest =
+		nearest_name(name, a->command != NULL ? a->command->options : NULL, global_options);
 	if (strncmp(name, "token", 5) == 0 || strncmp(name, "psk", 3) == 0)
 		fprintf(stderr,
-			"onramp: --%s is not taken: arguments can be read by every user of the host.\n"
-			"        Use ONRAMP_TOKEN or --token-file, and \"tunnel psk TUNNEL --stdin\" or --file.\n",
+			"onramp: --%s is not taken: arguments can be read by every user of the "
+			"host.\n        Use ONRAMP_TOKEN or --token-file, and \"tunnel psk TUNNEL --stdin\" "
+			"or --file.\n",
 			name);
 	else if (text_distance(name, nearest) <= 3)
 		fprintf(stderr, "onramp: unknown option --%s; did you mean --%s?\n", name, nearest);

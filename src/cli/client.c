@@ -158,9 +158,8 @@ static int fail_unreachable(const struct cli *cli, CURLcode code, const char *ur
 	curl_easy_getinfo(cli->curl, CURLINFO_OS_ERRNO, &error);
 	if (!cli->by_socket)
 		fprintf(stderr,
-			"onramp: cannot reach the API at %s: %s.\n"
-			"        Does onrampd run (systemctl status onrampd)? Is --url or ONRAMP_URL "
-			"right?\n",
+			"onramp: cannot reach the API at %s: %s.\n        Does onrampd run (systemctl status "
+			"onrampd)? Is --url or ONRAMP_URL right?\n",
 			url, curl_easy_strerror(code));
 	else if (error == EACCES || error == EPERM)
 		fprintf(stderr,
@@ -169,10 +168,8 @@ static int fail_unreachable(const struct cli *cli, CURLcode code, const char *ur
 			socket_path(cli));
 	else
 		fprintf(stderr,
-			"onramp: cannot reach the administrator's socket %s: %s.\n"
-			"        Does onrampd run (systemctl status onrampd)? On another host use --url and "
-			"a token "
-			"(ONRAMP_TOKEN).\n",
+			"onramp: cannot reach the administrator's socket %s: %s.\n        Does onrampd run "
+			"(systemctl status onrampd)? On another host use --url and a token (ONRAMP_TOKEN).\n",
 			socket_path(cli), error != 0 ? strerror((int)error) : curl_easy_strerror(code));
 	return CLI_UNREACHABLE;
 }

@@ -13,7 +13,7 @@ struct cli {
 	CURL *curl;
 	char *token; /* NULL: the administrator's socket */
 	bool by_socket;
-	bool quiet; /* warnings are not told: the command only looks something up */
+	bool quiet;	  /* warnings are not told: the command only looks something up */
 	char account[64]; /* id or number for paths, "" until cli_find_account */
 };
 

@@ -104,8 +104,7 @@ static int make_path(const struct cli *cli, char path[static 128])
 
 	if (strlen(id) != 32 || strspn(id, "0123456789abcdefABCDEF") != 32) {
 		fprintf(stderr, "onramp: a route is named by its id of 32 hexadecimal characters; \"onramp "
-				"route list\" "
-				"shows them\n");
+				"route list\" shows them\n");
 		return CLI_USAGE;
 	}
 	snprintf(path, 128, "%s/%s", ROUTES, id);

@@ -72,7 +72,8 @@ static const char *read_file(const char *path)
 
 static void serve(struct api_server *server, int signals)
 {
-	struct pollfd p[] = { { .fd = api_server_fd(server), .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct pollfd p[] = { { .fd = api_server_fd(server), .events = POLLIN },
+			      { .fd = signals, .events = POLLIN } };
 
 	for (;;) {
 		must(poll(p, 2, -1) > 0 || errno == EINTR);
@@ -106,8 +107,11 @@ int main(int argc, char **argv)
 	must(addr_parse(bytes_str("198.51.100.10"), &conf.gateway_addresses[0]) == ERR_NONE);
 	must(addr_parse(bytes_str("2001:db8::10"), &conf.gateway_addresses[1]) == ERR_NONE);
 	must(store_memory_new(&store) == ERR_NONE && crypt_seal_generate(&seal) == ERR_NONE);
-	struct api_config config = { .http_fd = listen_tcp(&port), .admin_fd = listen_unix(argv[1]), .store = store,
-				     .live_fd = -1, .conf = &conf };
+	struct api_config config = { .http_fd = listen_tcp(&port),
+				     .admin_fd = listen_unix(argv[1]),
+				     .store = store,
+				     .live_fd = -1,
+				     .conf = &conf };
 	must(crypt_seal_public_of(&seal, &config.seal) == ERR_NONE);
 	if (argc == 5) {
 		config.tls_cert_pem = read_file(argv[3]);

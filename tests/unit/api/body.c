@@ -14,8 +14,7 @@ static const char *parse(const char *body, size_t len)
 	struct api_call c = { .body = bytes_of(body, len) };
 
 	api_body_parse(&c);
-	const char *message =
-		json_string_value(json_object_get(json_array_get(c.errors, 0), "message"));
+	const char *message = json_string_value(json_object_get(json_array_get(c.errors, 0), "message"));
 	snprintf(text, sizeof(text), "%s", message != NULL ? message : "");
 	if (message != NULL)
 		assert_int_equal(c.status, 400);
@@ -25,8 +24,13 @@ static const char *parse(const char *body, size_t len)
 
 static void well_formed_values_are_taken(void **state)
 {
-	static const char *const good[] = { "{}", "[]", "1", "\"x\"", "{\"a\":{\"b\":[1,2,{\"c\":null}]}}",
-					    "  {\"a\" : \"[[[[[[[[[[[[[[[[[[[[[[\\\"[[\" } \n", "" };
+	static const char *const good[] = { "{}",
+					    "[]",
+					    "1",
+					    "\"x\"",
+					    "{\"a\":{\"b\":[1,2,{\"c\":null}]}}",
+					    "  {\"a\" : \"[[[[[[[[[[[[[[[[[[[[[[\\\"[[\" } \n",
+					    "" };
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		assert_string_equal(parse(good[i], strlen(good[i])), "");
@@ -37,13 +41,20 @@ static void broken_bodies_are_refused_with_the_place(void **state)
 	static const struct {
 		const char *body, *says;
 	} bad[] = {
-		{ "{", "too early" },		      { "{\"a\":}", "not well formed" },
-		{ "{}{}", "follows the first" },      { "{'a':1}", "not well formed" },
-		{ "{\"a\":1,}", "not well formed" },  { "{\"a\":\"\\u0000\"}", "U+0000" },
-		{ "{\"a\":\"\xff\"}", "UTF-8" },      { "{\"a\":99999999999999999999}", "too big" },
-		{ "{\"a\":1e999}", "too big" },	      { "{\"a\":NaN}", "not well formed" },
-		{ "{\"a\":\"\\ud800\"}", "" },	      { "nul", "not well formed" },
-		{ "<html>", "not well formed" },      { "{\"a\":01}", "not well formed" },
+		{ "{", "too early" },
+		{ "{\"a\":}", "not well formed" },
+		{ "{}{}", "follows the first" },
+		{ "{'a':1}", "not well formed" },
+		{ "{\"a\":1,}", "not well formed" },
+		{ "{\"a\":\"\\u0000\"}", "U+0000" },
+		{ "{\"a\":\"\xff\"}", "UTF-8" },
+		{ "{\"a\":99999999999999999999}", "too big" },
+		{ "{\"a\":1e999}", "too big" },
+		{ "{\"a\":NaN}", "not well formed" },
+		{ "{\"a\":\"\\ud800\"}", "" },
+		{ "nul", "not well formed" },
+		{ "<html>", "not well formed" },
+		{ "{\"a\":01}", "not well formed" },
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -78,8 +89,10 @@ static void depth_is_bounded(void **state)
 /* The library's own message would quote it. */
 static void refusal_does_not_repeat_the_body(void **state)
 {
-	static const char *const bodies[] = { "{\"psk\" \"canary\"}", "{\"psk\":canary}", "{\"psk\":\"canary\" x}",
-					      "{\"psk\":\"canary", "canary", "{\"psk\":\"canary\\q\"}" };
+	static const char *const bodies[] = {
+		"{\"psk\" \"canary\"}", "{\"psk\":canary}", "{\"psk\":\"canary\" x}",
+		"{\"psk\":\"canary",	"canary",	    "{\"psk\":\"canary\\q\"}"
+	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		const char *said = parse(bodies[i], strlen(bodies[i]));

@@ -1,4 +1,4 @@
-// What the API's tests share: a server over a store in memory, and a client in the same thread that lets it run.
+// What the API's tests share: a server over a store in memory, and a client that lets it run.
 // The thread of the test.
 #pragma once
 
@@ -80,7 +80,8 @@ static inline void answer_free(struct answer *a)
 
 static inline int connect_tcp(const struct host *h)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				 .sin_port = htons(h->port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
@@ -140,8 +141,9 @@ static inline struct answer call_with(struct host *h, bool admin, const char *me
 				      const char *headers, const char *body)
 {
 	char *request = NULL;
-	int len = asprintf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
-			   method, path, headers, body == NULL ? (size_t)0 : strlen(body), body == NULL ? "" : body);
+	int len = asprintf(
+		&request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+		method, path, headers, body == NULL ? (size_t)0 : strlen(body), body == NULL ? "" : body);
 	assert_true(len > 0);
 	struct answer a = exchange(h, admin ? connect_path(h) : connect_tcp(h), request, (size_t)len);
 	free(request);
@@ -228,8 +230,11 @@ static inline struct host *host_start(struct store *store)
 	h->conf.gateway_address_cnt = 1;
 	assert_int_equal(addr_parse(bytes_str("198.51.100.10"), &h->conf.gateway_addresses[0]), ERR_NONE);
 	assert_int_equal(crypt_seal_generate(&h->seal), ERR_NONE);
-	struct api_config config = { .http_fd = listen_loopback(&h->port), .admin_fd = listen_path(h->socket),
-				     .store = h->store, .live_fd = -1, .conf = &h->conf };
+	struct api_config config = { .http_fd = listen_loopback(&h->port),
+				     .admin_fd = listen_path(h->socket),
+				     .store = h->store,
+				     .live_fd = -1,
+				     .conf = &h->conf };
 	assert_int_equal(crypt_seal_public_of(&h->seal, &config.seal), ERR_NONE);
 	assert_int_equal(api_server_start(&config, &h->server), ERR_NONE);
 	make_account(h);
@@ -257,8 +262,9 @@ static inline int host_teardown(void **state)
 	return 0;
 }
 
-#define TUNNEL_BODY(name, interface)                                                                            \
-	"{\"name\":\"" name "\",\"cloudflare_endpoint\":\"198.51.100.10\",\"interface_address\":\"" interface "\"}"
+#define TUNNEL_BODY(name, interface)                                                                         \
+	"{\"name\":\"" name                                                                                  \
+	"\",\"cloudflare_endpoint\":\"198.51.100.10\",\"interface_address\":\"" interface "\"}"
 
 /* Makes a tunnel; its id into id. */
 static inline void make_tunnel(struct host *h, const char *body, char id[static 40])

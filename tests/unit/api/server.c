@@ -44,13 +44,15 @@ static struct model_psk read_psk(const struct host *h, const char *tunnel)
 	return psk;
 }
 
-static void check_opens(const struct host *h, const char *tunnel, const uint8_t *sealed, size_t len, const char *want)
+static void check_opens(const struct host *h, const char *tunnel, const uint8_t *sealed, size_t len,
+			const char *want)
 {
 	struct model_key key = psk_key(h, tunnel);
 	uint8_t out[MODEL_PSK_LEN_MAX];
 	size_t n = 0;
-	assert_int_equal(crypt_box_open(&h->seal, model_key_bytes(&key), bytes_of(sealed, len), SPACE_OF(out), &n),
-			 ERR_NONE);
+	assert_int_equal(
+		crypt_box_open(&h->seal, model_key_bytes(&key), bytes_of(sealed, len), SPACE_OF(out), &n),
+		ERR_NONE);
 	assert_true(bytes_eq(bytes_of(out, n), bytes_str(want)));
 }
 
@@ -70,8 +72,9 @@ static void psk_is_sealed_under_its_key_and_the_former_is_kept(void **state)
 	struct model_psk psk = read_psk(h, id);
 	check_opens(h, id, psk.current, psk.current_len, "first-canary-of-the-test");
 	assert_int_equal(psk.previous_len, 0);
-	assert_int_equal(crypt_box_open(&h->seal, bytes_str("cfg/psk/other"), bytes_of(psk.current, psk.current_len),
-					SPACE_OF(out), &n), ERR_AUTH);
+	assert_int_equal(crypt_box_open(&h->seal, bytes_str("cfg/psk/other"),
+					bytes_of(psk.current, psk.current_len), SPACE_OF(out), &n),
+			 ERR_AUTH);
 
 	strcat(path, "/psk_generate");
 	a = call(h, "POST", path, NULL);
@@ -90,8 +93,11 @@ static void deleted_tunnel_leaves_no_key_behind(void **state)
 	static struct copy c;
 	char id[40], path[128];
 
-	make_tunnel(h, "{\"name\":\"a\",\"cloudflare_endpoint\":\"198.51.100.10\",\"interface_address\":\"10.0.0.0/31\","
-		       "\"psk\":\"0123456789abcdef\"}", id);
+	make_tunnel(h,
+		    "{\"name\":\"a\",\"cloudflare_endpoint\":\"198.51.100.10\",\"interface_address\":\"10.0."
+		    "0.0/31\","
+		    "\"psk\":\"0123456789abcdef\"}",
+		    id);
 	snprintf(path, sizeof(path), "/magic/ipsec_tunnels/%s", id);
 	struct answer a = call(h, "DELETE", path, NULL);
 	check_good(&a);
@@ -156,12 +162,24 @@ static int gateway_with(const struct model_live_tunnel *t)
 static struct model_live_tunnel live_tunnel(const struct host *h, const char *id)
 {
 	struct model_live_tunnel t = {
-		.up = true, .since_us = 2000000, .identity_type = IKE_ID_FQDN, .start_port = 4500, .nat_seen = true,
-		.ike_suite = { IKE_ENCR_AES_GCM_16, 256, IKE_PRF_HMAC_SHA2_256, IKE_INTEG_NONE, IKE_GROUP_MODP2048, 0 },
+		.up = true,
+		.since_us = 2000000,
+		.identity_type = IKE_ID_FQDN,
+		.start_port = 4500,
+		.nat_seen = true,
+		.ike_suite = { IKE_ENCR_AES_GCM_16, 256, IKE_PRF_HMAC_SHA2_256, IKE_INTEG_NONE,
+			       IKE_GROUP_MODP2048, 0 },
 		.child_suite = { .encr = IKE_ENCR_NULL, .integ = IKE_INTEG_HMAC_SHA2_256_128 },
-		.in_packets = 7, .in_bytes = 700, .child_cnt = 1, .effective_mtu = 1438,
+		.in_packets = 7,
+		.in_bytes = 700,
+		.child_cnt = 1,
+		.effective_mtu = 1438,
 		.has_failure = true,
-		.failure = { .code = MODEL_FAILURE_WRONG_PSK, .stage = MODEL_STAGE_AUTH, .first_us = 1, .last_us = 1, .cnt = 3 },
+		.failure = { .code = MODEL_FAILURE_WRONG_PSK,
+			     .stage = MODEL_STAGE_AUTH,
+			     .first_us = 1,
+			     .last_us = 1,
+			     .cnt = 3 },
 	};
 	assert_int_equal(model_id_parse(bytes_str(h->account), &t.account_id), ERR_NONE);
 	assert_int_equal(model_id_parse(bytes_str(id), &t.tunnel_id), ERR_NONE);
@@ -232,7 +250,8 @@ static void without_gateway_the_stored_state_is_told(void **state)
 	assert_int_equal(model_tunnel_state_encode(&s, &w), ERR_NONE);
 	struct model_key key = model_key_tunnel_state(&s.account_id, &s.tunnel_id);
 	struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	assert_int_equal(store_commit(h->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }).err, ERR_NONE);
+	assert_int_equal(store_commit(h->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }).err,
+			 ERR_NONE);
 	struct answer a = call(h, "GET", "/onramp/status", NULL);
 	check_good(&a);
 	assert_string_equal(text_of(result_of(&a), "gateway"), "away");
@@ -255,8 +274,10 @@ static void overview_has_counters_and_unknown_peers(void **state)
 	assert_int_equal(model_live_reply_add_counter(&r, "ike_in", 42), ERR_NONE);
 	struct bytes b = model_live_reply_end(&r, false);
 	assert_int_equal(send(fds[1], b.p, b.len, 0), b.len);
-	const struct model_failure f = { .code = MODEL_FAILURE_UNKNOWN_IDENTITY, .stage = MODEL_STAGE_AUTH,
-					 .identity = "fqdn:stranger.example", .cnt = 1 };
+	const struct model_failure f = { .code = MODEL_FAILURE_UNKNOWN_IDENTITY,
+					 .stage = MODEL_STAGE_AUTH,
+					 .identity = "fqdn:stranger.example",
+					 .cnt = 1 };
 	model_live_reply_begin(&r, SPACE_OF(room), ERR_NONE);
 	assert_int_equal(model_live_reply_add_failure(&r, &f), ERR_NONE);
 	b = model_live_reply_end(&r, false);

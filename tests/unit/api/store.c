@@ -18,8 +18,8 @@ struct gateway {
 	struct store *store;
 	struct store_ipc_server *ipc;
 	pthread_t thread;
-	atomic_uint serve; /* so many more requests are answered, then there is silence */
-	atomic_uint spoil; /* so many of them are followed by a change of the account by another */
+	atomic_uint serve;	 /* so many more requests are answered, then there is silence */
+	atomic_uint spoil;	 /* so many of them are followed by a change of the account by another */
 	struct model_id account; /* set before spoil */
 	int stop[2];
 };
@@ -36,7 +36,8 @@ static void *run_gateway(void *arg)
 	struct gateway *g = arg;
 
 	for (;;) {
-		struct pollfd p[] = { { .fd = g->serve == 0 ? -1 : store_ipc_server_fd(g->ipc), .events = POLLIN },
+		struct pollfd p[] = { { .fd = g->serve == 0 ? -1 : store_ipc_server_fd(g->ipc),
+					.events = POLLIN },
 				      { .fd = g->stop[0], .events = POLLIN } };
 		if (poll(p, 2, 20) < 0 || p[1].revents != 0)
 			return NULL;
@@ -224,9 +225,11 @@ static void bulk_of_many_goes_as_one_transaction(void **state)
 	size_t at = (size_t)sprintf(body, "{\"ipsec_tunnels\":[");
 
 	for (unsigned i = 0; i < 31; i++)
-		at += (size_t)sprintf(body + at, "%s{\"name\":\"t%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
-						 "\"interface_address\":\"10.0.%u.0/31\",\"psk\":\"0123456789abcdef%u\"}",
-				      i == 0 ? "" : ",", i, i, i);
+		at += (size_t)sprintf(
+			body + at,
+			"%s{\"name\":\"t%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
+			"\"interface_address\":\"10.0.%u.0/31\",\"psk\":\"0123456789abcdef%u\"}",
+			i == 0 ? "" : ",", i, i, i);
 	sprintf(body + at, "]}");
 	struct answer a = call(g->host, "POST", "/magic/ipsec_tunnels", body);
 	check_good(&a);
@@ -235,8 +238,10 @@ static void bulk_of_many_goes_as_one_transaction(void **state)
 	/* one more, and nothing of it is done */
 	at = (size_t)sprintf(body, "{\"ipsec_tunnels\":[");
 	for (unsigned i = 0; i < 64; i++)
-		at += (size_t)sprintf(body + at, "%s{\"name\":\"u%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
-						 "\"interface_address\":\"10.1.%u.0/31\"}", i == 0 ? "" : ",", i, i);
+		at += (size_t)sprintf(body + at,
+				      "%s{\"name\":\"u%u\",\"cloudflare_endpoint\":\"198.51.100.10\","
+				      "\"interface_address\":\"10.1.%u.0/31\"}",
+				      i == 0 ? "" : ",", i, i);
 	sprintf(body + at, "]}");
 	a = call(g->host, "POST", "/magic/ipsec_tunnels", body);
 	check_error(&a, 400, 1000);

@@ -25,8 +25,9 @@ static void command_words_and_options_are_read(void **state)
 {
 	struct cli_args a;
 	(void)state;
-	assert_int_equal(PARSE(&a, "tunnel", "create", "b1", "--interface", "10.0.0.0/31", "--endpoint=192.0.2.1",
-			       "--generate", "--json", "--account", "7"), CLI_OK);
+	assert_int_equal(PARSE(&a, "tunnel", "create", "b1", "--interface", "10.0.0.0/31",
+			       "--endpoint=192.0.2.1", "--generate", "--json", "--account", "7"),
+			 CLI_OK);
 	assert_string_equal(a.command->noun, "tunnel");
 	assert_string_equal(a.command->verb, "create");
 	assert_int_equal(a.word_cnt, 1);

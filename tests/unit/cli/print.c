@@ -24,7 +24,9 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 {
 	(void)state;
 	assert_string_equal(printed("a\x1b[31mb\x7f\n"), "a?[31mb??");
-	assert_string_equal(printed("\xc2\x9b" "31m"), "?31m");
+	assert_string_equal(printed("\xc2\x9b"
+				    "31m"),
+			    "?31m");
 	assert_string_equal(printed("caf\xc3\xa9"), "caf\xc3\xa9");
 	assert_string_equal(printed(NULL), "-");
 }
@@ -90,7 +92,8 @@ static void columns_line_up_by_characters(void **state)
 	char out[256];
 	(void)state;
 	capture(print_table, out, sizeof(out));
-	assert_string_equal(out, "NAME    N\n\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9  1\nb?      -\n");
+	assert_string_equal(out,
+			    "NAME    N\n\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9  1\nb?      -\n");
 }
 
 static void empty_table_says_what_is_missing(void **state)
