@@ -195,9 +195,12 @@ static enum err submit_commit(struct control *c, struct control_op *op)
 
 /* ---- actions ---- */
 
-/* RFC 7296 2.4: the peer says that it knows of no other IKE SA with us. */
+/* RFC 7296 2.4: the peer says that it knows of no other IKE SA with us. The new children need no proof then: what is
+ * sent on the former ones until they are gone would be lost. */
 static void drop_others(struct control *c, struct control_tunnel *t, const struct control_sa *keep)
 {
+	for (unsigned i = 0; keep != NULL && i < keep->r.child_cnt; i++)
+		fwd_child_prove(c->fwd, keep->r.children[i].spi_in);
 	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
 		next = sa->next;
 		if (sa != keep)
