@@ -320,45 +320,45 @@ static void onramp_numbers_have_limits(void **state)
 	(void)state;
 	struct model_tunnel good = a_good_tunnel(), t = good;
 
-#define LIMIT(field, value, ok)                                                                  \
+#define LIMIT(field, name, value, ok)                                                                  \
 	do {                                                                                     \
 		t = good;                                                                        \
 		t.onramp.field = value;                                                          \
 		if (ok)                                                                          \
 			expect_good(&t);                                                         \
 		else                                                                             \
-			expect_problem(&t, MODEL_CODE_ONRAMP, "/onramp/" #field, "must be");     \
+			expect_problem(&t, MODEL_CODE_ONRAMP, "/onramp/" name, "must be");     \
 	} while (0)
-	LIMIT(ike_lifetime_s, 299, false);
-	LIMIT(ike_lifetime_s, 300, true);
-	LIMIT(ike_lifetime_s, 604800, true);
-	LIMIT(ike_lifetime_s, 604801, false);
-	LIMIT(ike_lifetime_s, 0, false);
-	LIMIT(child_lifetime_s, 119, false);
-	LIMIT(child_lifetime_s, 120, true);
-	LIMIT(child_lifetime_s, 604801, false);
-	LIMIT(dpd_delay_s, 0, true);
-	LIMIT(dpd_delay_s, 1, false);
-	LIMIT(dpd_delay_s, 4, false);
-	LIMIT(dpd_delay_s, 5, true);
-	LIMIT(dpd_delay_s, 3601, false);
-	LIMIT(replay_window, 0, true);
-	LIMIT(replay_window, 31, false);
-	LIMIT(replay_window, 32, true);
-	LIMIT(replay_window, 4097, false);
-	LIMIT(mss_clamp, 0, true);
-	LIMIT(mss_clamp, 1, true);
-	LIMIT(mss_clamp, 2, false);
-	LIMIT(mss_clamp, 535, false);
-	LIMIT(mss_clamp, 536, true);
-	LIMIT(mss_clamp, 9001, false);
-	LIMIT(outer_mtu, 575, false);
-	LIMIT(outer_mtu, 576, true);
-	LIMIT(outer_mtu, 9001, false);
-	LIMIT(start_action, 1, false);
+	LIMIT(ike_lifetime_s, "ike_lifetime", 299, false);
+	LIMIT(ike_lifetime_s, "ike_lifetime", 300, true);
+	LIMIT(ike_lifetime_s, "ike_lifetime", 604800, true);
+	LIMIT(ike_lifetime_s, "ike_lifetime", 604801, false);
+	LIMIT(ike_lifetime_s, "ike_lifetime", 0, false);
+	LIMIT(child_lifetime_s, "child_lifetime", 119, false);
+	LIMIT(child_lifetime_s, "child_lifetime", 120, true);
+	LIMIT(child_lifetime_s, "child_lifetime", 604801, false);
+	LIMIT(dpd_delay_s, "dpd_delay", 0, true);
+	LIMIT(dpd_delay_s, "dpd_delay", 1, false);
+	LIMIT(dpd_delay_s, "dpd_delay", 4, false);
+	LIMIT(dpd_delay_s, "dpd_delay", 5, true);
+	LIMIT(dpd_delay_s, "dpd_delay", 3601, false);
+	LIMIT(replay_window, "replay_window", 0, true);
+	LIMIT(replay_window, "replay_window", 31, false);
+	LIMIT(replay_window, "replay_window", 32, true);
+	LIMIT(replay_window, "replay_window", 4097, false);
+	LIMIT(mss_clamp, "mss_clamp", 0, true);
+	LIMIT(mss_clamp, "mss_clamp", 1, true);
+	LIMIT(mss_clamp, "mss_clamp", 2, false);
+	LIMIT(mss_clamp, "mss_clamp", 535, false);
+	LIMIT(mss_clamp, "mss_clamp", 536, true);
+	LIMIT(mss_clamp, "mss_clamp", 9001, false);
+	LIMIT(outer_mtu, "outer_mtu", 575, false);
+	LIMIT(outer_mtu, "outer_mtu", 576, true);
+	LIMIT(outer_mtu, "outer_mtu", 9001, false);
+	LIMIT(start_action, "start_action", 1, false);
 	good.cloudflare_endpoint = address("2001:db8::1");
-	LIMIT(outer_mtu, 1279, false);
-	LIMIT(outer_mtu, 1280, true);
+	LIMIT(outer_mtu, "outer_mtu", 1279, false);
+	LIMIT(outer_mtu, "outer_mtu", 1280, true);
 #undef LIMIT
 }
 
