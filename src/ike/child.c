@@ -316,7 +316,7 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 		return c->sa->state;
 	}
 	if (group != IKE_GROUP_NONE && c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
-		ike_reply_syntax(c, "key exchange with a value outside 2 to p-2");
+		ike_reply_syntax(c, "key exchange with a value that the group does not have");
 		return c->sa->state;
 	}
 	return make_child(c, &plan, ni);

@@ -179,8 +179,8 @@ static void drop_ke(const struct ike_event *ev, struct ike_out *out, const struc
 	struct model_failure *f = ike_out_fail(out, ev, NULL, MODEL_FAILURE_BAD_KE, MODEL_STAGE_SA_INIT);
 	ike_text_add(f->offered, sizeof(f->offered), "%s, %zu bytes",
 		     model_transform_text(IKE_TT_KE, i->ke.group, 0, name), i->ke.data.len);
-	ike_text_add(f->allowed, sizeof(f->allowed), "%zu bytes, a number from 2 to p-2",
-		     crypt_dh_public_len(i->ke.group));
+	ike_text_add(f->allowed, sizeof(f->allowed), "%zu bytes, %s", crypt_dh_public_len(i->ke.group),
+		     crypt_dh_public_rule(i->ke.group));
 }
 
 static enum err build_response(const struct ike_event *ev, const struct ike_sa *sa, const struct ike_choice *choice,

@@ -123,7 +123,7 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 		return c->sa->state;
 	}
 	if (c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
-		ike_reply_syntax(c, "key exchange with a value outside 2 to p-2");
+		ike_reply_syntax(c, "key exchange with a value that the group does not have");
 		return c->sa->state;
 	}
 	return make_rekey(c, &choice, ni);

@@ -17,6 +17,8 @@ void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data)
 		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
 }
 
+/* RFC 7296 2.21.3 lets both sides forget an SA over this without a word. Here it stays, so that one odd message
+ * costs a tunnel nothing; a peer that did forget it no longer answers liveness checks. */
 void ike_reply_syntax(struct ike_ctx *c, const char *what)
 {
 	enum model_stage stage = c->half != NULL ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE;

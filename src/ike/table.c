@@ -1,6 +1,6 @@
-#include <stdio.h>
-
 #include "ike/parts.h"
+
+#include <stdio.h>
 
 /* ---- what may stand in a message (RFC 7296 1.2 to 1.5) ---- */
 
