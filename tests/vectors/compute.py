@@ -4,7 +4,7 @@
     compute.py > computed.h          writes the header
     compute.py --check computed.h    fails when the header is not what this program computes
 
-AES, GHASH and X25519 are written out here; the primes come from the formula of RFC 3526; HMAC is Python's.
+AES, GHASH, the curves and X25519 are written out here; the primes come from the formula of RFC 3526; HMAC is Python's.
 """
 import hashlib
 import hmac
@@ -132,31 +132,112 @@ def modp(n, offset):
     return 2**n - 2**(n - 64) - 1 + 2**64 * (pi_scaled(n - 130) + offset)
 
 
-GROUPS = {5: (1536, modp(1536, 741804)), 14: (2048, modp(2048, 124476))}
+# group: bits of the prime, prime, bytes of a private value
+GROUPS = {5: (1536, modp(1536, 741804), 32), 14: (2048, modp(2048, 124476), 32),
+          15: (3072, modp(3072, 1690314), 36), 16: (4096, modp(4096, 240904), 42)}
 
 
-def private(label):
-    """256 bits with the top bit set, as a real private value has."""
-    return int.from_bytes(hashlib.sha256(label.encode()).digest(), "big") | 1 << 255
+def private(label, size=32):
+    """With the top bit set, as a real private value has."""
+    digest = hashlib.sha512(label.encode()) if size > 32 else hashlib.sha256(label.encode())
+    return int.from_bytes(digest.digest()[:size], "big") | 1 << (8 * size - 1)
 
 
 def exchange(group, a, b):
-    bits, p = GROUPS[group]
+    bits, p, n = GROUPS[group]
     size = bits // 8
     ya, yb = pow(2, a, p), pow(2, b, p)
     shared = pow(yb, a, p)
     assert shared == pow(ya, b, p)
-    return [x.to_bytes(n, "big") for x, n in ((a, 32), (b, 32), (ya, size), (yb, size), (shared, size))]
+    return [x.to_bytes(n, "big") for x, n in ((a, n), (b, n), (ya, size), (yb, size), (shared, size))]
 
 
 def exchanges():
-    for group, (bits, p) in sorted(GROUPS.items()):
-        a = private("a %d" % group)
-        yield group, exchange(group, a, private("b %d" % group))
+    for group, (bits, p, size) in sorted(GROUPS.items()):
+        a = private("a %d" % group, size)
+        yield group, exchange(group, a, private("b %d" % group, size))
         public, n = pow(2, a, p), 0
-        while pow(public, private("zero %d %d" % (group, n)), p) >> (bits - 8):
+        while pow(public, private("zero %d %d" % (group, n), size), p) >> (bits - 8):
             n += 1  # one secret in 256 begins with a zero byte
-        yield group, exchange(group, a, private("zero %d %d" % (group, n)))
+        yield group, exchange(group, a, private("zero %d %d" % (group, n), size))
+
+
+# ---- curves over a prime (FIPS 186-4 D.1.2), affine: y^2 = x^3 - 3x + b ----
+
+class Curve:
+    def __init__(self, p, order, b, gx, gy):
+        self.p, self.order, self.b, self.base = p, order, b, (gx, gy)
+        self.size = (p.bit_length() + 7) // 8
+        assert (gy * gy - gx**3 + 3 * gx - b) % p == 0
+
+    def add(self, a, b):
+        """None is the point at infinity."""
+        if a is None or b is None:
+            return a or b
+        if a[0] == b[0]:
+            if (a[1] + b[1]) % self.p == 0:
+                return None
+            slope = (3 * a[0] * a[0] - 3) * pow(2 * a[1], -1, self.p)
+        else:
+            slope = (b[1] - a[1]) * pow(b[0] - a[0], -1, self.p)
+        x = (slope * slope - a[0] - b[0]) % self.p
+        return x, (slope * (a[0] - x) - a[1]) % self.p
+
+    def times(self, k, point):
+        result = None
+        for bit in bin(k)[2:]:
+            result = self.add(result, result)
+            if bit == "1":
+                result = self.add(result, point)
+        return result
+
+    def text(self, point):
+        return b"".join(v.to_bytes(self.size, "big") for v in point)
+
+
+CURVES = {
+    19: Curve(2**256 - 2**224 + 2**192 + 2**96 - 1,
+              0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551,
+              0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b,
+              0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296,
+              0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5),
+    20: Curve(2**384 - 2**128 - 2**96 + 2**32 - 1,
+              0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973,
+              0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef,
+              0xaa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7,
+              0x3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f),
+    21: Curve(2**521 - 1,
+              0x01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa
+              << 256 | 0x51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409,
+              0x0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e1
+              << 256 | 0x56193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00,
+              0x00c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dba
+              << 256 | 0xa14b5e77efe75928fe1dc127a2ffa8de3348b3c1856a429bf97e7e31c2e5bd66,
+              0x011839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c
+              << 256 | 0x97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd16650),
+}
+
+
+def curve_exchange(curve, a, b):
+    pa, pb = curve.times(a, curve.base), curve.times(b, curve.base)
+    shared = curve.times(a, pb)
+    assert shared == curve.times(b, pa)
+    return [a.to_bytes(curve.size, "big"), b.to_bytes(curve.size, "big"), curve.text(pa), curve.text(pb),
+            shared[0].to_bytes(curve.size, "big")]
+
+
+def curve_exchanges():
+    for group, curve in sorted(CURVES.items()):
+        a, b = (int.from_bytes(hashlib.shake_256(b"%s %d" % (name, group)).digest(curve.size), "big") % curve.order
+                for name in (b"a", b"b"))
+        yield group, curve_exchange(curve, a, b)
+        step = curve.times(a, curve.base)
+        shared = curve.times(b, step)
+        while shared[0] >> (8 * curve.size - 8):
+            b, shared = b + 1, curve.add(shared, step)
+        yield group, curve_exchange(curve, a, b)
+        # the last private value: the peer gets its own point with the other sign
+        yield group, curve_exchange(curve, curve.order - 1, a)
 
 
 # ---- prf+ (RFC 7296 2.13) and HKDF (RFC 5869) ----
@@ -198,6 +279,22 @@ def x25519(k, u):
     return (x2 * pow(z2, p - 2, p) % p).to_bytes(32, "little")
 
 
+def x25519_exchange(a, b):
+    base = (9).to_bytes(32, "little")
+    ya, yb = x25519(a, base), x25519(b, base)
+    assert x25519(a, yb) == x25519(b, ya)
+    return [a, b, ya, yb, x25519(a, yb)]
+
+
+def x25519_exchanges():
+    a, n = hashlib.sha256(b"a 31").digest(), 0
+    public = x25519(a, (9).to_bytes(32, "little"))
+    yield 31, x25519_exchange(a, hashlib.sha256(b"b 31").digest())
+    while x25519(hashlib.sha256(b"zero 31 %d" % n).digest(), public)[0]:
+        n += 1
+    yield 31, x25519_exchange(a, hashlib.sha256(b"zero 31 %d" % n).digest())
+
+
 def count(n, start=0):
     return bytes((start + i) % 256 for i in range(n))
 
@@ -224,7 +321,7 @@ def table(kind, name, rows, out):
 
 
 def dh_rows():
-    for group, values in exchanges():
+    for group, values in [*exchanges(), *curve_exchanges(), *x25519_exchanges()]:
         yield [("group", str(group))] + list(zip(("a", "b", "public_a", "public_b", "shared"), values))
 
 

@@ -30,13 +30,14 @@ static void dh_agrees_with_modular_powers(void **state)
 
 static void dh_vectors_hold_a_leading_zero_for_each_group(void **state)
 {
-	unsigned groups = 0;
+	uint32_t groups = 0;
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_LEN(dh_rows); i++)
 		if (strncmp(dh_rows[i].shared, "00", 2) == 0)
-			groups |= 1u << dh_rows[i].group;
-	assert_int_equal(groups, 1u << IKE_GROUP_MODP1536 | 1u << IKE_GROUP_MODP2048);
+			groups |= (uint32_t)1 << dh_rows[i].group;
+	for (uint16_t g = 0; g < 32; g++)
+		assert_int_equal(groups >> g & 1, crypt_dh_public_len(g) != 0);
 }
 
 static void ike_messages(void **state)
