@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from checks import Checks, check
-from lab import ANYCAST4, ANYCAST6, HQ, NAT, SITE_A, SITE_A6, SITE_B, Gateway, Lab, wait_until
+from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, SITE_A6, SITE_B, Gateway, Lab, wait_until
 
 HQ6 = "fd00:0:0:1::10"
 ESP = ["aes128gcm16", "aes256gcm16", "aes256-sha256", "aes256-sha1"]
@@ -82,7 +82,7 @@ def selectors(checks, gateway, peers):
             check(after - before == 5, f"{reason} went from {before} to {after}")
 
 
-def refusals(checks, gateway, peers, psk):
+def refusals(checks, peers):
     peer, anycast, local = peers["IPv4"]
     for name, expect, options in (
             ("transport mode becomes tunnel mode", "up", ("--transport",)),
@@ -96,6 +96,13 @@ def refusals(checks, gateway, peers, psk):
             peer.run(anycast, local, *options, "--expect", expect)
     with checks.case("a peer that says no NAT detection at all stays native on 500"):
         peer.run(anycast, local, "--nat", "none", "--do", "ping,delete")
+
+
+def restarts(checks, peers):
+    peer, anycast, local = peers["IPv4"]
+    with checks.case("a peer that starts again without a Delete gets every answer, ten times"):
+        for _ in range(10):
+            peer.run(anycast, local, "--do", "ping")
 
 
 def behind_nat(checks, lab, gateway, tunnel, psk):
@@ -129,7 +136,8 @@ def main():
         families(checks, gateway, peers)
         suites(checks, gateway, peers)
         selectors(checks, gateway, peers)
-        refusals(checks, gateway, peers, four_psk)
+        refusals(checks, peers)
+        restarts(checks, peers)
         behind_nat(checks, lab, gateway, nat, gateway.generate_psk(nat))
         checks.finish()
 
