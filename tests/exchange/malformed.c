@@ -728,7 +728,8 @@ static void sweep_ids(struct range *r, enum exchange x, uint8_t type, uint16_t k
 			if (l.i[n].type == IKE_PL_SA)
 				l.i[n].body = bytes_of(room, len);
 		struct outcome o = shoot_list(r, &l);
-		bool wrong_ke = type == IKE_TT_KE && id != IKE_GROUP_MODP1536; /* the KE payload is for group 5 */
+		/* the KE payload is for group 5; NONE needs none */
+		bool wrong_ke = type == IKE_TT_KE && id != IKE_GROUP_MODP1536 && id != IKE_GROUP_NONE;
 		bool aead = type == IKE_TT_ENCR && id == IKE_ENCR_AES_GCM_16; /* with an integrity transform */
 		bool good = allowed(phase, type, (uint16_t)id, key_bits) && !wrong_ke && !aead;
 		if (o.accepted != good)
