@@ -13,11 +13,23 @@
 
 /* ---- suites ---- */
 
+static void print_profiles(FILE *f, uint8_t profiles)
+{
+	bool first = true;
+	for (unsigned i = 0; i < MODEL_PROFILE_CNT; i++) {
+		if ((profiles & MODEL_PROFILE_BIT(i)) == 0)
+			continue;
+		fprintf(f, "%s%s", first ? "" : ", ", model_profile_name((uint8_t)i));
+		first = false;
+	}
+	fprintf(f, " | ");
+}
+
 static void print_transforms(FILE *f, enum ike_transform_type type, const char *title)
 {
 	fprintf(f, "\n## %s\n\n", title);
-	fprintf(f, "| transform | number | phase 1 | phase 2 | strongSwan | source |\n");
-	fprintf(f, "| --- | --- | --- | --- | --- | --- |\n");
+	fprintf(f, "| transform | number | phase 1 | phase 2 | profiles | strongSwan | source |\n");
+	fprintf(f, "| --- | --- | --- | --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
 		if (t->type != (uint8_t)type)
@@ -26,6 +38,7 @@ static void print_transforms(FILE *f, enum ike_transform_type type, const char *
 				    : (t->phase & MODEL_PHASE_CHILD) != 0 ? "yes" : "no";
 		const char *ike = (t->phase & MODEL_PHASE_IKE) != 0 ? "yes" : "no";
 		fprintf(f, "| %s | %u | %s | %s | ", t->name, t->id, ike, child);
+		print_profiles(f, t->profiles);
 		if (t->swanctl[0] != 0)
 			fprintf(f, "`%s` | %s |\n", t->swanctl, t->rfc);
 		else
@@ -39,8 +52,9 @@ static void print_suites(FILE *f)
 		   "Printed by `print-tables suites` out of `src/model/proposal.c`, the one table that IKE,\n"
 		   "the API and this page read. Phase 1 is the IKE SA, phase 2 a Child SA. The order is the\n"
 		   "gateway's order of preference. AES-GCM brings its own integrity; the integrity transforms\n"
-		   "below are for AES-CBC and NULL. A phase 2 without a group is without PFS. Whatever does not\n"
-		   "stand here is refused.\n");
+		   "below are for AES-CBC and NULL. A phase 2 without a group is without PFS. A tunnel has one\n"
+		   "profile (`onramp.profile`, `magic` if nothing is said); whatever does not stand here for\n"
+		   "that profile is refused.\n");
 	print_transforms(f, IKE_TT_ENCR, "Encryption");
 	print_transforms(f, IKE_TT_INTEG, "Integrity");
 	print_transforms(f, IKE_TT_PRF, "Pseudo-random function");

@@ -160,6 +160,12 @@ static json_t *transform_json(const struct model_transform *t)
 	json_t *o = json_pack("{s:s, s:i, s:i, s:s, s:s}", "name", t->name, "id", (int)t->id, "key_bits",
 			      (int)t->key_bits, "swanctl", t->swanctl, "rfc", t->rfc);
 
+	json_t *profiles = json_array();
+
+	for (unsigned i = 0; i < MODEL_PROFILE_CNT; i++)
+		if ((t->profiles & MODEL_PROFILE_BIT(i)) != 0)
+			json_array_append_new(profiles, json_string(model_profile_name((uint8_t)i)));
+	json_object_set_new(o, "profiles", profiles);
 	if (t->needs_null_opt_in)
 		json_object_set_new(o, "needs", json_string("allow_null_cipher"));
 	return o;

@@ -99,7 +99,7 @@ const char *api_nearest(const char *typed, const char *const *names, size_t cnt)
 static void refuse_unknown_onramp(const struct api_object *o)
 {
 	static const char *const names[] = { "ike_lifetime", "child_lifetime", "dpd_delay",   "replay_window",
-					     "mss_clamp",    "outer_mtu",      "start_action" };
+					     "mss_clamp",    "outer_mtu",      "start_action", "profile" };
 	const char *key;
 	json_t *value;
 
@@ -171,6 +171,19 @@ static void read_start_action(const struct api_object *o, uint8_t *ret)
 			       word);
 }
 
+static void read_profile(const struct api_object *o, uint8_t *ret)
+{
+	char word[32];
+
+	if (!api_field_text(o, "profile", MODEL_CODE_ONRAMP, word, sizeof(word)))
+		return;
+	if (model_profile_parse(bytes_str(word), ret) != ERR_NONE)
+		api_field_fail(o, "profile", MODEL_CODE_ONRAMP,
+			       "\"onramp.profile\" is \"%s\"; send \"magic\" or \"modern\" (the algorithms of each: "
+			       "GET onramp/suites).",
+			       word);
+}
+
 static void read_onramp(const struct api_object *o, struct model_tunnel_onramp *r)
 {
 	struct api_object on;
@@ -185,6 +198,7 @@ static void read_onramp(const struct api_object *o, struct model_tunnel_onramp *
 	read_mss_clamp(&on, &r->mss_clamp);
 	read_u16(&on, "outer_mtu", &r->outer_mtu);
 	read_start_action(&on, &r->start_action);
+	read_profile(&on, &r->profile);
 }
 
 /* The value never goes into a text. */

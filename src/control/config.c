@@ -137,7 +137,19 @@ static bool same_terms(const struct model_tunnel *a, const struct model_tunnel *
 {
 	return addr_eq(&a->cloudflare_endpoint, &b->cloudflare_endpoint) &&
 	       addr_eq(&a->customer_endpoint, &b->customer_endpoint) &&
-	       (b->allow_null_cipher || !a->allow_null_cipher);
+	       (b->allow_null_cipher || !a->allow_null_cipher) && a->onramp.profile == b->onramp.profile;
+}
+
+/* IKE_SA_INIT is answered with algorithms of the profiles that tunnels here have. */
+static void count_profile(struct control *c, const struct control_tunnel *t, bool more)
+{
+	uint32_t *cnt = &c->profile_cnt[t->m.onramp.profile];
+
+	*cnt = more ? *cnt + 1 : *cnt - 1;
+	c->world.profiles = 0;
+	for (unsigned i = 0; i < MODEL_PROFILE_CNT; i++)
+		if (c->profile_cnt[i] != 0)
+			c->world.profiles |= MODEL_PROFILE_BIT(i);
 }
 
 static void put_tunnel(struct control *c, const struct model_tunnel *m)
@@ -148,8 +160,11 @@ static void put_tunnel(struct control *c, const struct model_tunnel *m)
 		return;
 	}
 	bool ended = t->configured && !same_terms(&t->m, m);
+	if (t->configured)
+		count_profile(c, t, false);
 	t->m = *m;
 	t->configured = true;
+	count_profile(c, t, true);
 	install_tunnel(c, t);
 	if (ended)
 		close_all(c, t);
@@ -175,6 +190,8 @@ static void free_tunnel(struct control *c, struct control_tunnel *t)
 /* Its SAs say goodbye first; the entry goes with the last of them (see control_sa_remove). */
 static void delete_tunnel(struct control *c, struct control_tunnel *t)
 {
+	if (t->configured)
+		count_profile(c, t, false);
 	t->configured = false;
 	t->has_psk = false;
 	secret_wipe(&t->psk, sizeof(t->psk));

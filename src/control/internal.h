@@ -139,6 +139,7 @@ struct control {
 	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
 	struct siphash_key hash_key;
 	struct ike_world world;
+	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 
 	struct hmap accounts_by_id, accounts_by_number, tunnels;

@@ -6,14 +6,20 @@
 
 #define DOMAIN_DEFAULT "ipsec.cloudflare.com"
 
-/* ---- words out of the table of allowed transforms ---- */
+/* ---- words out of the table of allowed transforms: those that are right for a tunnel of any profile ---- */
+
+static bool is_common(const struct model_transform *row, enum model_phase phase, uint8_t type)
+{
+	return (row->phase & phase) != 0 && row->type == type && row->profiles == MODEL_PROFILE_ALL &&
+	       !row->needs_null_opt_in;
+}
 
 static void say_allowed(struct explain_text *t, enum model_phase phase, uint8_t type, const char *lead)
 {
 	bool first = true;
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *row = &model_transforms[i];
-		if ((row->phase & phase) == 0 || row->type != type || row->needs_null_opt_in)
+		if (!is_common(row, phase, type))
 			continue;
 		explain_text_say(t, "%s%s", first ? lead : ", ", row->name);
 		first = false;
@@ -54,7 +60,7 @@ static const char *best_word(enum model_phase phase, uint8_t type, bool aead)
 {
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *row = &model_transforms[i];
-		if ((row->phase & phase) != 0 && row->type == type && !row->needs_null_opt_in &&
+		if (is_common(row, phase, type) &&
 		    (type != IKE_TT_ENCR || model_encr_is_aead(row->id) == aead))
 			return row->swanctl;
 	}
@@ -173,6 +179,16 @@ static void change_ike_group(struct explain_text *t, const struct explain_case *
 	(void)c;
 	explain_text_say(t, "In the router's connection name an allowed group, and name it first: ");
 	say_ike_proposals(t);
+}
+
+static void change_profile(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "In the router's connection set a phase 1 proposal that every profile has: ");
+	say_ike_proposals(t);
+	explain_text_say(t, ". Or give the tunnel the profile with the router's algorithms: PUT ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, " {\"onramp\": {\"profile\": \"%s\" or \"%s\"}}", model_profile_name(MODEL_PROFILE_MAGIC),
+			 model_profile_name(MODEL_PROFILE_MODERN));
 }
 
 static void change_ke(struct explain_text *t, const struct explain_case *c)
@@ -427,6 +443,7 @@ static const struct explain_advice advices[] = {
 	ROW(WRONG_GROUP, PEER, "it sent a key for", "the group chosen "
 						    "is", allowed_ike_groups, change_chosen_group),
 	ROW(BAD_KE, PEER, "it sent", ALLOWED, NULL, change_ke),
+	ROW(PROFILE, EITHER, "the suite was", "the tunnel has", NULL, change_profile),
 	ROW(IKEV1, PEER, "it sent", ALLOWED, allowed_version, change_version),
 	ROW(UNKNOWN_IDENTITY, PEER, SAID, ALLOWED, allowed_identities, change_identity),
 	ROW(NO_PSK, GATEWAY, SAID, ALLOWED, NULL, change_missing_psk),

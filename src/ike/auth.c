@@ -78,6 +78,9 @@ static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, co
 		return (struct verdict){ false, MODEL_FAILURE_WRONG_ENDPOINT };
 	if (peer->customer_endpoint.family != ADDR_NONE && !addr_eq(&peer->customer_endpoint, remote))
 		return (struct verdict){ false, MODEL_FAILURE_WRONG_PEER_ADDRESS };
+	/* IKE_SA_INIT was answered before it was known for which tunnel. */
+	if (!model_ike_suite_in_profile(&c->sa->suite, (enum model_profile)peer->settings.profile))
+		return (struct verdict){ false, MODEL_FAILURE_PROFILE };
 	return (struct verdict){ true, MODEL_FAILURE_UNKNOWN_IDENTITY };
 }
 
@@ -97,6 +100,8 @@ static enum ike_state refuse(struct ike_ctx *c, enum model_failure_code code, co
 		ike_text_add(f->allowed, sizeof(f->allowed), "%s", addr_format(&peer->customer_endpoint, text));
 	} else if (code == MODEL_FAILURE_NOT_PSK) {
 		ike_text_add(f->allowed, sizeof(f->allowed), "pre-shared key");
+	} else if (code == MODEL_FAILURE_PROFILE) {
+		ike_select_explain_profile(&c->sa->suite, (enum model_profile)peer->settings.profile, f);
 	}
 	return IKE_STATE_HALF_OPEN;
 }
@@ -117,6 +122,7 @@ static void fill_record(struct ike_ctx *c, const struct ike_peer *peer)
 
 	sa->auth_verified = true;
 	sa->allow_null = peer->allow_null;
+	sa->profile = peer->settings.profile;
 	sa->dpd_delay_s = peer->settings.dpd_delay_s;
 	sa->child_lifetime_s = peer->settings.child_lifetime_s;
 	sa->created_us = c->ev->now_us;

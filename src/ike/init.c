@@ -14,12 +14,13 @@ struct init_in {
 	bool too_many; /* more proposals or transforms than are looked at */
 };
 
-static struct ike_ask ask_of(uint16_t ke_group)
+static struct ike_ask ask_of(const struct ike_world *world, uint16_t ke_group)
 {
 	return (struct ike_ask){
 		.phase = MODEL_PHASE_IKE,
 		.ke_rule = IKE_KE_NEEDED,
 		.ke_group = ke_group,
+		.profiles = world->profiles,
 	};
 }
 
@@ -141,10 +142,10 @@ static bool accept_cookie(const struct ike_world *world, const struct ike_event 
 }
 
 /* Picks the proposal, or sends the one notify that refuses. */
-static bool choose_suite(const struct ike_event *ev, const struct wire_ike_header *h, const struct init_in *i,
-			 struct ike_out *out, struct ike_choice *ret)
+static bool choose_suite(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
+			 const struct init_in *i, struct ike_out *out, struct ike_choice *ret)
 {
-	struct ike_ask ask = ask_of(i->ke.group);
+	struct ike_ask ask = ask_of(world, i->ke.group);
 	enum model_failure_code code = MODEL_FAILURE_NO_PROPOSAL_IKE;
 	char name[MODEL_TRANSFORM_TEXT_MAX];
 	uint8_t group[2];
@@ -273,7 +274,7 @@ void ike_init_step(const struct ike_world *world, const struct ike_event *ev, st
 	ike_out_reset(out);
 	must(ev->kind == IKE_EV_MESSAGE);
 	if (!accept_header(ev, out, &h) || !read_payloads(ev, &h, out, &i) ||
-	    !accept_cookie(world, ev, &h, &i, out) || !choose_suite(ev, &h, &i, out, &choice))
+	    !accept_cookie(world, ev, &h, &i, out) || !choose_suite(world, ev, &h, &i, out, &choice))
 		return;
 	if (i.ke.data.len != crypt_dh_public_len(i.ke.group) || (ev->dh != NULL && ev->dh->secret_len == 0)) {
 		drop_ke(ev, out, &i);

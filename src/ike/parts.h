@@ -89,6 +89,7 @@ struct ike_ask {
 	enum ike_ke_rule ke_rule;
 	uint16_t ke_group;  /* of the KE payload, NONE: there is none */
 	uint8_t spi_len;    /* 0, 4 or 8: what the proposal must carry */
+	uint8_t profiles;   /* MODEL_PROFILE_BIT of those that the tunnel may have, 0: the default one */
 	bool allow_null;
 };
 
@@ -106,6 +107,7 @@ bool ike_select(const struct wire_ike_sa *offer, const struct ike_ask *ask, stru
 /* The texts of a refusal: what was offered, what would have been taken. */
 void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *ask, enum model_failure_code code,
 			struct model_failure *f);
+void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f);
 
 /* ---- cookie.c: RFC 7296 2.6 ---- */
 

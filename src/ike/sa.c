@@ -38,6 +38,7 @@ enum field {
 	F_EXPIRES,
 	F_LAST_IN,
 	F_NEXT_CHECK,
+	F_PROFILE,
 };
 
 #define BIT MODEL_RECORD_BIT
@@ -200,6 +201,7 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_u8(w, F_NAT_PEER, sa->nat_peer);
 	tlv_u8(w, F_NAT_LOCAL, sa->nat_local);
 	tlv_u8(w, F_ALLOW_NULL, sa->allow_null);
+	tlv_u8(w, F_PROFILE, sa->profile);
 	tlv_u8(w, F_CLOSING, sa->closing);
 	tlv_u8(w, F_ID_TYPE, sa->id_type);
 	tlv_bytes(w, F_ID, bytes_of(sa->id, sa->id_len));
@@ -246,6 +248,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_NAT_PEER: sa->nat_peer = model_record_bool(d); break;
 	case F_NAT_LOCAL: sa->nat_local = model_record_bool(d); break;
 	case F_ALLOW_NULL: sa->allow_null = model_record_bool(d); break;
+	case F_PROFILE: sa->profile = model_record_u8(d, MODEL_PROFILE_CNT - 1); break;
 	case F_CLOSING: sa->closing = model_record_bool(d); break;
 	case F_ID_TYPE: sa->id_type = model_record_u8(d, UINT8_MAX); break;
 	case F_ID: sa->id_len = model_record_blob(d, sa->id, sizeof(sa->id)); break;

@@ -77,6 +77,7 @@ struct ike_sa {
 	uint16_t start_port;     /* to which the peer sent IKE_SA_INIT */
 	bool nat_peer, nat_local; /* NAT detection: the peer is behind a NAT; we are */
 	bool allow_null;         /* of the tunnel, when the SA was made */
+	uint8_t profile;         /* enum model_profile: likewise */
 	bool closing;            /* children are gone; our Delete of the SA is on its way or waits for the window */
 	uint8_t id_type;         /* the peer's identity */
 	uint16_t id_len;

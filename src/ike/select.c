@@ -1,5 +1,12 @@
 #include "ike/parts.h"
 
+/* Which rows of the table of transforms may be taken. */
+struct rows {
+	enum model_phase phase;
+	uint8_t profiles; /* rows that all of these have */
+	bool allow_null;
+};
+
 /* What a second look at a refused offer leaves out, to find the one thing that was wrong. */
 enum relax { RELAX_NOTHING = 0, RELAX_NULL = 1, RELAX_ESN = 2, RELAX_GROUP = 4 };
 
@@ -22,30 +29,33 @@ static bool has_transform(const struct wire_ike_proposal *p, uint8_t type, uint1
 	return false;
 }
 
+static bool is_allowed(const struct model_transform *t, const struct rows *rows)
+{
+	return (t->phase & rows->phase) != 0 && (t->profiles & rows->profiles) == rows->profiles &&
+	       (!t->needs_null_opt_in || rows->allow_null);
+}
+
 /* The first row of our table, in our order, that the proposal has. */
-static const struct model_transform *pick(const struct wire_ike_proposal *p, enum model_phase phase, uint8_t type)
+static const struct model_transform *pick(const struct wire_ike_proposal *p, const struct rows *rows, uint8_t type)
 {
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
-		if ((t->phase & phase) != 0 && t->type == type && has_transform(p, type, t->id, t->key_bits))
+		if (is_allowed(t, rows) && t->type == type && has_transform(p, type, t->id, t->key_bits))
 			return t;
 	}
 	return NULL;
 }
 
 /* Encryption and integrity go together: AEAD wants no integrity transform, or NONE (RFC 7296 3.3, RFC 5282 8). */
-static bool choose_cipher(const struct wire_ike_proposal *p, const struct ike_ask *ask, unsigned relax,
-			  struct model_suite *s)
+static bool choose_cipher(const struct wire_ike_proposal *p, const struct rows *rows, struct model_suite *s)
 {
 	bool none = !has_type(p, IKE_TT_INTEG) || has_transform(p, IKE_TT_INTEG, IKE_INTEG_NONE, 0);
-	const struct model_transform *integ = pick(p, ask->phase, IKE_TT_INTEG);
-	bool allow_null = ask->allow_null || (relax & RELAX_NULL) != 0;
+	const struct model_transform *integ = pick(p, rows, IKE_TT_INTEG);
 
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
 		bool aead = model_encr_is_aead(t->id);
-		if ((t->phase & ask->phase) == 0 || t->type != IKE_TT_ENCR ||
-		    (t->needs_null_opt_in && !allow_null) ||
+		if (!is_allowed(t, rows) || t->type != IKE_TT_ENCR ||
 		    !has_transform(p, IKE_TT_ENCR, t->id, t->key_bits) || (aead ? !none : integ == NULL))
 			continue;
 		uint16_t integ_id = aead ? (uint16_t)IKE_INTEG_NONE : integ->id;
@@ -59,18 +69,26 @@ static bool choose_cipher(const struct wire_ike_proposal *p, const struct ike_as
 	return false;
 }
 
+static const struct model_transform *find_group(const struct rows *rows, uint16_t id)
+{
+	for (size_t i = 0; i < model_transform_cnt; i++) {
+		const struct model_transform *t = &model_transforms[i];
+		if (is_allowed(t, rows) && t->type == IKE_TT_KE && t->id == id)
+			return t;
+	}
+	return NULL;
+}
+
 /* exact: only the group whose KE payload is there, which saves the peer a round trip. */
-static bool choose_group(const struct wire_ike_proposal *p, const struct ike_ask *ask, unsigned relax, bool exact,
-			 struct model_suite *s)
+static bool choose_group(const struct wire_ike_proposal *p, const struct ike_ask *ask, const struct rows *rows,
+			 unsigned relax, bool exact, struct model_suite *s)
 {
 	s->group = IKE_GROUP_NONE;
 	if (ask->ke_rule == IKE_KE_IGNORED || (relax & RELAX_GROUP) != 0)
 		return true;
 	if (!has_type(p, IKE_TT_KE))
 		return ask->ke_rule == IKE_KE_OPTIONAL;
-	const struct model_transform *t =
-		exact ? model_transform_find(ask->phase, IKE_TT_KE, ask->ke_group, 0, false)
-		      : pick(p, ask->phase, IKE_TT_KE);
+	const struct model_transform *t = exact ? find_group(rows, ask->ke_group) : pick(p, rows, IKE_TT_KE);
 	if (t == NULL || !has_transform(p, IKE_TT_KE, t->id, 0))
 		return false;
 	s->group = t->id;
@@ -124,17 +142,17 @@ static void build_answer(const struct wire_ike_proposal *p, const struct ike_ask
 		answer_add(a, IKE_TT_ESN, s->esn, 0);
 }
 
-static bool choose_in(const struct wire_ike_proposal *p, const struct ike_ask *ask, unsigned relax, bool exact,
-		      struct ike_choice *ret)
+static bool choose_in(const struct wire_ike_proposal *p, const struct ike_ask *ask, const struct rows *rows, unsigned relax,
+		      bool exact, struct ike_choice *ret)
 {
 	uint8_t protocol = ask->phase == MODEL_PHASE_IKE ? IKE_PROTO_IKE : IKE_PROTO_ESP;
 	struct ike_choice c = { 0 };
 
 	if (p->protocol != protocol || !types_fit(p, ask->phase) || !read_spi(p, ask, &c.peer_spi) ||
-	    !choose_cipher(p, ask, relax, &c.suite) || !choose_group(p, ask, relax, exact, &c.suite))
+	    !choose_cipher(p, rows, &c.suite) || !choose_group(p, ask, rows, relax, exact, &c.suite))
 		return false;
 	if (ask->phase == MODEL_PHASE_IKE) {
-		const struct model_transform *prf = pick(p, ask->phase, IKE_TT_PRF);
+		const struct model_transform *prf = pick(p, rows, IKE_TT_PRF);
 		if (prf == NULL)
 			return false;
 		c.suite.prf = prf->id;
@@ -148,15 +166,37 @@ static bool choose_in(const struct wire_ike_proposal *p, const struct ike_ask *a
 }
 
 /* The peer's order of proposals decides, inside a proposal ours (RFC 7296 2.7). */
+static bool choose_by(const struct wire_ike_sa *offer, const struct ike_ask *ask, const struct rows *rows, unsigned relax,
+		      bool exact, struct ike_choice *ret)
+{
+	for (unsigned i = 0; i < offer->cnt; i++)
+		if (choose_in(&offer->p[i], ask, rows, relax, exact, ret))
+			return true;
+	return false;
+}
+
+static uint8_t profiles_of(const struct ike_ask *ask)
+{
+	return ask->profiles != 0 ? ask->profiles : MODEL_PROFILE_BIT(MODEL_PROFILE_MAGIC);
+}
+
+/* Where several profiles are possible, what suits all of them is taken before what suits only one: the tunnel is not
+ * known before IKE_AUTH, and a suite outside of its profile is refused there. */
 static bool choose(const struct wire_ike_sa *offer, const struct ike_ask *ask, unsigned relax,
 		   struct ike_choice *ret)
 {
-	for (unsigned i = 0; i < offer->cnt; i++)
-		if (choose_in(&offer->p[i], ask, relax, true, ret))
+	bool allow_null = ask->allow_null || (relax & RELAX_NULL) != 0;
+	uint8_t profiles = profiles_of(ask);
+	const struct rows common = { ask->phase, profiles, allow_null };
+
+	if (choose_by(offer, ask, &common, relax, true, ret) || choose_by(offer, ask, &common, relax, false, ret))
+		return true;
+	for (unsigned i = 0; i < 2 * MODEL_PROFILE_CNT; i++) {
+		const struct rows one = { ask->phase, MODEL_PROFILE_BIT(i % MODEL_PROFILE_CNT), allow_null };
+		if ((one.profiles & profiles) != 0 && one.profiles != profiles &&
+		    choose_by(offer, ask, &one, relax, i < MODEL_PROFILE_CNT, ret))
 			return true;
-	for (unsigned i = 0; i < offer->cnt; i++)
-		if (choose_in(&offer->p[i], ask, relax, false, ret))
-			return true;
+	}
 	return false;
 }
 
@@ -232,7 +272,7 @@ static void add_allowed(const struct ike_ask *ask, uint8_t only, char *text, siz
 		for (size_t n = 0; n < model_transform_cnt; n++) {
 			const struct model_transform *t = &model_transforms[n];
 			if (t->type != type_order[i] || (t->phase & ask->phase) == 0 ||
-			    (t->needs_null_opt_in && !ask->allow_null))
+			    (t->profiles & profiles_of(ask)) == 0 || (t->needs_null_opt_in && !ask->allow_null))
 				continue;
 			ike_text_add(text, cap, "%s%s", !first ? ", " : text[0] != '\0' ? " / " : "",
 				     t->name);
@@ -253,4 +293,15 @@ void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *a
 	for (unsigned i = 0; i < offer->cnt; i++)
 		add_proposal(&offer->p[i], only, f->offered, sizeof(f->offered));
 	add_allowed(ask, only, f->allowed, sizeof(f->allowed));
+}
+
+void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f)
+{
+	const struct ike_ask ask = { .phase = MODEL_PHASE_IKE, .ke_rule = IKE_KE_NEEDED,
+				     .profiles = MODEL_PROFILE_BIT(profile) };
+	char text[MODEL_SUITE_TEXT_MAX];
+
+	ike_text_add(f->offered, sizeof(f->offered), "%s", model_suite_text(chosen, text));
+	add_allowed(&ask, 0, f->allowed, sizeof(f->allowed));
+	ike_text_add(f->allowed, sizeof(f->allowed), " (profile %s)", model_profile_name((uint8_t)profile));
 }

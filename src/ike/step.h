@@ -41,6 +41,7 @@ struct ike_world {
 	struct siphash_key spi_key;    /* check bytes of SPIs */
 	struct siphash_key cookie_key[2]; /* the present secret and the one before */
 	uint8_t cookie_version;        /* of cookie_key[0]; the other one is version - 1 */
+	uint8_t profiles;              /* MODEL_PROFILE_BIT of those that tunnels here have, 0: the default one */
 	bool want_cookie;              /* half-open SAs are above the threshold: answer INITs with a cookie */
 	/* The tunnel of an identity, for a peer that talks to local from remote. False: unknown. An address
 	 * identity matches only where (gateway_endpoint, customer_endpoint) is unique. */

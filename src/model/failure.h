@@ -14,6 +14,7 @@ enum model_stage { MODEL_STAGE_SA_INIT, MODEL_STAGE_AUTH, MODEL_STAGE_CHILD, MOD
 	X(NO_GROUP_IKE, "ike.no_group", "no Diffie-Hellman group of the peer is allowed")                   \
 	X(WRONG_GROUP, "ike.wrong_group", "the peer sent its key for another group than the one chosen")    \
 	X(BAD_KE, "ike.bad_key_exchange", "the peer's Diffie-Hellman value is not valid")                  \
+	X(PROFILE, "ike.profile", "the phase 1 algorithms are not those of the tunnel's profile")          \
 	X(IKEV1, "ike.ikev1", "the peer speaks IKEv1")                                                     \
 	X(UNKNOWN_IDENTITY, "auth.unknown_identity", "no tunnel has the identity that the peer sent")      \
 	X(NO_PSK, "auth.no_psk", "the tunnel has no pre-shared key yet")                                   \

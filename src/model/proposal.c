@@ -1,23 +1,36 @@
 #include "model/proposal.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 enum { IKE = MODEL_PHASE_IKE, CHILD = MODEL_PHASE_CHILD, BOTH = MODEL_PHASE_IKE | MODEL_PHASE_CHILD };
+enum {
+	MAGIC = 1 << MODEL_PROFILE_MAGIC,
+	MODERN = 1 << MODEL_PROFILE_MODERN,
+	ANY = MAGIC | MODERN,
+};
 
 const struct model_transform model_transforms[] = {
-	{ BOTH, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 256, false, "AES-GCM-16-256", "aes256gcm16", "RFC 5282, 4106" },
-	{ BOTH, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 128, false, "AES-GCM-16-128", "aes128gcm16", "RFC 5282, 4106" },
-	{ BOTH, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 256, false, "AES-CBC-256", "aes256", "RFC 3602" },
-	{ CHILD, IKE_TT_ENCR, IKE_ENCR_NULL, 0, true, "NULL", "null", "RFC 2410" },
-	{ BOTH, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0, false, "HMAC-SHA2-256-128", "sha256", "RFC 4868" },
-	{ CHILD, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA1_96, 0, false, "HMAC-SHA1-96", "sha1", "RFC 2404" },
-	{ IKE, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_512, 0, false, "PRF-HMAC-SHA2-512", "prfsha512", "RFC 4868" },
-	{ IKE, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_384, 0, false, "PRF-HMAC-SHA2-384", "prfsha384", "RFC 4868" },
-	{ IKE, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_256, 0, false, "PRF-HMAC-SHA2-256", "prfsha256", "RFC 4868" },
-	{ BOTH, IKE_TT_KE, IKE_GROUP_MODP2048, 0, false, "MODP-2048", "modp2048", "RFC 3526" },
-	{ BOTH, IKE_TT_KE, IKE_GROUP_MODP1536, 0, false, "MODP-1536", "modp1536", "RFC 3526" },
-	{ CHILD, IKE_TT_KE, IKE_GROUP_NONE, 0, false, "NONE", "", "RFC 7296 3.3.2" },
-	{ CHILD, IKE_TT_ESN, IKE_ESN_NONE, 0, false, "NO-ESN", "noesn", "RFC 7296 3.3.2" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 256, false, "AES-GCM-16-256", "aes256gcm16", "RFC 5282, 4106" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 128, false, "AES-GCM-16-128", "aes128gcm16", "RFC 5282, 4106" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 256, false, "AES-CBC-256", "aes256", "RFC 3602" },
+	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 128, false, "AES-CBC-128", "aes128", "RFC 3602" },
+	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_NULL, 0, true, "NULL", "null", "RFC 2410" },
+	{ BOTH, ANY, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0, false, "HMAC-SHA2-256-128", "sha256", "RFC 4868" },
+	{ CHILD, MAGIC, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA1_96, 0, false, "HMAC-SHA1-96", "sha1", "RFC 2404" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_512, 0, false, "PRF-HMAC-SHA2-512", "prfsha512", "RFC 4868" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_384, 0, false, "PRF-HMAC-SHA2-384", "prfsha384", "RFC 4868" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_256, 0, false, "PRF-HMAC-SHA2-256", "prfsha256", "RFC 4868" },
+	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_ECP384, 0, false, "ECP-384", "ecp384", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP256, 0, false, "ECP-256", "ecp256", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_CURVE25519, 0, false, "CURVE25519", "curve25519", "RFC 8031" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP521, 0, false, "ECP-521", "ecp521", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP4096, 0, false, "MODP-4096", "modp4096", "RFC 3526" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP3072, 0, false, "MODP-3072", "modp3072", "RFC 3526" },
+	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_MODP2048, 0, false, "MODP-2048", "modp2048", "RFC 3526" },
+	{ BOTH, MAGIC, IKE_TT_KE, IKE_GROUP_MODP1536, 0, false, "MODP-1536", "modp1536", "RFC 3526" },
+	{ CHILD, ANY, IKE_TT_KE, IKE_GROUP_NONE, 0, false, "NONE", "", "RFC 7296 3.3.2" },
+	{ CHILD, ANY, IKE_TT_ESN, IKE_ESN_NONE, 0, false, "NO-ESN", "noesn", "RFC 7296 3.3.2" },
 };
 const size_t model_transform_cnt = ARRAY_LEN(model_transforms);
 
@@ -54,20 +67,14 @@ static const struct {
 	{ IKE_TT_INTEG, 14, "HMAC-SHA2-512-256" },
 	{ IKE_TT_KE, 1, "MODP-768" },
 	{ IKE_TT_KE, 2, "MODP-1024" },
-	{ IKE_TT_KE, 15, "MODP-3072" },
-	{ IKE_TT_KE, 16, "MODP-4096" },
 	{ IKE_TT_KE, 17, "MODP-6144" },
 	{ IKE_TT_KE, 18, "MODP-8192" },
-	{ IKE_TT_KE, 19, "ECP-256" },
-	{ IKE_TT_KE, 20, "ECP-384" },
-	{ IKE_TT_KE, 21, "ECP-521" },
 	{ IKE_TT_KE, 22, "MODP-1024-160" },
 	{ IKE_TT_KE, 23, "MODP-2048-224" },
 	{ IKE_TT_KE, 24, "MODP-2048-256" },
 	{ IKE_TT_KE, 28, "BRAINPOOL-256" },
 	{ IKE_TT_KE, 29, "BRAINPOOL-384" },
 	{ IKE_TT_KE, 30, "BRAINPOOL-512" },
-	{ IKE_TT_KE, 31, "CURVE25519" },
 	{ IKE_TT_KE, 32, "CURVE448" },
 	{ IKE_TT_KE, 35, "ML-KEM-512" },
 	{ IKE_TT_KE, 36, "ML-KEM-768" },
@@ -76,11 +83,12 @@ static const struct {
 };
 
 const struct model_transform *model_transform_find(enum model_phase phase, uint8_t type, uint16_t id,
-						   uint16_t key_bits, bool allow_null)
+						   uint16_t key_bits, bool allow_null, enum model_profile profile)
 {
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
-		if ((t->phase & phase) != 0 && t->type == type && t->id == id && t->key_bits == key_bits)
+		if ((t->phase & phase) != 0 && (t->profiles & MODEL_PROFILE_BIT(profile)) != 0 && t->type == type &&
+		    t->id == id && t->key_bits == key_bits)
 			return t->needs_null_opt_in && !allow_null ? NULL : t;
 	}
 	return NULL;
@@ -124,6 +132,39 @@ bool model_encr_is_aead(uint16_t encr)
 {
 	/* IANA "Transform Type 1": CCM 14 to 16, GCM 18 to 20, GMAC 21, ChaCha20-Poly1305 28 */
 	return (encr >= 14 && encr <= 16) || (encr >= 18 && encr <= 21) || encr == 28;
+}
+
+bool model_ike_suite_in_profile(const struct model_suite *s, enum model_profile profile)
+{
+	const enum model_phase p = MODEL_PHASE_IKE;
+
+	return model_transform_find(p, IKE_TT_ENCR, s->encr, s->key_bits, false, profile) != NULL &&
+	       model_transform_find(p, IKE_TT_PRF, s->prf, 0, false, profile) != NULL &&
+	       model_transform_find(p, IKE_TT_KE, s->group, 0, false, profile) != NULL &&
+	       (model_encr_is_aead(s->encr) ||
+		model_transform_find(p, IKE_TT_INTEG, s->integ, 0, false, profile) != NULL);
+}
+
+/* ---- names ---- */
+
+static const char *const profile_names[] = { [MODEL_PROFILE_MAGIC] = "magic", [MODEL_PROFILE_MODERN] = "modern" };
+_Static_assert(ARRAY_LEN(profile_names) == MODEL_PROFILE_CNT, "a profile without a name");
+
+const char *model_profile_name(uint8_t v)
+{
+	return v < ARRAY_LEN(profile_names) ? profile_names[v] : "unknown";
+}
+
+enum err model_profile_parse(struct bytes text, uint8_t *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(profile_names); i++) {
+		if (text.len == strlen(profile_names[i]) &&
+		    strncasecmp((const char *)text.p, profile_names[i], text.len) == 0) {
+			*ret = (uint8_t)i;
+			return ERR_NONE;
+		}
+	}
+	return ERR_SYNTAX;
 }
 
 static void append(char *text, const char *word)

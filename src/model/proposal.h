@@ -1,15 +1,26 @@
 // The algorithms that this gateway allows: the one table that IKE, the API and the documents read.
-// Any thread; const data. RFC 7296 3.3; RFC 5282, 4106, 3602, 4868, 2404, 2410, 3526.
+// Any thread; const data. RFC 7296 3.3; RFC 5282, 4106, 3602, 4868, 2404, 2410, 3526, 5903, 8031.
 #pragma once
 
 #include "base/bytes.h"
+#include "base/err.h"
 #include "base/iana.h"
 
 enum model_phase { MODEL_PHASE_IKE = 1, MODEL_PHASE_CHILD = 2 };
 
+/* What a tunnel may be negotiated with: its setting onramp.profile. */
+enum model_profile {
+	MODEL_PROFILE_MAGIC,  /* the lists of Magic WAN; the default */
+	MODEL_PROFILE_MODERN, /* without SHA-1 and group 5, with more groups */
+	MODEL_PROFILE_CNT,
+};
+#define MODEL_PROFILE_BIT(profile) ((uint8_t)(1u << (profile)))
+#define MODEL_PROFILE_ALL ((uint8_t)(MODEL_PROFILE_BIT(MODEL_PROFILE_CNT) - 1))
+
 /* One row: a transform that may be chosen in a phase. */
 struct model_transform {
 	uint8_t phase;      /* bit set of enum model_phase */
+	uint8_t profiles;   /* bit set: MODEL_PROFILE_BIT */
 	uint8_t type;       /* enum ike_transform_type */
 	uint16_t id;
 	uint16_t key_bits;  /* ENCR of variable length, else 0 */
@@ -23,10 +34,10 @@ struct model_transform {
 extern const struct model_transform model_transforms[];
 extern const size_t model_transform_cnt;
 
-/* The row of an allowed transform, NULL when it is not in the table for that phase.
+/* The row of an allowed transform, NULL when it is not in the table for that phase and profile.
  * allow_null false hides the rows that need the opt-in. */
 const struct model_transform *model_transform_find(enum model_phase phase, uint8_t type, uint16_t id,
-						   uint16_t key_bits, bool allow_null);
+						   uint16_t key_bits, bool allow_null, enum model_profile profile);
 
 /* A name for any transform, known or not: "AES-CBC-256", "ENCR 18 (128 bit)". Returns text. */
 #define MODEL_TRANSFORM_TEXT_MAX 48
@@ -45,6 +56,13 @@ struct model_suite {
 };
 
 bool model_encr_is_aead(uint16_t encr);
+
+/* True when the profile has every transform of a suite of the IKE SA. */
+bool model_ike_suite_in_profile(const struct model_suite *s, enum model_profile profile);
+
+/* "magic", "modern"; parse ignores letter case. */
+const char *model_profile_name(uint8_t v);
+MUST_USE enum err model_profile_parse(struct bytes text, uint8_t *ret);
 
 /* "AES-GCM-16-256 / PRF-HMAC-SHA2-512 / MODP-2048"; a NULL suite reads "UNENCRYPTED (NULL) / ...". */
 #define MODEL_SUITE_TEXT_MAX 128

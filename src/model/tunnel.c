@@ -21,6 +21,7 @@ void model_tunnel_init(struct model_tunnel *t)
 			.dpd_delay_s = 30,
 			.outer_mtu = 1500,
 			.start_action = MODEL_START_RESPOND,
+			.profile = MODEL_PROFILE_MAGIC,
 		},
 	};
 }
@@ -142,6 +143,7 @@ enum onramp_field {
 	O_MSS_CLAMP,
 	O_OUTER_MTU,
 	O_START_ACTION,
+	O_PROFILE,
 };
 
 static void put_health(struct wr *w, const struct model_health_check *h)
@@ -165,6 +167,7 @@ static void put_onramp(struct wr *w, const struct model_tunnel_onramp *o)
 	tlv_u16(w, O_MSS_CLAMP, o->mss_clamp);
 	tlv_u16(w, O_OUTER_MTU, o->outer_mtu);
 	tlv_u8(w, O_START_ACTION, o->start_action);
+	tlv_u8(w, O_PROFILE, o->profile);
 	tlv_close(w, mark);
 }
 
@@ -220,6 +223,7 @@ static enum err get_onramp(struct bytes value, struct model_tunnel_onramp *o)
 		case O_MSS_CLAMP: o->mss_clamp = model_record_u16(&d); break;
 		case O_OUTER_MTU: o->outer_mtu = model_record_u16(&d); break;
 		case O_START_ACTION: o->start_action = model_record_u8(&d, MODEL_START_RESPOND); break;
+		case O_PROFILE: o->profile = model_record_u8(&d, MODEL_PROFILE_CNT - 1); break;
 		}
 	}
 	return model_record_end(&d, 0);

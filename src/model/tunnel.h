@@ -5,6 +5,7 @@
 #include "base/addr.h"
 #include "model/id.h"
 #include "model/problem.h"
+#include "model/proposal.h"
 
 #define MODEL_TUNNEL_NAME_MAX 256         /* with the NUL: 1 to 255 characters */
 #define MODEL_TUNNEL_DESCRIPTION_MAX 1025
@@ -32,6 +33,7 @@ struct model_tunnel_onramp {
 	uint16_t mss_clamp;        /* 0 automatic, 1 off, else 536 to 9000 */
 	uint16_t outer_mtu;        /* path MTU between us and the peer, 576 to 9000, default 1500 */
 	uint8_t start_action;      /* enum model_start_action */
+	uint8_t profile;           /* enum model_profile: the algorithms that it may be negotiated with */
 };
 
 /* This gateway answers; the peer starts. */

@@ -166,6 +166,11 @@ static enum err check_onramp(const struct model_tunnel *t, struct model_problem 
 				  "onramp.start_action must be respond: the peer starts the tunnel");
 		e = ERR_RANGE;
 	}
+	if (e == ERR_NONE && o->profile >= MODEL_PROFILE_CNT) {
+		model_problem_set(problem, MODEL_CODE_ONRAMP, "/onramp/profile",
+				  "onramp.profile must be magic or modern");
+		e = ERR_RANGE;
+	}
 	return e;
 }
 

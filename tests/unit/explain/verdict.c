@@ -122,9 +122,9 @@ static void refused_proposal_is_shown_with_what_is_allowed_and_the_line_to_paste
 			    "No phase 1 proposal of the peer is allowed (peer 203.0.113.5:4500): it offered "
 			    "3DES / PRF-HMAC-SHA1 / MODP-1024; allowed is encryption AES-GCM-16-256, "
 			    "AES-GCM-16-128, AES-CBC-256, integrity (for CBC) HMAC-SHA2-256-128, "
-			    "PRF-HMAC-SHA2-512, PRF-HMAC-SHA2-384, PRF-HMAC-SHA2-256, group MODP-2048, "
-			    "MODP-1536.");
-	says(v.change, "proposals = aes256gcm16-prfsha512-modp2048,aes256-sha256-prfsha512-modp2048");
+			    "PRF-HMAC-SHA2-512, PRF-HMAC-SHA2-384, PRF-HMAC-SHA2-256, group ECP-384, "
+			    "MODP-2048.");
+	says(v.change, "proposals = aes256gcm16-prfsha512-ecp384,aes256-sha256-prfsha512-ecp384");
 	strcpy(f.allowed, "only this");
 	explain_failure(&f, &context, &v);
 	says(v.sentence, "; allowed is only this.");

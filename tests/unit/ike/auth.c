@@ -243,7 +243,7 @@ static void a_forged_message_leaves_the_handshake_alone(void **state)
 
 static void a_failed_child_leaves_the_ike_sa_up(void **state)
 {
-	static const struct peer_suite bad = { IKE_ENCR_AES_CBC, 128, IKE_INTEG_HMAC_SHA1_96, 0, 0 };
+	static const struct peer_suite bad = { IKE_ENCR_AES_CBC, 192, IKE_INTEG_HMAC_SHA1_96, 0, 0 };
 	static const struct peer_suite null = { IKE_ENCR_NULL, 0, IKE_INTEG_HMAC_SHA2_256_128, 0, 0 };
 	static const struct {
 		uint16_t notify;

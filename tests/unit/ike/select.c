@@ -292,7 +292,7 @@ static void every_transform_id_is_judged_by_the_table(void **state)
 						}
 					}
 					ask.ke_group = types[t] == IKE_TT_KE ? (uint16_t)id : 14;
-					bool good = model_transform_find(ask.phase, types[t], (uint16_t)id, bits[b], false) != NULL &&
+					bool good = model_transform_find(ask.phase, types[t], (uint16_t)id, bits[b], false, MODEL_PROFILE_MAGIC) != NULL &&
 						    !model_encr_is_aead(types[t] == IKE_TT_ENCR ? (uint16_t)id : 0);
 					if (select_one(&sa, &ask, &c) != good)
 						fail_msg("phase %u type %u id %u bits %u", phase, types[t], id, bits[b]);

@@ -45,7 +45,8 @@ static void record_comes_back_as_it_was(void **state)
 						      MODEL_DIRECTION_UNIDIRECTIONAL, "203.0.113.9" };
 	t.allow_null_cipher = true;
 	t.replay_protection = true;
-	t.onramp = (struct model_tunnel_onramp){ 301, 121, 6, 64, 1300, 1400, MODEL_START_RESPOND };
+	t.onramp = (struct model_tunnel_onramp){ 301, 121, 6, 64, 1300, 1400, MODEL_START_RESPOND,
+						MODEL_PROFILE_MODERN };
 	t.psk_set_us = 5;
 	t.created_us = 6;
 	t.modified_us = 7;
@@ -70,6 +71,7 @@ static void record_comes_back_as_it_was(void **state)
 	assert_int_equal(u.onramp.mss_clamp, 1300);
 	assert_int_equal(u.onramp.outer_mtu, 1400);
 	assert_int_equal(u.onramp.start_action, MODEL_START_RESPOND);
+	assert_int_equal(u.onramp.profile, MODEL_PROFILE_MODERN);
 	assert_int_equal(u.psk_set_us, 5);
 	assert_int_equal(u.created_us, 6);
 	assert_int_equal(u.modified_us, 7);
@@ -96,6 +98,7 @@ static void fields_that_a_record_lacks_have_their_defaults(void **state)
 	assert_int_equal(u.onramp.child_lifetime_s, 28800);
 	assert_int_equal(u.onramp.dpd_delay_s, 30);
 	assert_int_equal(u.onramp.outer_mtu, 1500);
+	assert_int_equal(u.onramp.profile, MODEL_PROFILE_MAGIC);
 	assert_false(u.has_description);
 	assert_false(u.allow_null_cipher);
 }
