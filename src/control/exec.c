@@ -11,21 +11,26 @@
 
 struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev)
 {
+	size_t len = ev->msg.len + ev->inner.len;
+
 	if (c->op_cnt >= CONTROL_OPS_MAX || ev->msg.len > IKE_MESSAGE_MAX)
 		return NULL;
 	struct control_op *op = calloc(1, sizeof(*op));
-	uint8_t *msg = malloc(ev->msg.len + 1);
+	uint8_t *msg = malloc(len + 1);
 	if (op == NULL || msg == NULL) {
 		free(op);
 		free(msg);
 		return NULL;
 	}
-	if (ev->msg.len != 0)
-		memcpy(msg, ev->msg.p, ev->msg.len);
+	struct wr w = wr_of((struct space){ msg, len });
+	wr_put(&w, ev->msg);
+	wr_put(&w, ev->inner);
+	must(!w.bad);
 	op->kind = kind;
 	op->ev = *ev;
 	op->msg = msg;
 	op->ev.msg = bytes_of(msg, ev->msg.len);
+	op->ev.inner = bytes_of(msg + ev->msg.len, ev->inner.len);
 	op->tag = ++c->next_tag;
 	hmap_add(&c->ops, &op->by_tag, siphash_u64(&c->hash_key, op->tag));
 	c->op_cnt++;
@@ -36,6 +41,7 @@ void control_op_free(struct control *c, struct control_op *op)
 {
 	hmap_remove(&c->ops, &op->by_tag);
 	c->op_cnt--;
+	secret_wipe(op->msg, op->ev.msg.len + op->ev.inner.len); /* of fragments it holds plaintext */
 	free(op->msg);
 	secret_wipe(op, sizeof(*op));
 	free(op);
@@ -90,7 +96,8 @@ struct commit {
 	struct model_key keys[STORE_TXN_OPS_MAX];
 	size_t cmp_cnt, op_cnt;
 	size_t used;
-	uint8_t room[STORE_TXN_CMPS_MAX * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD)];
+	/* an IKE SA, the one that replaces it, a new Child SA, and its mark */
+	uint8_t room[2 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD + 8];
 };
 
 static enum err add_op(struct commit *t, struct model_key key, enum store_op_kind kind, struct bytes value)
@@ -173,7 +180,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, const str
 	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++) {
 		const struct ike_action *a = &op->out.actions[i];
 		if (a->kind == IKE_ACT_CHILD_PUT)
-			e = add_child(c, t, &a->put.child);
+			e = add_child(c, t, a->put.child);
 		else if (a->kind == IKE_ACT_CHILD_DELETE)
 			e = add_delete(t, a->spi);
 	}
@@ -233,7 +240,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 		case IKE_ACT_DH:
 			break;
 		case IKE_ACT_CHILD_PUT:
-			control_child_install(c, &a->put.child, a->put.replaces);
+			control_child_install(c, a->put.child, a->put.replaces);
 			break;
 		case IKE_ACT_CHILD_PROVEN:
 			fwd_child_prove(c->fwd, a->spi);
@@ -350,7 +357,7 @@ static void run_step(struct control *c, struct control_op *op)
 	crypt_random(op->ev.random, sizeof(op->ev.random));
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
 	op->ev.iv = 0;
-	if (iv != NULL && crypt_iv_space_take(iv, 2, &op->ev.iv) != ERR_NONE) {
+	if (iv != NULL && crypt_iv_space_take(iv, IKE_IV_CNT, &op->ev.iv) != ERR_NONE) {
 		control_drop(c, MODEL_DROP_iv_exhausted);
 		return;
 	}

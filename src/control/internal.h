@@ -8,6 +8,7 @@
 #include "base/siphash.h"
 #include "control/control.h"
 #include "control/dh.h"
+#include "ike/frag.h"
 #include "ike/step.h"
 #include "model/account.h"
 #include "model/failure.h"
@@ -20,6 +21,7 @@
 #include "store/thread.h"
 
 #define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
+#define CONTROL_FRAGS_MAX 256     /* messages of which some fragments came; above, the oldest is forgotten */
 #define CONTROL_UNKNOWN_MAX 64    /* failures that belong to no tunnel */
 #define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
@@ -65,11 +67,20 @@ struct control_tunnel {
 
 /* ---- IKE (sas.c) ---- */
 
+/* A message on its way to a step: a datagram, or a message that was put together of several. */
 struct control_datagram {
 	struct addr_endpoint local, remote;
-	bool natt;
-	uint16_t len;
+	bool whole;                   /* as in struct ike_event, with its plaintext behind msg */
+	uint8_t inner_first;
+	uint16_t len, inner_len;
 	uint8_t *msg;
+};
+
+/* The fragments of an SA's next message (frag.c). */
+struct control_frags {
+	struct heap_node timer;
+	struct control_frags **owner; /* the pointer to this one in its SA */
+	struct ike_frags f;
 };
 
 struct control_half {
@@ -77,6 +88,7 @@ struct control_half {
 	struct heap_node timer;
 	struct ike_half h;
 	struct crypt_iv_space iv;
+	struct control_frags *frags;
 	bool busy;
 };
 
@@ -90,6 +102,7 @@ struct control_sa {
 	struct control_sa *next;      /* in its tunnel, newest first */
 	bool busy;                    /* a step waits for DH or commit */
 	uint8_t close_code;           /* not 0: close as soon as it is not busy; enum model_failure_code + 1 */
+	struct control_frags *frags;  /* NULL: none came */
 	unsigned waiting_cnt;
 	struct control_datagram waiting[CONTROL_WAITING_MAX];
 };
@@ -111,7 +124,7 @@ struct control_op {
 	enum control_op_kind kind;
 	struct control_half *half;    /* OP_HALF; busy */
 	struct control_sa *sa;        /* OP_SA; busy */
-	struct ike_event ev;          /* ev.msg points to msg */
+	struct ike_event ev;          /* ev.msg and ev.inner point to msg */
 	uint8_t *msg;
 	bool has_dh;
 	struct crypt_dh_result dh;
@@ -144,7 +157,7 @@ struct control {
 
 	struct hmap accounts_by_id, accounts_by_number, tunnels;
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
-	struct heap half_timers, sa_timers, child_timers;
+	struct heap half_timers, sa_timers, child_timers, frag_timers;
 	unsigned op_cnt;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
@@ -189,6 +202,15 @@ void control_sa_idle(struct control *c, struct control_sa *sa);
 bool control_half_add(struct control *c, const struct ike_half *half);
 void control_half_remove(struct control *c, struct control_half *h);
 uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+
+/* frag.c: fragments of IKE messages */
+
+/* Takes a fragment for the SA with that record; owner is where it keeps its fragments. True: the message is whole, and *ev
+ * carries it in room until the next call. */
+bool control_frag_take(struct control *c, struct control_frags **owner, const struct ike_sa *r, struct ike_event *ev,
+		       struct space room);
+void control_frag_free(struct control *c, struct control_frags **owner);
+void control_frags_timers(struct control *c);
 
 /* exec.c: steps and their actions */
 struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev);

@@ -135,6 +135,7 @@ void control_half_remove(struct control *c, struct control_half *h)
 	hmap_remove(&c->halves_by_spi, &h->by_spi);
 	hmap_remove(&c->halves_by_init, &h->by_init);
 	heap_remove(&c->half_timers, &h->timer);
+	control_frag_free(c, &h->frags);
 	remove_source(c, &h->h.sa.path.remote.addr);
 	secret_wipe(h, sizeof(*h));
 	free(h);
@@ -160,10 +161,17 @@ struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uin
 	return sa;
 }
 
+static void free_message(struct control_datagram *d)
+{
+	if (d->whole)
+		secret_wipe(d->msg, (size_t)d->len + d->inner_len);
+	free(d->msg);
+}
+
 static void free_waiting(struct control_sa *sa)
 {
 	for (unsigned i = 0; i < sa->waiting_cnt; i++)
-		free(sa->waiting[i].msg);
+		free_message(&sa->waiting[i]);
 	sa->waiting_cnt = 0;
 }
 
@@ -179,6 +187,7 @@ void control_sa_remove(struct control *c, struct control_sa *sa)
 	hmap_remove(&c->sas, &sa->by_spi);
 	heap_remove(&c->sa_timers, &sa->timer);
 	free_waiting(sa);
+	control_frag_free(c, &sa->frags);
 	secret_wipe(sa, sizeof(*sa));
 	free(sa);
 	control_tunnel_check_up(c, t);
@@ -192,6 +201,7 @@ void control_sas_free(struct control *c)
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
 		hmap_remove(&c->sas, &sa->by_spi);
 		free_waiting(sa);
+		control_frag_free(c, &sa->frags);
 		secret_wipe(sa, sizeof(*sa));
 		free(sa);
 	}
@@ -210,6 +220,7 @@ void control_sas_free(struct control *c)
 	heap_fini(&c->sa_timers);
 	heap_fini(&c->half_timers);
 	heap_fini(&c->child_timers);
+	heap_fini(&c->frag_timers);
 }
 
 /* ---- events ---- */
@@ -233,18 +244,28 @@ void control_sa_event(struct control *c, struct control_sa *sa, const struct ike
 	control_op_run(c, op);
 }
 
-/* A step is under way: the datagram waits its turn, a few at most; the peer repeats what is lost. */
-static void keep_waiting(struct control *c, struct control_sa *sa, const struct addr_endpoint *local,
-			 const struct addr_endpoint *remote, struct bytes msg)
+/* A step is under way: the message waits its turn, a few at most; the peer repeats what is lost. */
+static void keep_waiting(struct control *c, struct control_sa *sa, const struct ike_event *ev)
 {
-	uint8_t *copy = sa->waiting_cnt == CONTROL_WAITING_MAX ? NULL : malloc(msg.len);
+	size_t len = ev->msg.len + ev->inner.len;
+	uint8_t *copy = sa->waiting_cnt == CONTROL_WAITING_MAX ? NULL : malloc(len + 1);
 	if (copy == NULL) {
 		control_drop(c, MODEL_DROP_ike_busy);
 		return;
 	}
-	memcpy(copy, msg.p, msg.len);
-	sa->waiting[sa->waiting_cnt++] = (struct control_datagram){ .local = *local, .remote = *remote,
-								    .len = (uint16_t)msg.len, .msg = copy };
+	struct wr w = wr_of((struct space){ copy, len });
+	wr_put(&w, ev->msg);
+	wr_put(&w, ev->inner);
+	must(!w.bad);
+	sa->waiting[sa->waiting_cnt++] = (struct control_datagram){
+		.local = ev->local,
+		.remote = ev->remote,
+		.whole = ev->whole,
+		.inner_first = ev->inner_first,
+		.len = (uint16_t)ev->msg.len,
+		.inner_len = (uint16_t)ev->inner.len,
+		.msg = copy,
+	};
 }
 
 /* The step of an SA has ended: closes it if that was asked for meanwhile, else takes the next datagram. */
@@ -263,8 +284,11 @@ void control_sa_idle(struct control *c, struct control_sa *sa)
 	sa->waiting_cnt--;
 	memmove(&sa->waiting[0], &sa->waiting[1], sa->waiting_cnt * sizeof(sa->waiting[0]));
 	struct ike_event ev = message_event(c, &d.local, &d.remote, bytes_of(d.msg, d.len));
+	ev.whole = d.whole;
+	ev.inner_first = d.inner_first;
+	ev.inner = bytes_of(d.msg + d.len, d.inner_len);
 	control_sa_event(c, sa, &ev);
-	free(d.msg);
+	free_message(&d);
 }
 
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code)
@@ -298,11 +322,9 @@ static void start_init(struct control *c, const struct addr_endpoint *local, con
 		control_op_run(c, op);
 }
 
-static void start_half(struct control *c, struct control_half *h, const struct addr_endpoint *local,
-		       const struct addr_endpoint *remote, struct bytes msg)
+static void start_half(struct control *c, struct control_half *h, const struct ike_event *ev)
 {
-	struct ike_event ev = message_event(c, local, remote, msg);
-	struct control_op *op = h->busy ? NULL : control_op_new(c, OP_HALF, &ev);
+	struct control_op *op = h->busy ? NULL : control_op_new(c, OP_HALF, ev);
 	if (op == NULL) {
 		control_drop(c, MODEL_DROP_ike_busy);
 		return;
@@ -324,6 +346,7 @@ static void note_no_marker(struct control *c, const struct fwd_punt *p)
 
 void control_datagram(struct control *c, const struct fwd_punt *p)
 {
+	static uint8_t joined[IKE_FRAG_JOIN_MAX]; /* the control thread's own; wiped by the next message */
 	struct bytes msg = bytes_of(p->msg, p->len);
 	struct wire_ike_header h;
 
@@ -338,20 +361,23 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 	}
 	/* The original initiator's flag says which SPI is ours (RFC 7296 3.1). */
 	uint64_t ours = (h.flags & IKE_FLAG_INITIATOR) != 0 ? h.spi_r : h.spi_i;
+	struct ike_event ev = message_event(c, &p->local, &p->remote, msg);
+	bool fragment = ike_frag_is(msg);
 	struct control_sa *sa = ours == 0 ? NULL : control_sa_find(c, ours);
 	if (sa != NULL) {
-		struct ike_event ev = message_event(c, &p->local, &p->remote, msg);
+		if (fragment && !control_frag_take(c, &sa->frags, &sa->r, &ev, SPACE_OF(joined)))
+			return;
 		if (sa->busy)
-			keep_waiting(c, sa, &p->local, &p->remote, msg);
+			keep_waiting(c, sa, &ev);
 		else
 			control_sa_event(c, sa, &ev);
 		return;
 	}
 	struct control_half *half = h.spi_r != 0 ? find_half(c, h.spi_r) : find_init(c, h.spi_i, &p->remote);
-	if (half != NULL)
-		start_half(c, half, &p->local, &p->remote, msg);
-	else
+	if (half == NULL)
 		start_init(c, &p->local, &p->remote, msg);
+	else if (!fragment || control_frag_take(c, &half->frags, &half->h.sa, &ev, SPACE_OF(joined)))
+		start_half(c, half, &ev);
 }
 
 /* ---- notices of the workers ---- */
@@ -425,6 +451,7 @@ void control_sas_timers(struct control *c)
 			control_sa_event(c, sa, &ev);
 	}
 	control_children_timers(c);
+	control_frags_timers(c);
 }
 
 static uint64_t first_of(const struct heap *h, uint64_t at)

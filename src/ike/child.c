@@ -185,7 +185,8 @@ MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *
 		sa->child_rekeys += plan->replaces != 0;
 		c->changed = true;
 		struct ike_action *a = ike_out_add(c->out, IKE_ACT_CHILD_PUT);
-		a->put.child = child;
+		c->out->child = child;
+		a->put.child = &c->out->child;
 		a->put.replaces = plan->replaces;
 		ike_out_count(c->out, plan->replaces != 0 ? MODEL_COUNTER_child_rekeyed
 							  : MODEL_COUNTER_child_established);

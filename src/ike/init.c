@@ -213,6 +213,9 @@ static enum err build_response(const struct ike_event *ev, const struct ike_sa *
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_DESTINATION_IP,
 				    BYTES_OF(destination));
 	}
+	if (sa->fragments) /* RFC 7383 2.3 */
+		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,
+				    (struct bytes){ 0 });
 	return wire_ike_finish(&b, ret);
 }
 
@@ -221,6 +224,7 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 			  struct ike_out *out)
 {
 	struct bytes nr = bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN), response;
+	struct wire_ike_notify n;
 	struct ike_natd natd;
 	struct ike_sa sa = {
 		.spi_i = h->spi_i,
@@ -230,6 +234,7 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 		.suite = choice->suite,
 		.path = { .local = ev->local, .remote = ev->remote },
 		.start_port = ev->local.port,
+		.fragments = wire_ike_notify_find(&i->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n),
 		.rx_next = 1,
 		.created_us = ev->now_us,
 		.expires_us = ev->now_us + IKE_HALF_OPEN_US,

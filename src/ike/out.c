@@ -34,15 +34,25 @@ void ike_out_count(struct ike_out *out, enum model_counter counter)
 	ike_out_add(out, IKE_ACT_COUNT)->counter = counter;
 }
 
-void ike_out_send(struct ike_out *out, struct bytes msg, const struct addr_endpoint *local,
+void ike_out_send(struct ike_out *out, struct bytes list, const struct addr_endpoint *local,
 		  const struct addr_endpoint *remote)
 {
-	struct ike_action *a = ike_out_add(out, IKE_ACT_SEND);
-	a->send.msg = msg;
-	a->send.local = *local;
-	a->send.remote = *remote;
-	/* RFC 7296 3.1: IKE on port 4500 stands behind four zero bytes. */
-	a->send.marker = local->port == IKE_NATT_PORT;
+	struct rd r = rd_of(list);
+
+	while (rd_left(&r) > 0) {
+		/* RFC 7296 3.1: the length stands at the end of the header. */
+		struct rd header = r;
+		rd_skip(&header, WIRE_IKE_HEADER_LEN - 4);
+		uint32_t len = rd_u32(&header);
+		must(!header.bad && len >= WIRE_IKE_HEADER_LEN);
+		struct ike_action *a = ike_out_add(out, IKE_ACT_SEND);
+		a->send.msg = rd_bytes(&r, len);
+		must(!r.bad);
+		a->send.local = *local;
+		a->send.remote = *remote;
+		/* RFC 7296 3.1: IKE on port 4500 stands behind four zero bytes. */
+		a->send.marker = local->port == IKE_NATT_PORT;
+	}
 }
 
 bool ike_out_has_failure(const struct ike_out *out)

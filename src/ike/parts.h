@@ -16,6 +16,7 @@ enum ike_random_at {
 	IKE_RANDOM_ESP_SPI = 40,    /* 4 x 8: our ESP SPI, and three more tries */
 	IKE_RANDOM_IV_REPLY = 72,   /* 16: CBC IV of the answer */
 	IKE_RANDOM_IV_REQUEST = 88, /* 16: CBC IV of our own request */
+	IKE_RANDOM_IV_MORE = 104,   /* 16: of which the CBC IVs of further fragments are made */
 };
 
 #define IKE_HALF_OPEN_US 30000000u   /* a half-open SA waits this long for IKE_AUTH */
@@ -49,7 +50,8 @@ void ike_out_reset(struct ike_out *out);
 struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind);
 void ike_out_drop(struct ike_out *out, enum model_drop drop);
 void ike_out_count(struct ike_out *out, enum model_counter counter);
-void ike_out_send(struct ike_out *out, struct bytes msg, const struct addr_endpoint *local,
+/* list: IKE messages one behind the other, each by its own length; the fragments of one, or just one. */
+void ike_out_send(struct ike_out *out, struct bytes list, const struct addr_endpoint *local,
 		  const struct addr_endpoint *remote);
 bool ike_out_has_failure(const struct ike_out *out);
 /* The step's failure, with code, stage, endpoints and time. sa may be NULL: belongs to no tunnel yet. At most one
@@ -135,12 +137,13 @@ enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struc
 void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply);
 
 /* Our own requests: one at a time, INFORMATIONAL all of them. start takes the next message id.
- * local and remote: of the address under test, else NULL. At most one start in a step: it takes ev->iv + 1. */
+ * local and remote: of the address under test, else NULL. At most one start in a step: it takes its IVs. */
 void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
 		       const struct addr_endpoint *local, const struct addr_endpoint *remote);
 void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
 void ike_request_next(struct ike_ctx *c);     /* starts what waits for the window, if it is free */
 void ike_request_done(struct ike_sa *sa);
+bool ike_request_waits(const struct ike_sa *sa, uint32_t msg_id); /* for the answer with that id */
 
 /* ---- protect.c: RFC 7296 3.14 ---- */
 
@@ -148,10 +151,26 @@ void ike_request_done(struct ike_sa *sa);
  * ERR_LONG: the outside is not one SK payload. */
 MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
 				   uint8_t *ret_first, struct bytes *ret_inner);
-/* A message of ours with its SK payload open; seal closes it. */
+/* The n-th IV of a message of ours: a counter for GCM, random for CBC (design section 6.1). */
+struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev, bool response, unsigned n,
+			    uint8_t room[static CRYPT_IV_MAX]);
+/* A message of ours with its SK payload open; seal closes it, or makes fragments of it where it is long and the peer
+ * takes them. *ret is what ike_out_send takes, in c->out. */
 void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
 		       uint32_t msg_id, struct space room, struct wire_ike_builder *b);
-MUST_USE enum err ike_protect_seal(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret);
+MUST_USE enum err ike_protect_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret);
+/* Closes the SK or SKF payload and encrypts. */
+MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret);
+/* Checks and decrypts, in place, a message whose only payload is SK, or SKF; copied to scratch before. */
+MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
+				      struct space scratch, uint8_t *ret_first, struct bytes *ret_inner);
+
+/* ---- frag.c: RFC 7383 ---- */
+
+/* The message of b in fragments that the path carries; one of them more than fits is made bigger instead. */
+MUST_USE enum err ike_frag_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret);
+/* Whether the message is too long for one datagram, and may be divided. */
+bool ike_frag_wanted(const struct ike_ctx *c, const struct wire_ike_builder *b);
 
 /* ---- ts.c: RFC 7296 2.9 ---- */
 

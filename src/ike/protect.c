@@ -17,8 +17,8 @@ static struct crypt_ike_keys keys_from(const struct ike_sa *sa, enum ike_role se
 	};
 }
 
-MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
-				   uint8_t *ret_first, struct bytes *ret_inner)
+MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
+				      struct space scratch, uint8_t *ret_first, struct bytes *ret_inner)
 {
 	enum ike_role sender = sa->role == IKE_RESPONDER ? IKE_INITIATOR : IKE_RESPONDER;
 	struct crypt_ike_keys keys = keys_from(sa, sender);
@@ -38,8 +38,8 @@ MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, st
 	e = wire_ike_payloads_parse(h.next, rd_rest(&r), &outer);
 	if (e != ERR_NONE)
 		return e;
-	/* Nothing in the clear beside SK; SKF was not announced (RFC 7383 2.3). */
-	if (outer.cnt != 1 || outer.p[0].type != IKE_PL_SK)
+	/* Nothing in the clear beside it. */
+	if (outer.cnt != 1 || outer.p[0].type != type)
 		return ERR_SYNTAX;
 	e = wire_ike_sk_parse((struct space){ scratch.p, msg.len }, &outer.p[0],
 			      crypt_encr_iv_len(sa->suite.encr), crypt_icv_len(sa->suite.encr, sa->suite.integ),
@@ -57,21 +57,37 @@ MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, st
 	return ERR_NONE;
 }
 
+MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
+				   uint8_t *ret_first, struct bytes *ret_inner)
+{
+	return ike_protect_open_as(sa, IKE_PL_SK, msg, scratch, ret_first, ret_inner);
+}
+
+struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev, bool response, unsigned n,
+			    uint8_t room[static CRYPT_IV_MAX])
+{
+	struct wr w = wr_of((struct space){ room, CRYPT_IV_MAX });
+	uint8_t which[2] = { response, (uint8_t)n }, hash[32];
+	struct bytes seed[2] = { bytes_of(&ev->random[IKE_RANDOM_IV_MORE], 16), BYTES_OF(which) };
+
+	must(n < IKE_FRAGS_OUT_MAX);
+	if (crypt_encr_is_aead(sa->suite.encr))
+		wr_u64(&w, ev->iv + (response ? 0 : IKE_FRAGS_OUT_MAX) + n);
+	else if (n == 0)
+		wr_put(&w, bytes_of(&ev->random[response ? IKE_RANDOM_IV_REPLY : IKE_RANDOM_IV_REQUEST], 16));
+	else if (crypt_sha256(seed, 2, hash) == ERR_NONE)
+		wr_put(&w, bytes_of(hash, 16));
+	return bytes_of(room, w.bad ? 0 : wr_len(&w));
+}
+
 void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
 		       uint32_t msg_id, struct space room, struct wire_ike_builder *b)
 {
 	uint8_t iv[CRYPT_IV_MAX] = { 0 };
-	struct wr w = wr_of(SPACE_OF(iv));
 	uint8_t flags = response ? IKE_FLAG_RESPONSE : 0;
 
 	if (sa->role == IKE_INITIATOR)
 		flags |= IKE_FLAG_INITIATOR;
-	/* Design section 6.1: a counter IV for GCM, a random one for CBC; one each for the answer and for our
-	 * own request. A message that is thrown away and begun again under its IV was never sealed. */
-	if (crypt_encr_is_aead(sa->suite.encr))
-		wr_u64(&w, response ? ev->iv : ev->iv + 1);
-	else
-		wr_put(&w, bytes_of(&ev->random[response ? IKE_RANDOM_IV_REPLY : IKE_RANDOM_IV_REQUEST], 16));
 	wire_ike_begin(b, room, &(struct wire_ike_header){
 		.spi_i = sa->spi_i,
 		.spi_r = sa->spi_r,
@@ -80,10 +96,12 @@ void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool
 		.flags = flags,
 		.msg_id = msg_id,
 	});
-	wire_ike_sk_open(b, bytes_of(iv, crypt_encr_iv_len(sa->suite.encr)));
+	/* One IV each for the answer and for our own request. A message that is thrown away and begun again under its
+	 * IV, or sent in fragments whose first takes it, was never sealed with it. */
+	wire_ike_sk_open(b, ike_protect_iv(sa, ev, response, 0, iv));
 }
 
-MUST_USE enum err ike_protect_seal(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret)
+MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret)
 {
 	struct crypt_ike_keys keys = keys_from(sa, sa->role);
 	struct wire_ike_sk sk;
@@ -95,4 +113,9 @@ MUST_USE enum err ike_protect_seal(const struct ike_sa *sa, struct wire_ike_buil
 	if (e == ERR_NONE)
 		e = wire_ike_finish(b, ret);
 	return e;
+}
+
+MUST_USE enum err ike_protect_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret)
+{
+	return ike_frag_wanted(c, b) ? ike_frag_seal(c, b, ret) : ike_protect_close(c->sa, b, ret);
 }

@@ -39,6 +39,7 @@ enum field {
 	F_LAST_IN,
 	F_NEXT_CHECK,
 	F_PROFILE,
+	F_FRAGMENTS,
 };
 
 #define BIT MODEL_RECORD_BIT
@@ -154,9 +155,13 @@ static void put_child(struct wr *w, const struct ike_child_ref *ref)
 	size_t mark = tlv_open(w, F_CHILD);
 	tlv_u32(w, C_SPI_IN, ref->spi_in);
 	tlv_u32(w, C_SPI_OUT, ref->spi_out);
-	tlv_u8(w, C_REPLACED, ref->replaced);
-	tlv_u8(w, C_UNPROVEN, ref->unproven);
-	tlv_u8(w, C_CLOSING, ref->closing);
+	/* Most are false, and there may be many children. */
+	if (ref->replaced)
+		tlv_u8(w, C_REPLACED, true);
+	if (ref->unproven)
+		tlv_u8(w, C_UNPROVEN, true);
+	if (ref->closing)
+		tlv_u8(w, C_CLOSING, true);
 	tlv_close(w, mark);
 }
 
@@ -200,6 +205,7 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_u16(w, F_START_PORT, sa->start_port);
 	tlv_u8(w, F_NAT_PEER, sa->nat_peer);
 	tlv_u8(w, F_NAT_LOCAL, sa->nat_local);
+	tlv_u8(w, F_FRAGMENTS, sa->fragments);
 	tlv_u8(w, F_ALLOW_NULL, sa->allow_null);
 	tlv_u8(w, F_PROFILE, sa->profile);
 	tlv_u8(w, F_CLOSING, sa->closing);
@@ -247,6 +253,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_START_PORT: sa->start_port = model_record_u16(d); break;
 	case F_NAT_PEER: sa->nat_peer = model_record_bool(d); break;
 	case F_NAT_LOCAL: sa->nat_local = model_record_bool(d); break;
+	case F_FRAGMENTS: sa->fragments = model_record_bool(d); break;
 	case F_ALLOW_NULL: sa->allow_null = model_record_bool(d); break;
 	case F_PROFILE: sa->profile = model_record_u8(d, MODEL_PROFILE_CNT - 1); break;
 	case F_CLOSING: sa->closing = model_record_bool(d); break;

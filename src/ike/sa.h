@@ -12,8 +12,8 @@
 #include "model/sa.h"
 
 #define IKE_MESSAGE_MAX 8192   /* the longest datagram that is looked at */
-#define IKE_REPLY_MAX 1400     /* the longest message that we send */
-#define IKE_CHILDREN_MAX 16    /* Child SAs of one IKE SA, old ones in a rekey included */
+#define IKE_REPLY_MAX 2560     /* the longest message that we send, all its fragments together */
+#define IKE_CHILDREN_MAX 128   /* Child SAs of one IKE SA, old ones in a rekey included */
 #define IKE_ID_MAX 256         /* of an ID payload's data */
 #define IKE_NONCE_LEN 32       /* ours: half the longest PRF (RFC 7296 2.10) */
 #define IKE_NONCE_MAX 256
@@ -38,7 +38,7 @@ struct ike_reply {
 	uint32_t msg_id;
 	uint8_t request_hash[32]; /* SHA-256 of the request */
 	uint16_t len;             /* 0: none */
-	uint8_t b[IKE_REPLY_MAX];
+	uint8_t b[IKE_REPLY_MAX]; /* one message or its fragments, one behind the other: each says its length */
 };
 
 enum ike_request_kind { IKE_REQUEST_NONE, IKE_REQUEST_LIVENESS, IKE_REQUEST_ADDRESS, IKE_REQUEST_DELETE_CHILD, IKE_REQUEST_DELETE_IKE };
@@ -76,6 +76,7 @@ struct ike_sa {
 	struct model_path path;
 	uint16_t start_port;     /* to which the peer sent IKE_SA_INIT */
 	bool nat_peer, nat_local; /* NAT detection: the peer is behind a NAT; we are */
+	bool fragments;          /* both sides said that they take fragments (RFC 7383 2.3) */
 	bool allow_null;         /* of the tunnel, when the SA was made */
 	uint8_t profile;         /* enum model_profile: likewise */
 	bool closing;            /* children are gone; our Delete of the SA is on its way or waits for the window */
@@ -93,7 +94,7 @@ struct ike_sa {
 	uint64_t next_check_us;  /* no reachability check of a new address before this */
 };
 
-#define IKE_SA_RECORD_MAX 6144 /* holds keys: seal before it leaves the process */
+#define IKE_SA_RECORD_MAX 12288 /* holds keys: seal before it leaves the process */
 
 static inline uint64_t ike_sa_our_spi(const struct ike_sa *sa)
 {
@@ -111,6 +112,6 @@ struct ike_half {
 	uint8_t nr[IKE_NONCE_LEN];
 	uint16_t request_len, response_len;
 	uint8_t request[IKE_INIT_MAX];   /* RealMessage1 */
-	uint8_t response[IKE_REPLY_MAX]; /* RealMessage2, also sent again to a repeated request */
+	uint8_t response[IKE_INIT_MAX];  /* RealMessage2, also sent again to a repeated request */
 	uint64_t expires_us;
 };

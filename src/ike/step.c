@@ -85,7 +85,13 @@ static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_t
 	struct bytes inner;
 	uint8_t first;
 
-	enum err e = ike_protect_open(c->sa, c->ev->msg, SPACE_OF(c->out->scratch), &first, &inner);
+	enum err e = ERR_NONE;
+	if (c->ev->whole) { /* ike/frag.c has checked each of its fragments */
+		first = c->ev->inner_first;
+		inner = c->ev->inner;
+	} else {
+		e = ike_protect_open(c->sa, c->ev->msg, SPACE_OF(c->out->scratch), &first, &inner);
+	}
 	if (e != ERR_NONE) {
 		drop(c, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
 		if (e == ERR_AUTH && c->half != NULL)
@@ -145,7 +151,7 @@ static void finish_reply(struct ike_ctx *c)
 {
 	struct bytes msg;
 
-	if (ike_protect_seal(c->sa, &c->reply, &msg) != ERR_NONE) {
+	if (ike_protect_seal(c, &c->reply, &msg) != ERR_NONE) {
 		drop(c, MODEL_DROP_ike_busy);
 		return;
 	}

@@ -48,12 +48,15 @@ struct ike_world {
 	bool (*find_tunnel)(void *arg, const struct model_identity *id, const struct addr *local,
 			    const struct addr *remote, struct ike_peer *ret);
 	void *arg;
+	uint16_t fragment_mtu;         /* the longest IP packet that IKE sends where the peer takes fragments; 0: 1280 */
 	uint8_t decoy_psk[32];         /* random, per process: unknown identities are checked against it */
 };
 
 /* ---- events ---- */
 
 #define IKE_RANDOM_LEN 256
+#define IKE_FRAGS_OUT_MAX 8              /* datagrams of one message of ours */
+#define IKE_IV_CNT (2 * IKE_FRAGS_OUT_MAX) /* of a step: for an answer, and behind them for a request of our own */
 
 enum ike_event_kind {
 	IKE_EV_MESSAGE,  /* a datagram */
@@ -67,13 +70,16 @@ struct ike_event {
 	enum ike_event_kind kind;
 	uint64_t now_us;
 	struct bytes msg;                    /* MESSAGE: the IKE message, without the non-ESP marker */
+	bool whole;                          /* MESSAGE: came in fragments; msg is the first of them (ike/frag.h) */
+	uint8_t inner_first;                 /* whole: type of the first payload */
+	struct bytes inner;                  /* whole: the payloads, verified and decrypted */
 	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one */
 	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0:
 					      * the peer's value was refused (crypt_dh_respond: ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
 	uint32_t child_spi;                  /* CHILD_EXPIRED: ours */
 	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
-	uint64_t iv;                         /* two counter IVs for this SA's own AES-GCM: iv and iv + 1 */
+	uint64_t iv;                         /* the first of IKE_IV_CNT counter IVs for this SA's own AES-GCM */
 	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */
 };
 
@@ -97,27 +103,29 @@ struct ike_action {
 	enum ike_action_kind kind;
 	union {
 		struct { uint16_t group; struct bytes peer_public; } dh; /* borrows the event's message, or out->scratch */
-		struct { struct model_child_sa child; uint32_t replaces; } put;
+		struct { const struct model_child_sa *child; uint32_t replaces; } put; /* borrows out->child */
 		uint32_t spi;
 		struct model_path path;
-		struct { struct bytes msg; struct addr_endpoint local, remote; bool marker; } send; /* borrows out->room */
+		struct { struct bytes msg; struct addr_endpoint local, remote; bool marker; } send; /* borrows out */
 		enum model_drop drop;
 		enum model_counter counter;
 	};
 };
 
-#define IKE_ACTIONS_MAX 24
+#define IKE_ACTIONS_MAX (IKE_CHILDREN_MAX + 2 * IKE_FRAGS_OUT_MAX + 16)
 
 /* The result of a step. Large: keep one for the thread. Holds keys: ike_out_wipe after use. */
 struct ike_out {
 	unsigned cnt;
 	struct ike_action actions[IKE_ACTIONS_MAX];
 	struct model_failure failure;  /* of IKE_ACT_FAILURE, at most one a step */
+	struct model_child_sa child;   /* of IKE_ACT_CHILD_PUT, at most one a step */
 	bool changed;                  /* *ret differs from the record in more than message ids, cached reply and last_in_us */
 	bool has_sa;                   /* *ret was filled */
 	bool has_rekeyed;              /* *ret_rekeyed was filled: the IKE SA that replaces this one. Its
 					* children were this one's: their ike_spi becomes its SPI in the commit */
-	uint8_t room[2][IKE_REPLY_MAX]; /* messages of IKE_ACT_SEND */
+	uint8_t room[2][IKE_REPLY_MAX]; /* messages in the making: an answer, a request of our own */
+	uint8_t sent[2][IKE_REPLY_MAX]; /* the same in fragments */
 	uint8_t scratch[IKE_MESSAGE_MAX]; /* the decrypted copy of the event's message */
 };
 

@@ -76,7 +76,7 @@ void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t c
 		wire_ike_put_delete(&b, IKE_PROTO_ESP, &child_spi, 1);
 	else if (kind == IKE_REQUEST_DELETE_IKE)
 		wire_ike_put_delete(&b, IKE_PROTO_IKE, NULL, 0);
-	if (ike_protect_seal(sa, &b, &msg) != ERR_NONE || msg.len > sizeof(sa->request.b))
+	if (ike_protect_seal(c, &b, &msg) != ERR_NONE || msg.len > sizeof(sa->request.b))
 		return; /* the next timer tries again */
 	struct wr w = wr_of(SPACE_OF(sa->request.b));
 	wr_put(&w, msg);
@@ -88,6 +88,11 @@ void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t c
 	sa->request.to_port = local != NULL ? local->port : 0;
 	sa->request.len = (uint16_t)msg.len;
 	ike_request_send(c);
+}
+
+bool ike_request_waits(const struct ike_sa *sa, uint32_t msg_id)
+{
+	return sa->request.kind != IKE_REQUEST_NONE && sa->request.msg_id == msg_id;
 }
 
 void ike_request_done(struct ike_sa *sa)

@@ -45,6 +45,7 @@
 	X(ike_busy, "IKE message while the SA waits for its commit")                   \
 	X(ike_no_marker, "IKE without the non-ESP marker on UDP 4500")                 \
 	X(ike_address, "IKE message to an address that the tunnel does not use")       \
+	X(ike_fragment, "IKE fragment that is here already, too late, or too much") \
 	X(icmp_limited, "ICMP error not sent, rate limit")
 
 #define MODEL_DROP_ENUM(name, text) MODEL_DROP_##name,

@@ -15,7 +15,7 @@
 #define WIRE_IKE_PAYLOADS_MAX 48   /* in one chain; real peers send up to about 25 */
 #define WIRE_IKE_PROPOSALS_MAX 16
 #define WIRE_IKE_TRANSFORMS_MAX 96 /* in one proposal; strongSwan 5.9 offers 47 by default, 6.0 more */
-#define WIRE_IKE_SPIS_MAX 32       /* in one Delete */
+#define WIRE_IKE_SPIS_MAX 128      /* in one Delete */
 #define WIRE_IKE_TS_MAX 16
 #define WIRE_IKE_NONCE_MIN 16      /* RFC 7296 3.9 */
 #define WIRE_IKE_NONCE_MAX 256
@@ -154,9 +154,11 @@ bool wire_ike_notify_find(const struct wire_ike_payloads *pls, uint16_t type, st
 
 struct wire_ike_builder {
 	struct wr w;
+	struct wire_ike_header h; /* as begun */
 	size_t next_at;    /* where the next payload's type goes */
 	size_t payload_at; /* start of the open payload, 0: none */
-	size_t sk_at;      /* start of the SK payload while it is open, 0: none */
+	size_t sk_at;      /* start of the SK or SKF payload while it is open, 0: none */
+	size_t iv_at;      /* start of its IV */
 	size_t text_at;    /* start of the plaintext inside SK */
 };
 
@@ -180,6 +182,15 @@ void wire_ike_put_tss(struct wire_ike_builder *b, uint8_t payload, const struct 
 
 /* Opens the SK payload with its IV; payloads opened after it are inside. */
 void wire_ike_sk_open(struct wire_ike_builder *b, struct bytes iv);
+
+/* The payloads written inside an open SK payload: the type of the first one, and their bytes, which stay where they
+ * are. For a message that goes out in fragments instead (RFC 7383): the builder is of no use afterwards.
+ * ERR_FULL: the room was too small. */
+MUST_USE enum err wire_ike_sk_abandon(struct wire_ike_builder *b, uint8_t *ret_first, struct bytes *ret_chain);
+
+/* Opens the SKF payload of one fragment with its IV (RFC 7383 2.5): the part of the chain is written to b->w, then
+ * wire_ike_sk_close. first: the type of the first payload of the chain in fragment 1, which says it (else ignored). */
+void wire_ike_skf_open(struct wire_ike_builder *b, uint16_t number, uint16_t total, uint8_t first, struct bytes iv);
 
 /* The parts of a message for the cipher. */
 struct wire_ike_sk {

@@ -24,7 +24,7 @@ static void close_last(struct wire_ike_builder *b)
 
 void wire_ike_begin(struct wire_ike_builder *b, struct space room, const struct wire_ike_header *h)
 {
-	*b = (struct wire_ike_builder){ .w = wr_of(room), .next_at = NEXT_PAYLOAD_AT };
+	*b = (struct wire_ike_builder){ .w = wr_of(room), .h = *h, .next_at = NEXT_PAYLOAD_AT };
 	wr_u64(&b->w, h->spi_i);
 	wr_u64(&b->w, h->spi_r);
 	wr_u8(&b->w, IKE_PL_NONE);
@@ -133,8 +133,38 @@ void wire_ike_sk_open(struct wire_ike_builder *b, struct bytes iv)
 {
 	must(b->sk_at == 0);
 	b->sk_at = chain_payload(b, IKE_PL_SK);
+	b->iv_at = wr_len(&b->w);
 	wr_put(&b->w, iv);
 	b->text_at = wr_len(&b->w);
+}
+
+void wire_ike_skf_open(struct wire_ike_builder *b, uint16_t number, uint16_t total, uint8_t first, struct bytes iv)
+{
+	must(b->sk_at == 0 && number >= 1 && number <= total);
+	b->sk_at = chain_payload(b, IKE_PL_SKF);
+	/* RFC 7383 2.5: in the first fragment the type of the first payload inside, in all others 0. */
+	wr_set_u8(&b->w, b->sk_at, number == 1 ? first : IKE_PL_NONE);
+	wr_u16(&b->w, number);
+	wr_u16(&b->w, total);
+	b->iv_at = wr_len(&b->w);
+	wr_put(&b->w, iv);
+	b->text_at = wr_len(&b->w);
+}
+
+MUST_USE enum err wire_ike_sk_abandon(struct wire_ike_builder *b, uint8_t *ret_first, struct bytes *ret_chain)
+{
+	close_last(b);
+	if (b->w.bad)
+		return ERR_FULL;
+	must(b->sk_at != 0);
+	struct rd r = rd_of(wr_bytes(&b->w));
+	rd_skip(&r, b->sk_at);
+	struct rd header = r;
+	*ret_first = rd_u8(&header);
+	rd_skip(&r, b->text_at - b->sk_at);
+	*ret_chain = rd_rest(&r);
+	b->w.bad = true; /* what is begun cannot be sent any more */
+	return ERR_NONE;
 }
 
 MUST_USE enum err wire_ike_sk_close(struct wire_ike_builder *b, size_t block_len, size_t icv_len,
@@ -159,7 +189,8 @@ MUST_USE enum err wire_ike_sk_close(struct wire_ike_builder *b, size_t block_len
 	wr_set_u32(&b->w, LENGTH_AT, (uint32_t)wr_len(&b->w));
 
 	struct wr again = wr_of((struct space){ b->w.start, wr_len(&b->w) });
-	size_t aad_len = b->sk_at + WIRE_IKE_PAYLOAD_HEADER_LEN;
+	/* RFC 7383 2.5: number and total of a fragment are authenticated, too. */
+	size_t aad_len = b->iv_at;
 	struct bytes aad = { wr_reserve(&again, aad_len), aad_len };
 	struct bytes iv = { wr_reserve(&again, b->text_at - aad_len), b->text_at - aad_len };
 	struct space text = { wr_reserve(&again, icv_at - b->text_at), icv_at - b->text_at };

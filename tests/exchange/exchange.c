@@ -236,6 +236,9 @@ static enum net_fault random_fault(void *arg, unsigned i, bool to_gateway)
 	return v < 50 ? NET_DROP : v < 80 ? NET_TWICE : v < 110 ? NET_LATE : v < 140 ? NET_TWICE_LATE : NET_FINE;
 }
 
+/* Whether everything but the shortest messages goes in fragments, both ways. */
+static bool in_fragments;
+
 static struct net *make_net(void)
 {
 	struct net *n = malloc(sizeof(*n));
@@ -243,8 +246,26 @@ static struct net *make_net(void)
 
 	must(n != NULL);
 	net_options(&o);
+	if (in_fragments)
+		o.fragment_size = 200;
 	net_init(n, &o);
+	if (in_fragments)
+		n->g.world.fragment_mtu = 200;
 	return n;
+}
+
+static int divide(void **state)
+{
+	(void)state;
+	in_fragments = true;
+	return 0;
+}
+
+static int unite(void **state)
+{
+	(void)state;
+	in_fragments = false;
+	return 0;
 }
 
 static void free_net(struct net *n)
@@ -308,6 +329,20 @@ static void every_exchange_survives_random_faults(void **state)
 		}
 	}
 	assert_true(good * 100 >= all * 95);
+}
+
+static void messages_went_in_fragments_both_ways(void **state)
+{
+	struct net *n = make_net();
+
+	(void)state;
+	assert_true(bring_up(n));
+	peer_start_ike_rekey(&n->p, &ike_cbc);
+	assert_true(finish(n));
+	assert_true(n->g.pieces >= 3 && n->p.fragmented_in >= 2);
+	assert_int_equal(n->g.counters[MODEL_COUNTER_ike_fragmented_in], 2);
+	assert_int_equal(n->g.counters[MODEL_COUNTER_ike_fragmented_out], n->p.fragmented_in);
+	free_net(n);
 }
 
 /* Another writer was faster: the same event is stepped again on the record as it was. */
@@ -392,6 +427,11 @@ int main(void)
 		cmocka_unit_test(every_exchange_survives_each_fault_of_each_datagram),
 		cmocka_unit_test(every_exchange_survives_random_faults),
 		cmocka_unit_test(every_exchange_survives_lost_commits),
+		cmocka_unit_test_setup_teardown(messages_went_in_fragments_both_ways, divide, unite),
+		cmocka_unit_test_setup_teardown(every_exchange_works_without_faults, divide, unite),
+		cmocka_unit_test_setup_teardown(every_exchange_survives_each_fault_of_each_datagram, divide, unite),
+		cmocka_unit_test_setup_teardown(every_exchange_survives_random_faults, divide, unite),
+		cmocka_unit_test_setup_teardown(every_exchange_survives_lost_commits, divide, unite),
 		cmocka_unit_test(every_ike_suite_comes_up_and_is_rekeyed),
 		cmocka_unit_test(every_esp_suite_comes_up_and_is_rekeyed_with_and_without_pfs),
 	};

@@ -39,7 +39,8 @@ void gateway_init(struct gateway *g)
 	crypt_random(g->world.decoy_psk, sizeof(g->world.decoy_psk));
 	g->now_us = 1000000000;
 	g->step_out = malloc(sizeof(*g->step_out));
-	must(g->step_out != NULL);
+	g->frags = calloc(1 + GATEWAY_SAS_MAX, sizeof(*g->frags));
+	must(g->step_out != NULL && g->frags != NULL);
 	g->tunnel_cnt = 1;
 	struct ike_peer *p = gateway_tunnel(g);
 	memset(p->account_id.b, 0xa1, 16);
@@ -57,7 +58,9 @@ void gateway_init(struct gateway *g)
 void gateway_fini(struct gateway *g)
 {
 	free(g->step_out);
+	free(g->frags);
 	g->step_out = NULL;
+	g->frags = NULL;
 }
 
 struct ike_peer *gateway_tunnel(struct gateway *g)
@@ -114,6 +117,7 @@ static void add_sa(struct gateway *g, const struct ike_sa *sa)
 		if (g->sas[i].used)
 			continue;
 		g->sas[i].iv = (uint64_t)5 << 34;
+		ike_frag_forget(&g->frags[1 + i]);
 		encode(&g->sas[i], sa);
 		return;
 	}
@@ -152,11 +156,11 @@ static void remove_child(struct gateway *g, uint32_t spi)
 
 static void put_child(struct gateway *g, const struct ike_action *a)
 {
-	must(gateway_child_find(g, a->put.child.spi_in) == NULL && g->child_cnt < GATEWAY_CHILDREN_MAX);
+	must(gateway_child_find(g, a->put.child->spi_in) == NULL && g->child_cnt < GATEWAY_CHILDREN_MAX);
 	must(a->put.replaces == 0 || gateway_child_find(g, a->put.replaces) != NULL);
 	struct gateway_child *c = &g->children[g->child_cnt++];
 	memset(c, 0, sizeof(*c));
-	c->sa = a->put.child;
+	c->sa = *a->put.child;
 	c->replaces = a->put.replaces;
 	/* its record too must survive the codec */
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
@@ -218,7 +222,7 @@ static void check_actions(const struct gateway *g, const struct ike_event *ev)
 		must(!response || (addr_endpoint_eq(&a->send.remote, &ev->remote) &&
 				   addr_endpoint_eq(&a->send.local, &ev->local)));
 	}
-	must(responses <= 1 && failures <= 1 && !(out->has_rekeyed && !out->has_sa));
+	must(responses <= IKE_FRAGS_OUT_MAX && failures <= 1 && !(out->has_rekeyed && !out->has_sa));
 }
 
 static void run_actions(struct gateway *g, const struct ike_event *ev)
@@ -284,7 +288,7 @@ static void refresh(struct ike_event *ev, uint64_t *iv)
 {
 	crypt_random(ev->random, sizeof(ev->random));
 	ev->iv = *iv;
-	*iv += 2;
+	*iv += IKE_IV_CNT;
 }
 
 /* ---- steps ---- */
@@ -302,6 +306,7 @@ static void init_input(struct gateway *g, struct ike_event ev)
 	if (g->step_out->has_sa) {
 		g->half = half;
 		g->has_half = true;
+		ike_frag_forget(&g->frags[0]);
 		g->half_iv = (uint64_t)6 << 34;
 	} else {
 		/* to an address that was not proven: never more than it sent */
@@ -370,9 +375,21 @@ void gateway_input(struct gateway *g, const struct addr_endpoint *local, const s
 		.remote = *remote,
 	};
 	struct wire_ike_header h = { 0 };
+	uint8_t joined[IKE_FRAG_JOIN_MAX];
 
 	(void)!wire_ike_header_parse(msg, &h);
 	struct gateway_sa *slot = gateway_sa_find(g, h.spi_r);
+	bool half = slot == NULL && g->has_half && h.spi_r == g->half.sa.spi_r;
+	if (ike_frag_is(msg) && (slot != NULL || half)) {
+		struct ike_sa sa = half ? g->half.sa : decode(slot);
+		struct ike_frags *f = &g->frags[half ? 0 : 1 + (size_t)(slot - g->sas)];
+		enum ike_frag_result result = ike_frag_take(f, &sa, &ev, g->step_out);
+		run_actions(g, &ev);
+		g->pieces += result == IKE_FRAG_KEPT;
+		if (result != IKE_FRAG_WHOLE)
+			return;
+		ike_frag_join(f, SPACE_OF(joined), &ev);
+	}
 	if (slot != NULL && h.spi_r != 0)
 		sa_input(g, slot, ev);
 	else if (g->has_half && (h.spi_r == g->half.sa.spi_r || (h.spi_r == 0 && h.spi_i == g->half.sa.spi_i)))

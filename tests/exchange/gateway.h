@@ -2,10 +2,10 @@
 // One thread; virtual time. Does what control does, so that every commit goes through the record codec.
 #pragma once
 
-#include "ike/step.h"
+#include "ike/frag.h"
 
 #define GATEWAY_SAS_MAX 6
-#define GATEWAY_CHILDREN_MAX 64
+#define GATEWAY_CHILDREN_MAX 160
 #define GATEWAY_OUT_MAX 16
 #define GATEWAY_TUNNELS_MAX 4
 
@@ -49,10 +49,12 @@ struct gateway {
 	bool conflict;                 /* every commit is lost once: step again */
 	/* what was seen, over all steps */
 	unsigned drops[MODEL_DROP_CNT], counters[MODEL_COUNTER_CNT];
+	unsigned pieces;               /* fragments that were kept and did not make a message whole */
 	unsigned failure_cnt, paths, initial_contacts, dhs, finds;
 	struct model_failure failure;  /* the last */
 	bool changed;                  /* of the last step */
 	struct ike_out *step_out;
+	struct ike_frags *frags;       /* of the half-open SA [0] and the SAs [1..]; not part of what is saved */
 	/* what came out; the test takes it away. Last, so that the rest can be saved and put back cheaply. */
 	unsigned out_cnt;
 	struct gateway_datagram out[GATEWAY_OUT_MAX];

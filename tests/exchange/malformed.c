@@ -157,7 +157,7 @@ static void read_reply(struct range *r, struct outcome *o)
 	if (r->plain)
 		must(wire_ike_payloads_parse(h.next, bytes_of(d->b + 28, d->len - 28), &in) == ERR_NONE);
 	else
-		must(peer_unprotect(&r->n->p.ike[0], bytes_of(d->b, d->len), SPACE_OF(scratch), &in));
+		must(peer_unprotect(&r->n->p, &r->n->p.ike[0], bytes_of(d->b, d->len), SPACE_OF(scratch), &in));
 	for (unsigned i = 0; i < in.cnt; i++) {
 		struct wire_ike_notify n;
 		if (in.p[i].type != IKE_PL_NOTIFY || wire_ike_notify_parse(in.p[i].body, &n) != ERR_NONE ||

@@ -73,15 +73,18 @@ static void put_on_wire(struct net *n, const struct net_datagram *d)
 	}
 }
 
-static void send_from_peer(struct net *n, struct bytes msg)
+static void send_from_peer(struct net *n, struct bytes list)
 {
-	struct net_datagram d = { .to_gateway = true, .from = n->p.local, .to = n->p.remote, .len = msg.len };
+	struct bytes msg;
 
-	if (n->peer_seen.addr.family != ADDR_NONE)
-		d.from = n->peer_seen;
-	must(msg.len <= sizeof(d.b));
-	memcpy(d.b, msg.p, msg.len);
-	put_on_wire(n, &d);
+	while (peer_next(&list, &msg)) {
+		struct net_datagram d = { .to_gateway = true, .from = n->p.local, .to = n->p.remote, .len = msg.len };
+		if (n->peer_seen.addr.family != ADDR_NONE)
+			d.from = n->peer_seen;
+		must(msg.len <= sizeof(d.b));
+		memcpy(d.b, msg.p, msg.len);
+		put_on_wire(n, &d);
+	}
 }
 
 static void send_from_gateway(struct net *n)
@@ -294,12 +297,16 @@ void net_check_repeats(struct net *n)
 		uint64_t before = gateway_fingerprint(&n->g);
 		unsigned failures = n->g.failure_cnt;
 		gateway_input(&n->g, &d->to, &d->from, bytes_of(d->b, d->len));
-		must(gateway_fingerprint(&n->g) == before && n->g.failure_cnt == failures && n->g.out_cnt <= 1);
-		if (n->g.out_cnt == 1) {
+		must(gateway_fingerprint(&n->g) == before && n->g.failure_cnt == failures);
+		if (n->g.out_cnt > 0) {
 			/* only the last request of an SA is answered again, with what was kept */
 			struct rd r = rd_of(bytes_of(d->b + 8, 8));
 			struct ike_sa sa = gateway_sa(&n->g, rd_u64(&r));
-			must(sa.reply.len == n->g.out[0].len && memcmp(sa.reply.b, n->g.out[0].b, sa.reply.len) == 0);
+			size_t used = 0;
+			for (unsigned o = 0; o < n->g.out_cnt; used += n->g.out[o++].len)
+				must(used + n->g.out[o].len <= sa.reply.len &&
+				     memcmp(sa.reply.b + used, n->g.out[o].b, n->g.out[o].len) == 0);
+			must(used == sa.reply.len);
 		}
 		n->g.out_cnt = 0;
 	}

@@ -124,16 +124,19 @@ static void send_to(const struct run *r, int fd, uint16_t port, struct bytes b)
 		fprintf(stderr, "onramp-peer: send: %s\n", strerror(errno));
 }
 
-static void send_ike(const struct run *r, struct bytes msg)
+static void send_ike(const struct run *r, struct bytes list)
 {
 	uint8_t room[PACKET_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
 	bool natt = r->p.local.port == IKE_NATT_PORT;
+	struct bytes msg;
 
-	if (natt)
-		wr_u32(&w, 0);
-	wr_put(&w, msg);
-	send_to(r, natt ? r->udp4500 : r->udp500, r->p.remote.port, wr_bytes(&w));
+	while (peer_next(&list, &msg)) {
+		struct wr w = wr_of(SPACE_OF(room));
+		if (natt)
+			wr_u32(&w, 0);
+		wr_put(&w, msg);
+		send_to(r, natt ? r->udp4500 : r->udp500, r->p.remote.port, wr_bytes(&w));
+	}
 }
 
 static void send_inner(struct run *r, struct bytes inner)

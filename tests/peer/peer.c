@@ -100,14 +100,54 @@ void peer_begin(struct wire_ike_builder *b, struct space room, const struct peer
 	});
 }
 
+static struct bytes next_iv(struct peer_ike *sa, uint8_t iv[static 16])
+{
+	crypt_random(iv, 16);
+	if (crypt_encr_is_aead(sa->suite.encr)) {
+		sa->iv++;
+		for (unsigned i = 0; i < 8; i++)
+			iv[i] = (uint8_t)(sa->iv >> (56 - 8 * i));
+	}
+	return bytes_of(iv, crypt_encr_iv_len(sa->suite.encr));
+}
+
+static size_t close_and_seal(struct peer_ike *sa, struct wire_ike_builder *b)
+{
+	struct crypt_ike_keys keys = keys_for(sa, true);
+	struct wire_ike_sk sk;
+	struct bytes msg;
+
+	must(wire_ike_sk_close(b, crypt_encr_block_len(sa->suite.encr),
+			       crypt_icv_len(sa->suite.encr, sa->suite.integ), &sk) == ERR_NONE);
+	must(crypt_ike_seal(&keys, sk.aad, sk.iv, sk.text, sk.icv) == ERR_NONE);
+	must(wire_ike_finish(b, &msg) == ERR_NONE);
+	return msg.len;
+}
+
+/* RFC 7383: in pieces, each with a header of its own. */
+static size_t protect_in_fragments(struct peer *p, struct peer_ike *sa, const struct peer_edit *e, struct space room)
+{
+	size_t part = p->o.fragment_size - 28 - 8 - 16 - 16 - 16, used = 0;
+	uint16_t total = (uint16_t)((e->len + part - 1) / part);
+	struct wire_ike_builder b;
+	uint8_t iv[16];
+
+	for (uint16_t n = 1; n <= total; n++) {
+		size_t at = (n - 1u) * part;
+		wire_ike_begin(&b, (struct space){ room.p + used, room.cap - used }, &e->h);
+		wire_ike_skf_open(&b, n, total, e->first, next_iv(sa, iv));
+		wr_put(&b.w, bytes_of(e->chain.p + at, n == total ? e->len - at : part));
+		used += close_and_seal(sa, &b);
+	}
+	return used;
+}
+
 /* Wraps the payloads of a plain message into SK, after the test had its way with them. */
 size_t peer_protect(struct peer *p, struct peer_ike *sa, struct wire_ike_builder *plain, struct space room)
 {
 	uint8_t chain[PEER_MSG_MAX], iv[16];
-	struct crypt_ike_keys keys = keys_for(sa, true);
 	struct peer_edit e = { .chain = SPACE_OF(chain) };
 	struct wire_ike_builder b;
-	struct wire_ike_sk sk;
 	struct bytes msg;
 
 	must(wire_ike_finish(plain, &msg) == ERR_NONE && wire_ike_header_parse(msg, &e.h) == ERR_NONE);
@@ -116,30 +156,66 @@ size_t peer_protect(struct peer *p, struct peer_ike *sa, struct wire_ike_builder
 	memcpy(chain, msg.p + WIRE_IKE_HEADER_LEN, e.len);
 	if (p->o.edit != NULL)
 		p->o.edit(p->o.edit_arg, &e);
-	crypt_random(iv, sizeof(iv));
-	if (crypt_encr_is_aead(sa->suite.encr)) {
-		sa->iv++;
-		for (unsigned i = 0; i < 8; i++)
-			iv[i] = (uint8_t)(sa->iv >> (56 - 8 * i));
-	}
+	if (p->fragments && e.len + WIRE_IKE_HEADER_LEN + 56 > p->o.fragment_size)
+		return protect_in_fragments(p, sa, &e, room);
 	wire_ike_begin(&b, room, &e.h);
-	wire_ike_sk_open(&b, bytes_of(iv, crypt_encr_iv_len(sa->suite.encr)));
+	wire_ike_sk_open(&b, next_iv(sa, iv));
 	wr_set_u8(&b.w, b.next_at, e.first);
 	wr_put(&b.w, bytes_of(chain, e.len));
-	must(wire_ike_sk_close(&b, crypt_encr_block_len(sa->suite.encr),
-			       crypt_icv_len(sa->suite.encr, sa->suite.integ), &sk) == ERR_NONE);
-	must(crypt_ike_seal(&keys, sk.aad, sk.iv, sk.text, sk.icv) == ERR_NONE);
-	must(wire_ike_finish(&b, &msg) == ERR_NONE);
-	return msg.len;
+	return close_and_seal(sa, &b);
+}
+
+bool peer_next(struct bytes *list, struct bytes *ret)
+{
+	struct rd r = rd_of(*list), header = r;
+
+	if (list->len == 0)
+		return false;
+	rd_skip(&header, WIRE_IKE_HEADER_LEN - 4);
+	*ret = rd_bytes(&r, rd_u32(&header));
+	must(!header.bad && !r.bad && ret->len >= WIRE_IKE_HEADER_LEN);
+	*list = rd_rest(&r);
+	return true;
+}
+
+/* True when the message is whole: then *chain holds its payloads, in scratch. */
+static bool take_fragment(struct peer *p, const struct wire_ike_header *h, const struct wire_ike_skf *skf, uint8_t first,
+			  struct space scratch, struct bytes *chain)
+{
+	struct peer_frags *f = &p->in;
+	struct wr w = wr_of(scratch);
+
+	must(p->fragments && skf->total <= PEER_FRAGS_MAX);
+	if (f->total != skf->total || f->msg_id != h->msg_id) {
+		memset(f, 0, sizeof(*f));
+		f->total = skf->total;
+		f->msg_id = h->msg_id;
+	}
+	if (skf->number == 1)
+		f->first = first;
+	must(skf->number == 1 || first == IKE_PL_NONE);
+	if (f->piece[skf->number - 1].len == 0)
+		f->cnt++;
+	f->piece[skf->number - 1].len = chain->len;
+	memcpy(f->piece[skf->number - 1].b, chain->p, chain->len);
+	if (f->cnt < f->total)
+		return false;
+	for (unsigned i = 0; i < f->total; i++)
+		wr_put(&w, bytes_of(f->piece[i].b, f->piece[i].len));
+	*chain = wr_bytes(&w);
+	f->total = 0;
+	p->fragmented_in++;
+	return true;
 }
 
 /* Opens a message of the gateway into scratch. */
-bool peer_unprotect(const struct peer_ike *sa, struct bytes msg, struct space scratch,
-		      struct wire_ike_payloads *ret)
+bool peer_unprotect(struct peer *p, const struct peer_ike *sa, struct bytes msg, struct space scratch,
+		    struct wire_ike_payloads *ret)
 {
 	struct crypt_ike_keys keys = keys_for(sa, false);
 	struct wire_ike_header h;
 	struct wire_ike_payloads outer;
+	struct wire_ike_skf skf;
 	struct wire_ike_sk sk;
 	struct bytes inner;
 
@@ -147,14 +223,22 @@ bool peer_unprotect(const struct peer_ike *sa, struct bytes msg, struct space sc
 		return false;
 	memcpy(scratch.p, msg.p, msg.len);
 	struct bytes copy = bytes_of(scratch.p + WIRE_IKE_HEADER_LEN, msg.len - WIRE_IKE_HEADER_LEN);
-	return wire_ike_payloads_parse(h.next, copy, &outer) == ERR_NONE && outer.cnt == 1 &&
-	       outer.p[0].type == IKE_PL_SK &&
-	       wire_ike_sk_parse((struct space){ scratch.p, msg.len }, &outer.p[0],
-				 crypt_encr_iv_len(sa->suite.encr), crypt_icv_len(sa->suite.encr, sa->suite.integ),
-				 &sk) == ERR_NONE &&
-	       crypt_ike_open(&keys, sk.aad, sk.iv, sk.text, bytes_of(sk.icv.p, sk.icv.cap)) == ERR_NONE &&
-	       wire_ike_sk_strip(bytes_of(sk.text.p, sk.text.cap), &inner) == ERR_NONE &&
-	       wire_ike_payloads_parse(outer.p[0].next, inner, ret) == ERR_NONE;
+	if (wire_ike_payloads_parse(h.next, copy, &outer) != ERR_NONE || outer.cnt != 1 ||
+	    (outer.p[0].type != IKE_PL_SK && outer.p[0].type != IKE_PL_SKF) ||
+	    wire_ike_sk_parse((struct space){ scratch.p, msg.len }, &outer.p[0],
+			      crypt_encr_iv_len(sa->suite.encr), crypt_icv_len(sa->suite.encr, sa->suite.integ),
+			      &sk) != ERR_NONE ||
+	    crypt_ike_open(&keys, sk.aad, sk.iv, sk.text, bytes_of(sk.icv.p, sk.icv.cap)) != ERR_NONE ||
+	    wire_ike_sk_strip(bytes_of(sk.text.p, sk.text.cap), &inner) != ERR_NONE)
+		return false;
+	uint8_t first = outer.p[0].next;
+	if (outer.p[0].type == IKE_PL_SKF) {
+		must(wire_ike_skf_parse(outer.p[0].body, &skf) == ERR_NONE);
+		if (!take_fragment(p, &h, &skf, first, scratch, &inner))
+			return false;
+		first = p->in.first;
+	}
+	return wire_ike_payloads_parse(first, inner, ret) == ERR_NONE;
 }
 
 /* ---- pieces of requests ---- */
@@ -277,6 +361,8 @@ void peer_init_again(struct peer *p)
 	wire_ike_put_ke(&b, p->group, crypt_dh_public(p->dh));
 	wire_ike_put_nonce(&b, BYTES_OF(p->ni));
 	put_natd(p, &b);
+	if (p->o.fragment_size != 0)
+		put_notify(&b, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, (struct bytes){ 0 });
 	must(wire_ike_finish(&b, &msg) == ERR_NONE);
 	if (p->o.edit != NULL) {
 		struct peer_edit e = { .chain = { sa->request + WIRE_IKE_HEADER_LEN,

@@ -12,7 +12,8 @@
 #include "wire/ike.h"
 
 #define PEER_MSG_MAX 4096
-#define PEER_CHILDREN_MAX 32
+#define PEER_CHILDREN_MAX 128
+#define PEER_FRAGS_MAX 16
 #define PEER_TS_MAX 16
 #define PEER_NONCE_LEN 24 /* another length than the gateway's, on purpose */
 #define PEER_GROUPS_MAX 4
@@ -44,6 +45,7 @@ struct peer_options {
 	uint16_t ke_group;                  /* of the first KE payload; 0: that of ike[0] */
 	bool esn_only;
 	enum peer_natd natd;
+	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
 	bool initial_contact, transport_mode, no_auth_payload, ask_config;
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];
@@ -91,6 +93,14 @@ struct peer_ike {
 	uint8_t answer[PEER_MSG_MAX];
 };
 
+/* The fragments of one message of the gateway (RFC 7383). */
+struct peer_frags {
+	uint32_t msg_id;
+	uint16_t total, cnt;
+	uint8_t first;
+	struct { size_t len; uint8_t b[PEER_MSG_MAX]; } piece[PEER_FRAGS_MAX];
+};
+
 enum peer_event {
 	PEER_EV_IGNORED, /* not for us, forged, or repeated without need of an answer */
 	PEER_EV_DONE,    /* the answer to our request was taken; notify tells a refusal */
@@ -101,6 +111,9 @@ enum peer_event {
 struct peer {
 	struct peer_options o;
 	struct peer_ike ike[2];
+	bool fragments;             /* both sides take fragments */
+	struct peer_frags in;
+	unsigned fragmented_in;     /* messages of the gateway that came in fragments */
 	bool nat_local, nat_remote; /* by NAT detection: we, the gateway */
 	struct addr_endpoint local, remote; /* now; on 4500 after a float */
 	uint16_t notify;            /* error notify of the last answer, 0: none */
@@ -145,6 +158,9 @@ void peer_start_delete_child(struct peer *p, const struct peer_child *child);
 void peer_start_delete_ike(struct peer *p, unsigned which);
 /* An INFORMATIONAL request with these payloads. */
 void peer_start_info(struct peer *p, uint8_t first, struct bytes chain);
+
+/* A request or answer is one IKE message, or its fragments one behind the other: takes the next one off the list. */
+bool peer_next(struct bytes *list, struct bytes *ret);
 
 /* Takes an IKE message. *ret_which: of which of the two SAs. */
 enum peer_event peer_input(struct peer *p, struct bytes msg, unsigned *ret_which);

@@ -126,6 +126,7 @@ static enum peer_event take_init(struct peer *p, struct bytes msg, const struct 
 	    !take_nonce(p, &in) || !take_ke(p, &in, sa->suite.group, secret, &len) || msg.len > sizeof(p->init_response))
 		return PEER_EV_IGNORED;
 	sa->spi_r = h->spi_r;
+	p->fragments = p->o.fragment_size != 0 && wire_ike_notify_find(&in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n);
 	judge_natd(p, &in);
 	memcpy(p->init_response, msg.p, msg.len);
 	p->init_response_len = msg.len;
@@ -376,7 +377,7 @@ enum peer_event peer_input(struct peer *p, struct bytes msg, unsigned *ret_which
 		*ret_which = i;
 		if (sa->step == PEER_INIT)
 			return response ? take_init(p, msg, &h) : PEER_EV_IGNORED;
-		if (h.spi_r != sa->spi_r || !peer_unprotect(sa, msg, SPACE_OF(scratch), &in))
+		if (h.spi_r != sa->spi_r || !peer_unprotect(p, sa, msg, SPACE_OF(scratch), &in))
 			return PEER_EV_IGNORED;
 		return response ? take_response(p, sa, &h, &in) : take_request(p, sa, &h, &in);
 	}
