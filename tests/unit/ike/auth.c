@@ -106,7 +106,7 @@ static struct refusal refuse(struct net *n)
 	gateway_input(&n->g, &n->p.remote, &n->p.local, bytes_of(n->p.ike[0].request, n->p.ike[0].request_len));
 	assert_int_equal(n->g.out_cnt, 1);
 	r.sealed_len = n->g.out[0].len;
-	must(peer_unprotect(&n->p.ike[0], bytes_of(n->g.out[0].b, r.sealed_len), SPACE_OF(scratch), &in));
+	must(peer_unprotect(&n->p, &n->p.ike[0], bytes_of(n->g.out[0].b, r.sealed_len), SPACE_OF(scratch), &in));
 	for (unsigned i = 0; i < in.cnt; i++) {
 		r.b[r.len++] = in.p[i].type;
 		memcpy(r.b + r.len, in.p[i].body.p, in.p[i].body.len);

@@ -1,5 +1,7 @@
 #include "ike_test.h"
 
+static const uint8_t empty_message[WIRE_IKE_HEADER_LEN] = { [27] = WIRE_IKE_HEADER_LEN };
+
 static struct ike_out *make_out(void)
 {
 	struct ike_out *out = malloc(sizeof(*out));
@@ -25,10 +27,28 @@ static void the_marker_stands_on_port_4500_only(void **state)
 	struct addr_endpoint a = endpoint("192.0.2.1", 500), b = endpoint("192.0.2.1", 4500), r = endpoint("198.51.100.7", 1);
 
 	(void)state;
-	ike_out_send(out, bytes_str("m"), &a, &r);
-	ike_out_send(out, bytes_str("m"), &b, &r);
+	ike_out_send(out, BYTES_OF(empty_message), &a, &r);
+	ike_out_send(out, BYTES_OF(empty_message), &b, &r);
 	assert_false(out->actions[0].send.marker);
 	assert_true(out->actions[1].send.marker);
+	free(out);
+}
+
+static void each_message_of_a_list_is_sent_by_itself(void **state)
+{
+	struct ike_out *out = make_out();
+	struct addr_endpoint a = endpoint("192.0.2.1", 500), r = endpoint("198.51.100.7", 1);
+	uint8_t list[28 + 40] = { 0 };
+
+	(void)state;
+	list[27] = 28;
+	list[28 + 27] = 40;
+	ike_out_send(out, BYTES_OF(list), &a, &r);
+	assert_int_equal(out->cnt, 2);
+	assert_ptr_equal(out->actions[0].send.msg.p, list);
+	assert_int_equal(out->actions[0].send.msg.len, 28);
+	assert_ptr_equal(out->actions[1].send.msg.p, list + 28);
+	assert_int_equal(out->actions[1].send.msg.len, 40);
 	free(out);
 }
 
@@ -97,6 +117,7 @@ static void wiping_leaves_nothing(void **state)
 }
 
 TESTS(cmocka_unit_test(a_reset_result_says_nothing), cmocka_unit_test(the_marker_stands_on_port_4500_only),
+      cmocka_unit_test(each_message_of_a_list_is_sent_by_itself),
       cmocka_unit_test(a_failure_carries_who_where_and_when),
       cmocka_unit_test(a_failure_without_a_message_has_the_path_of_the_sa),
       cmocka_unit_test(text_is_cut_with_dots_and_never_runs_over), cmocka_unit_test(wiping_leaves_nothing))
