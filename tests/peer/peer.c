@@ -124,20 +124,29 @@ static size_t close_and_seal(struct peer_ike *sa, struct wire_ike_builder *b)
 	return msg.len;
 }
 
+size_t peer_protect_fragment(struct peer_ike *sa, const struct wire_ike_header *h, uint16_t number, uint16_t total,
+			     uint8_t first, struct bytes part, struct space room)
+{
+	struct wire_ike_builder b;
+	uint8_t iv[16];
+
+	wire_ike_begin(&b, room, h);
+	wire_ike_skf_open(&b, number, total, first, next_iv(sa, iv));
+	wr_put(&b.w, part);
+	return close_and_seal(sa, &b);
+}
+
 /* RFC 7383: in pieces, each with a header of its own. */
 static size_t protect_in_fragments(struct peer *p, struct peer_ike *sa, const struct peer_edit *e, struct space room)
 {
 	size_t part = p->o.fragment_size - 28 - 8 - 16 - 16 - 16, used = 0;
 	uint16_t total = (uint16_t)((e->len + part - 1) / part);
-	struct wire_ike_builder b;
-	uint8_t iv[16];
 
 	for (uint16_t n = 1; n <= total; n++) {
 		size_t at = (n - 1u) * part;
-		wire_ike_begin(&b, (struct space){ room.p + used, room.cap - used }, &e->h);
-		wire_ike_skf_open(&b, n, total, e->first, next_iv(sa, iv));
-		wr_put(&b.w, bytes_of(e->chain.p + at, n == total ? e->len - at : part));
-		used += close_and_seal(sa, &b);
+		used += peer_protect_fragment(sa, &e->h, n, total, e->first,
+					      bytes_of(e->chain.p + at, n == total ? e->len - at : part),
+					      (struct space){ room.p + used, room.cap - used });
 	}
 	return used;
 }

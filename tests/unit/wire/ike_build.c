@@ -212,6 +212,54 @@ static void encrypted_message_opens_to_what_was_put_in(void **state)
 	}
 }
 
+/* RFC 7383 2.5 */
+static void abandoned_message_goes_out_in_fragments(void **state)
+{
+	uint8_t whole[2048], room[512], joined[2048];
+	struct wr out = wr_of(SPACE_OF(joined));
+	struct wire_ike_builder b;
+	struct wire_ike_payloads pls, inner;
+	struct wire_ike_header h;
+	struct wire_ike_sk sealed, opened;
+	struct wire_ike_skf skf;
+	struct bytes chain, msg, inside;
+	uint8_t first;
+
+	(void)state;
+	wire_ike_begin(&b, SPACE_OF(whole), &request);
+	wire_ike_sk_open(&b, bytes_of(nonce, 16));
+	put_one_of_each(&b);
+	assert_int_equal(wire_ike_sk_abandon(&b, &first, &chain), ERR_NONE);
+	assert_int_equal(first, IKE_PL_SA);
+	assert_int_equal(wire_ike_finish(&b, &msg), ERR_FULL); /* as plaintext it never goes out */
+	struct rd r = rd_of(chain);
+	uint16_t total = (uint16_t)((chain.len + 99) / 100);
+	for (uint16_t n = 1; n <= total; n++) {
+		size_t left = rd_left(&r);
+		wire_ike_begin(&b, SPACE_OF(room), &request);
+		wire_ike_skf_open(&b, n, total, first, bytes_of(nonce, 16));
+		wr_put(&b.w, rd_bytes(&r, left < 100 ? left : 100));
+		assert_int_equal(wire_ike_sk_close(&b, 16, 12, &sealed), ERR_NONE);
+		assert_int_equal(wire_ike_finish(&b, &msg), ERR_NONE);
+		parse_message(msg, &h, &pls);
+		assert_int_equal(pls.cnt, 1);
+		assert_int_equal(pls.p[0].type, IKE_PL_SKF);
+		assert_int_equal(pls.p[0].next, n == 1 ? IKE_PL_SA : IKE_PL_NONE);
+		assert_int_equal(wire_ike_skf_parse(pls.p[0].body, &skf), ERR_NONE);
+		assert_int_equal(skf.number, n);
+		assert_int_equal(skf.total, total);
+		assert_int_equal(wire_ike_sk_parse((struct space){ room, msg.len }, &pls.p[0], 16, 12, &opened), ERR_NONE);
+		assert_memory_equal(&opened, &sealed, sizeof(opened));
+		assert_int_equal(opened.aad.len, 28 + 4 + 4);
+		assert_int_equal(wire_ike_sk_strip(bytes_of(opened.text.p, opened.text.cap), &inside), ERR_NONE);
+		wr_put(&out, inside);
+	}
+	assert_bytes(wr_bytes(&out), chain.p, chain.len);
+	assert_int_equal(wire_ike_payloads_parse(first, wr_bytes(&out), &inner), ERR_NONE);
+	assert_int_equal(inner.cnt, 11);
+	check_keys(&inner);
+}
+
 static void encrypted_message_may_be_empty(void **state)
 {
 	uint8_t room[128];
@@ -326,6 +374,7 @@ int main(void)
 		cmocka_unit_test(plain_message_parses_to_what_was_put_in),
 		cmocka_unit_test(message_without_payloads_is_its_header),
 		cmocka_unit_test(encrypted_message_opens_to_what_was_put_in),
+		cmocka_unit_test(abandoned_message_goes_out_in_fragments),
 		cmocka_unit_test(encrypted_message_may_be_empty),
 		cmocka_unit_test(padding_completes_the_block_at_every_length),
 		cmocka_unit_test(plain_payload_may_stand_before_the_encrypted_one),
