@@ -8,11 +8,13 @@
 //   5 | exchange | first | chain    a protected request to an established SA with two children
 //   6 | first | chain               a protected answer to the gateway's own request
 //   7 | exchange | first | chain    a protected request to a rekeyed SA
+//   8 | (number | total | first | length | bytes)...  fragments of a request to an established SA
 #include "fuzz.h"
 
 #include <stdlib.h>
 
 #include "base/secret.h"
+#include "ike/frag.h"
 #include "ike/parts.h"
 
 static struct ike_world world;
@@ -97,7 +99,7 @@ static void check_out(const struct ike_event *ev)
 		if (a->kind == IKE_ACT_CHILD_PUT) {
 			uint8_t room[MODEL_CHILD_RECORD_MAX];
 			struct wr w = wr_of(SPACE_OF(room));
-			must(out->has_sa && model_child_encode(&a->put.child, &w) == ERR_NONE);
+			must(out->has_sa && model_child_encode(a->put.child, &w) == ERR_NONE);
 		}
 	}
 	must(sends <= 1 && failures <= 1 && drops <= 1);
@@ -141,9 +143,8 @@ static void to_half(struct bytes msg)
 	}
 }
 
-static void to_sa(const struct ike_sa *sa, struct bytes msg)
+static void event_to_sa(const struct ike_sa *sa, struct ike_event ev)
 {
-	struct ike_event ev = make_event(msg);
 	struct crypt_dh_result dh;
 	struct ike_sa ret, rekeyed;
 
@@ -159,6 +160,11 @@ static void to_sa(const struct ike_sa *sa, struct bytes msg)
 	}
 }
 
+static void to_sa(const struct ike_sa *sa, struct bytes msg)
+{
+	event_to_sa(sa, make_event(msg));
+}
+
 /* A message of the peer: the SA from the other side. */
 static struct bytes protect(const struct ike_sa *sa, bool response, uint8_t exchange, uint32_t msg_id, uint8_t first,
 			    struct bytes chain, struct space room)
@@ -172,9 +178,65 @@ static struct bytes protect(const struct ike_sa *sa, bool response, uint8_t exch
 	ike_protect_begin(&peer, &ev, response, exchange, msg_id, room, &b);
 	wr_set_u8(&b.w, b.next_at, first);
 	wr_put(&b.w, chain);
-	if (ike_protect_seal(&peer, &b, &msg) != ERR_NONE)
+	if (ike_protect_close(&peer, &b, &msg) != ERR_NONE)
 		return (struct bytes){ 0 };
 	return msg;
+}
+
+/* One protected fragment; number and total are what they may be on the wire. */
+static struct bytes protect_fragment(const struct ike_sa *sa, uint8_t number, uint8_t total, uint8_t first,
+				     struct bytes part, struct space room)
+{
+	const uint8_t iv[8] = { number, total };
+	struct ike_sa peer = *sa;
+	struct wire_ike_builder b;
+	struct bytes msg;
+
+	peer.role = IKE_INITIATOR;
+	wire_ike_begin(&b, room, &(struct wire_ike_header){ .spi_i = sa->spi_i, .spi_r = sa->spi_r, .major = 2, .msg_id = 2,
+							    .exchange = IKE_EX_INFORMATIONAL, .flags = IKE_FLAG_INITIATOR });
+	if (total == 0)
+		total = 1;
+	wire_ike_skf_open(&b, (uint16_t)(1 + number % total), total, first, BYTES_OF(iv));
+	wr_put(&b.w, part);
+	return ike_protect_close(&peer, &b, &msg) == ERR_NONE ? msg : (struct bytes){ 0 };
+}
+
+static void check_frags(const struct ike_frags *f)
+{
+	size_t bytes = 0;
+	unsigned here = 0;
+
+	must(f->total <= IKE_FRAGS_MAX && f->room_len <= sizeof(f->room) && f->head_len <= sizeof(f->head));
+	for (unsigned i = 0; i < IKE_FRAGS_MAX; i++) {
+		must(!f->piece[i].here || (i < f->total && f->piece[i].at + f->piece[i].len <= f->room_len));
+		here += f->piece[i].here;
+		bytes += f->piece[i].len;
+	}
+	must(here == f->cnt && bytes == f->room_len && (f->used || here == 0));
+}
+
+static void to_frags(struct rd *r)
+{
+	static struct ike_frags f;
+	static uint8_t room[IKE_MESSAGE_MAX], joined[IKE_FRAG_JOIN_MAX];
+
+	ike_frag_forget(&f);
+	while (rd_left(r) >= 4) {
+		uint8_t number = rd_u8(r), total = rd_u8(r), first = rd_u8(r);
+		size_t len = rd_u8(r);
+		struct bytes part = rd_bytes(r, len < rd_left(r) ? len : rd_left(r));
+		struct ike_event ev = make_event(protect_fragment(&established, number, total, first, part, SPACE_OF(room)));
+		must(ike_frag_is(ev.msg));
+		enum ike_frag_result result = ike_frag_take(&f, &established, &ev, out);
+		check_frags(&f);
+		must(!out->has_sa && (result != IKE_FRAG_DROPPED || out->cnt > 0));
+		if (result != IKE_FRAG_WHOLE)
+			continue;
+		ike_frag_join(&f, SPACE_OF(joined), &ev);
+		check_frags(&f);
+		event_to_sa(&established, ev);
+	}
 }
 
 /* Puts the right value into an AUTH payload of 32 bytes. */
@@ -236,6 +298,7 @@ static void make_states(void)
 	established.state = IKE_STATE_ESTABLISHED;
 	established.auth_verified = true;
 	established.rx_next = 2;
+	established.fragments = true;
 	established.expires_us = 86400000000;
 	established.child_cnt = 2;
 	established.children[0] = (struct ike_child_ref){ .spi_in = 0x10000001, .spi_out = 0x20000001 };
@@ -269,9 +332,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (out == NULL)
 		make_states();
-	uint8_t door = rd_u8(&r) % 8;
+	uint8_t door = rd_u8(&r) % 9;
 	uint8_t exchange = door == 5 || door == 7 ? rd_u8(&r) : 0;
-	uint8_t first = door >= 3 ? rd_u8(&r) : 0;
+	uint8_t first = door >= 3 && door != 8 ? rd_u8(&r) : 0;
+	if (door == 8) {
+		to_frags(&r);
+		return 0;
+	}
 	struct bytes rest = rd_rest(&r);
 	if (r.bad || rest.len > IKE_MESSAGE_MAX - 128)
 		return 0;
