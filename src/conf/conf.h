@@ -28,6 +28,7 @@ struct conf {
 	unsigned half_open_per_address; /* 16 */
 	unsigned cookie_threshold;    /* 100: half-open IKE SAs from which cookies are asked; 0: always */
 	unsigned dh_threads;          /* 1 */
+	unsigned ike_fragment_mtu;    /* 1280: longest IP packet of IKE, where the peer takes fragments */
 	bool native_esp;              /* yes: open the sockets for IP protocol 50 */
 	/* [offramp] */
 	unsigned offramp_mtu;         /* 1500 */

@@ -33,6 +33,9 @@ const struct conf_row conf_rows[] = {
 	  "From how many half-open handshakes on a cookie is asked of newcomers; 0 is always." },
 	{ "gateway", "dh_threads", CONF_NUMBER, AT(dh_threads), 1, 64, "1", NULL,
 	  "Threads that do the slow arithmetic of handshakes." },
+	{ "gateway", "ike_fragment_mtu", CONF_NUMBER, AT(ike_fragment_mtu), 576, 9000, "1280", NULL,
+	  "The longest IP packet that IKE sends to a router that takes IKE fragments (RFC 7383); what is longer goes "
+	  "in several." },
 	{ "gateway", "native_esp", CONF_BOOL, AT(native_esp), 0, 0, "yes", NULL,
 	  "Whether ESP is also taken as IP protocol 50, from routers that are not behind NAT." },
 
