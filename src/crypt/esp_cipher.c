@@ -1,152 +1,117 @@
 #include "crypt/esp_cipher.h"
 
-#include <stdlib.h>
+#include <stdatomic.h>
 
 #include "base/secret.h"
-#include "crypt/aes.h"
-#include "crypt/hmac.h"
+#include "crypt/esp_backend.h"
 
-enum { HEADER_LEN = 8, SALT_LEN = 4 };
-
-struct crypt_esp {
-	EVP_CIPHER_CTX *cipher; /* NULL for NULL encryption */
-	uint16_t iv_len, icv_len, block_len;
-	bool aead, decrypt;
-	uint8_t salt[SALT_LEN];
-	struct crypt_hmac mac; /* without AEAD */
+/* The fastest first. */
+static const struct row {
+	enum crypt_esp_choice choice;
+	const struct crypt_esp_backend *backend; /* NULL: not in this build */
+} rows[] = {
+#ifdef HAVE_IPSEC_MB
+	{ CRYPT_ESP_IPSEC_MB, &crypt_esp_mb },
+#else
+	{ CRYPT_ESP_IPSEC_MB, NULL },
+#endif
+	{ CRYPT_ESP_OPENSSL, &crypt_esp_openssl },
 };
+
+static _Atomic(const struct crypt_esp_backend *) chosen;
+
+MUST_USE enum err crypt_esp_choose(enum crypt_esp_choice choice, const char **ret_why)
+{
+	const char *why = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct crypt_esp_backend *b = rows[i].backend;
+		if (choice != CRYPT_ESP_AUTO && choice != rows[i].choice)
+			continue;
+		why = b == NULL ? "this onrampd was built without intel-ipsec-mb; install libipsec-mb-dev "
+				  "(amd64 only) and build again, or set it to auto or openssl"
+				: b->find_obstacle();
+		if (why == NULL) {
+			atomic_store(&chosen, b);
+			return ERR_NONE;
+		}
+	}
+	*ret_why = why;
+	return ERR_UNSUPPORTED;
+}
+
+static const struct crypt_esp_backend *get_backend(void)
+{
+	const struct crypt_esp_backend *b = atomic_load_explicit(&chosen, memory_order_acquire);
+	const char *why;
+
+	if (b == NULL) {
+		must(crypt_esp_choose(CRYPT_ESP_AUTO, &why) == ERR_NONE);
+		b = atomic_load(&chosen);
+	}
+	return b;
+}
+
+const char *crypt_esp_chosen(void)
+{
+	return get_backend()->describe();
+}
+
+static uint8_t get_flags(const struct crypt_esp_keys *k, bool decrypt)
+{
+	return (uint8_t)((decrypt ? CRYPT_ESP_OPENS : 0) |
+			 (crypt_encr_is_aead(k->encr_id) ? CRYPT_ESP_AEAD : 0) |
+			 (k->encr_id == IKE_ENCR_NULL ? CRYPT_ESP_NO_CIPHER : 0) |
+			 (k->key_bits == 256 ? CRYPT_ESP_LONG_KEY : 0) |
+			 (k->integ_id == IKE_INTEG_HMAC_SHA2_256_128 ? CRYPT_ESP_SHA256 : 0));
+}
 
 MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
 				struct bytes integ, bool decrypt, struct crypt_esp **ret)
 {
-	enum crypt_hash hash;
+	struct crypt_esp_keys k = { encr_id, key_bits, integ_id, .integ = integ };
 
 	if (!crypt_suite_usable(encr_id, key_bits, integ_id))
 		return ERR_UNSUPPORTED;
 	if (encr.len != crypt_encr_key_len(encr_id, key_bits) || integ.len != crypt_integ_key_len(integ_id))
 		return ERR_RANGE;
-	struct crypt_esp *c = calloc(1, sizeof(*c));
-	if (c == NULL)
-		return ERR_MEMORY;
-	c->iv_len = (uint16_t)crypt_encr_iv_len(encr_id);
-	c->icv_len = (uint16_t)crypt_icv_len(encr_id, integ_id);
-	c->block_len = (uint16_t)crypt_encr_block_len(encr_id);
-	c->aead = crypt_encr_is_aead(encr_id);
-	c->decrypt = decrypt;
-	if (encr.len != 0) {
-		struct rd r = rd_of(encr);
-		struct bytes key = rd_bytes(&r, key_bits / 8u);
-		/* RFC 4106 8.1: the salt is the last 4 bytes of the key material. */
-		if (c->aead)
-			rd_copy(&r, c->salt, SALT_LEN);
-		enum err e = crypt_aes_new(encr_id, key_bits, key, decrypt, &c->cipher);
-		if (e != ERR_NONE) {
-			crypt_esp_free(c);
-			return e;
-		}
-	}
-	if (crypt_hash_of_integ(integ_id, &hash))
-		crypt_hmac_init(&c->mac, hash, integ);
-	*ret = c;
-	return ERR_NONE;
+	struct crypt_esp head = {
+		.backend = get_backend(),
+		.iv_len = (uint8_t)crypt_encr_iv_len(encr_id),
+		.icv_len = (uint8_t)crypt_icv_len(encr_id, integ_id),
+		.block_len = (uint8_t)crypt_encr_block_len(encr_id),
+		.flags = get_flags(&k, decrypt),
+	};
+	struct rd r = rd_of(encr);
+	k.encr = rd_bytes(&r, key_bits / 8u);
+	/* RFC 4106 8.1: the salt is the last 4 bytes of the key material. */
+	if ((head.flags & CRYPT_ESP_AEAD) != 0)
+		rd_copy(&r, head.salt, sizeof(head.salt));
+	must(rd_done(&r));
+	enum err e = head.backend->make(&head, &k, ret);
+	secret_wipe(&head, sizeof(head));
+	return e;
 }
 
 void crypt_esp_free(struct crypt_esp *c)
 {
-	if (c == NULL)
-		return;
-	EVP_CIPHER_CTX_free(c->cipher);
-	secret_wipe(c, sizeof(*c));
-	free(c);
+	if (c != NULL)
+		c->backend->free(c);
 }
 
-/* The parts of one packet, cut by the sizes of its SA. */
-struct parts {
-	struct bytes head; /* SPI and sequence: the associated data of AEAD (RFC 4106 5) */
-	const uint8_t *iv;
-	struct space text;
-	uint8_t *icv;
-	struct bytes covered; /* by the HMAC: all but the ICV (RFC 4303 3.3.2.1) */
-};
-
-static bool split(const struct crypt_esp_job *job, struct parts *ret)
+bool crypt_esp_is_shared(const struct crypt_esp *c)
 {
-	const struct crypt_esp *c = job->ctx;
-	size_t front = HEADER_LEN + (size_t)c->iv_len, outside = front + c->icv_len;
-
-	if (job->len <= outside || (job->len - outside) % c->block_len != 0)
-		return false;
-	*ret = (struct parts){
-		.head = bytes_of(job->esp, HEADER_LEN),
-		.iv = job->esp + HEADER_LEN,
-		.text = { job->esp + front, job->len - outside },
-		.icv = job->esp + job->len - c->icv_len,
-		.covered = bytes_of(job->esp, job->len - c->icv_len),
-	};
-	return true;
-}
-
-/* RFC 4106 4: the nonce is the salt and the IV. */
-static void fill_nonce(const struct crypt_esp *c, const struct parts *p,
-		       uint8_t nonce[static CRYPT_GCM_NONCE_LEN])
-{
-	struct wr w = wr_of((struct space){ nonce, CRYPT_GCM_NONCE_LEN });
-
-	wr_put(&w, bytes_of(c->salt, SALT_LEN));
-	wr_put(&w, bytes_of(p->iv, c->iv_len));
-}
-
-static enum err seal_one(const struct crypt_esp_job *job)
-{
-	struct crypt_esp *c = job->ctx;
-	uint8_t nonce[CRYPT_GCM_NONCE_LEN], mac[CRYPT_HASH_LEN_MAX];
-	struct parts p;
-
-	must(!c->decrypt);
-	if (!split(job, &p))
-		return ERR_RANGE;
-	if (c->aead) {
-		fill_nonce(c, &p, nonce);
-		return crypt_gcm_seal(c->cipher, nonce, p.head, p.text, p.icv);
-	}
-	if (c->cipher != NULL) {
-		enum err e = crypt_cbc_run(c->cipher, p.iv, p.text);
-		if (e != ERR_NONE)
-			return e;
-	}
-	crypt_hmac_run(&c->mac, &p.covered, 1, mac);
-	memcpy(p.icv, mac, c->icv_len);
-	return ERR_NONE;
-}
-
-/* The check comes before the decryption wherever the two are apart (RFC 4303 3.4.4.1). */
-static enum err open_one(const struct crypt_esp_job *job)
-{
-	struct crypt_esp *c = job->ctx;
-	uint8_t nonce[CRYPT_GCM_NONCE_LEN], mac[CRYPT_HASH_LEN_MAX];
-	struct parts p;
-
-	must(c->decrypt);
-	if (!split(job, &p))
-		return ERR_RANGE;
-	if (c->aead) {
-		fill_nonce(c, &p, nonce);
-		return crypt_gcm_open(c->cipher, nonce, p.head, p.text, p.icv);
-	}
-	crypt_hmac_run(&c->mac, &p.covered, 1, mac);
-	if (!bytes_eq_ct(bytes_of(mac, c->icv_len), bytes_of(p.icv, c->icv_len)))
-		return ERR_AUTH;
-	return c->cipher == NULL ? ERR_NONE : crypt_cbc_run(c->cipher, p.iv, p.text);
+	return c->backend->shared;
 }
 
 void crypt_esp_seal(struct crypt_esp_job *jobs, size_t cnt)
 {
-	for (size_t i = 0; i < cnt; i++)
-		jobs[i].result = seal_one(&jobs[i]);
+	if (cnt != 0)
+		jobs[0].ctx->backend->seal(jobs, cnt);
 }
 
 void crypt_esp_open(struct crypt_esp_job *jobs, size_t cnt)
 {
-	for (size_t i = 0; i < cnt; i++)
-		jobs[i].result = open_one(&jobs[i]);
+	if (cnt != 0)
+		jobs[0].ctx->backend->open(jobs, cnt);
 }
