@@ -1,8 +1,6 @@
 #include "esp/sa.h"
 
-#include <stdlib.h>
-
-#include "base/secret.h"
+#include "crypt/locked.h"
 #include "crypt/suite.h"
 #include "esp/state.h"
 
@@ -15,27 +13,53 @@ void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_
 	atomic_init(&c->seq, seq_used);
 }
 
+static size_t get_size(const struct esp_sa *sa)
+{
+	return sizeof(*sa) + sa->worker_cnt * sizeof(sa->own[0]);
+}
+
+static enum err make_context(const struct model_suite *s, const struct model_child_keys *k, bool inbound,
+			     struct crypt_esp **ret)
+{
+	return crypt_esp_new(s->encr, s->key_bits, s->integ,
+			     bytes_of(k->encr, crypt_encr_key_len(s->encr, s->key_bits)),
+			     bytes_of(k->integ, crypt_integ_key_len(s->integ)), inbound, ret);
+}
+
 static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt,
 			struct esp_sa **ret)
 {
 	const struct model_suite *s = &child->suite;
+	const struct model_child_keys *keys = inbound ? &child->keys_in : &child->keys_out;
+	struct crypt_esp *ctx;
 
 	if (!crypt_suite_usable(s->encr, s->key_bits, s->integ) || s->esn != IKE_ESN_NONE)
 		return ERR_UNSUPPORTED;
-	struct esp_sa *sa = calloc(1, sizeof(*sa) + worker_cnt * sizeof(sa->ctx[0]));
-	if (sa == NULL)
+	enum err e = make_context(s, keys, inbound, &ctx);
+	if (e != ERR_NONE)
+		return e;
+	bool shared = crypt_esp_is_shared(ctx);
+	struct esp_sa head = {
+		.spi = inbound ? child->spi_in : child->spi_out,
+		.inbound = inbound,
+		.counter_iv = crypt_encr_is_aead(s->encr),
+		.iv_len = (uint8_t)crypt_encr_iv_len(s->encr),
+		.icv_len = (uint8_t)crypt_icv_len(s->encr, s->integ),
+		.block_len = (uint8_t)crypt_encr_block_len(s->encr),
+		.ctx = shared ? ctx : NULL,
+		.suite = *s,
+		.worker_cnt = shared ? 0 : worker_cnt,
+	};
+	struct esp_sa *sa = crypt_locked_take(get_size(&head));
+	if (sa == NULL) {
+		crypt_esp_free(ctx);
 		return ERR_MEMORY;
-	sa->spi = inbound ? child->spi_in : child->spi_out;
-	sa->inbound = inbound;
-	sa->counter_iv = crypt_encr_is_aead(s->encr);
-	sa->iv_len = (uint8_t)crypt_encr_iv_len(s->encr);
-	sa->icv_len = (uint8_t)crypt_icv_len(s->encr, s->integ);
-	sa->block_len = (uint8_t)crypt_encr_block_len(s->encr);
-	sa->encr_len = (uint8_t)crypt_encr_key_len(s->encr, s->key_bits);
-	sa->integ_len = (uint8_t)crypt_integ_key_len(s->integ);
-	sa->suite = *s;
-	sa->keys = inbound ? child->keys_in : child->keys_out;
-	sa->worker_cnt = worker_cnt;
+	}
+	*sa = head;
+	if (!shared) {
+		sa->own[0] = ctx;
+		sa->keys = *keys;
+	}
 	*ret = sa;
 	return ERR_NONE;
 }
@@ -76,24 +100,21 @@ void esp_sa_free(struct esp_sa *sa)
 {
 	if (sa == NULL)
 		return;
+	crypt_esp_free(sa->ctx);
 	for (unsigned i = 0; i < sa->worker_cnt; i++)
-		crypt_esp_free(sa->ctx[i]);
+		crypt_esp_free(sa->own[i]);
 	esp_replay_fini(&sa->replay);
-	secret_wipe(sa, sizeof(*sa));
-	free(sa);
+	crypt_locked_give(sa, get_size(sa));
 }
 
-struct crypt_esp *esp_sa_context(struct esp_sa *sa, unsigned worker)
+struct crypt_esp *esp_sa_own_context(struct esp_sa *sa, unsigned worker)
 {
-	const struct model_suite *s = &sa->suite;
 	struct crypt_esp *c = NULL;
 
 	must(worker < sa->worker_cnt);
-	if (sa->ctx[worker] == NULL &&
-	    crypt_esp_new(s->encr, s->key_bits, s->integ, bytes_of(sa->keys.encr, sa->encr_len),
-			  bytes_of(sa->keys.integ, sa->integ_len), sa->inbound, &c) == ERR_NONE)
-		sa->ctx[worker] = c;
-	return sa->ctx[worker];
+	if (sa->own[worker] == NULL && make_context(&sa->suite, &sa->keys, sa->inbound, &c) == ERR_NONE)
+		sa->own[worker] = c;
+	return sa->own[worker];
 }
 
 bool esp_sa_is_low(const struct esp_sa *sa)

@@ -1,4 +1,4 @@
-// One direction of a Child SA: keys, sequence numbers, replay window, a crypto context for each worker.
+// One direction of a Child SA: keys in locked memory, sequence numbers, replay window, crypto context.
 // Making and freeing: the control thread. Sealing and opening (esp/burst.h): workers, each by its own index.
 // RFC 4303 2.2, 3.3.3, 3.4.3; RFC 4106 3.1.
 #pragma once
@@ -22,7 +22,7 @@ struct esp_sa;
 
 /* The SA copies the keys that it needs and borrows the counter.
  * ERR_UNSUPPORTED: a suite that this build cannot run, or extended sequence numbers; ERR_RANGE: window;
- * ERR_MEMORY. */
+ * ERR_MEMORY, ERR_CRYPTO. */
 MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_counter *counter,
 				 unsigned worker_cnt, struct esp_sa **ret);
 /* replay_window in packets, 0: none. */

@@ -11,8 +11,9 @@ static void fail(struct esp_job *j, enum model_drop why)
 	j->drop = why;
 }
 
-/* Padding of 1, 2, 3, ..., its length and the next header behind the inner packet (RFC 4303 2.4). */
-static void write_trailer(struct esp_job *j)
+/* Padding of 1, 2, 3, ..., its length and the next header behind the inner packet (RFC 4303 2.4), and room
+ * for the ICV. Gives how much that is. */
+static inline size_t write_trailer(const struct esp_job *j)
 {
 	size_t pad = wire_esp_pad_len(j->len, j->sa->block_len), end = j->off + j->len;
 	struct wr w = wr_of((struct space){ j->buf.p + end, j->buf.cap - end });
@@ -21,31 +22,53 @@ static void write_trailer(struct esp_job *j)
 		wr_u8(&w, (uint8_t)i);
 	wr_u8(&w, (uint8_t)pad);
 	wr_u8(&w, j->next_header);
-	wr_zero(&w, j->sa->icv_len);
+	(void)wr_reserve(&w, j->sa->icv_len);
 	must(!w.bad);
-	j->len += wr_len(&w);
+	return wr_len(&w);
 }
 
-static void write_header(struct esp_job *j, uint32_t seq, struct bytes iv)
+/* counter: the IV of an SA that counts its IVs; random: that of one that does not. Gives how much stands in
+ * front. */
+static inline size_t write_header(const struct esp_job *j, uint32_t seq, uint64_t counter, struct rd *random)
 {
-	size_t front = WIRE_ESP_HEADER_LEN + iv.len;
+	const struct esp_sa *sa = j->sa;
+	size_t front = WIRE_ESP_HEADER_LEN + (size_t)sa->iv_len;
 
 	must(j->off >= front);
 	struct wr w = wr_of((struct space){ j->buf.p + j->off - front, front });
-	wr_u32(&w, j->sa->spi);
+	wr_u32(&w, sa->spi);
 	wr_u32(&w, seq);
-	wr_put(&w, iv);
-	must(!w.bad);
-	j->off -= front;
-	j->len += front;
+	if (sa->counter_iv)
+		wr_u64(&w, counter);
+	else
+		wr_put(&w, rd_bytes(random, sa->iv_len));
+	must(!w.bad && wr_len(&w) == front);
+	return front;
+}
+
+static size_t count_random(const struct esp_sa *sa)
+{
+	return sa->counter_iv ? 0 : sa->iv_len;
+}
+
+/* One question to the kernel for all IVs of the burst that must be unpredictable (RFC 3602 3). */
+static struct rd draw_ivs(const struct esp_job *jobs, size_t cnt, struct space room)
+{
+	size_t need = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		need += count_random(jobs[i].sa);
+	must(need <= room.cap);
+	if (need != 0)
+		crypt_random(room.p, need);
+	return rd_of(bytes_of(room.p, need));
 }
 
 /* Numbers, IVs, headers and trailers of a run of jobs with one SA: one claim of each counter for the run. */
-static void frame_run(struct esp_job *jobs, size_t cnt)
+static void frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
 {
 	struct esp_sa *sa = jobs[0].sa;
-	uint8_t ivs[ESP_BURST_MAX * CRYPT_IV_MAX];
-	struct wr w = wr_of(SPACE_OF(ivs));
+	struct rd own = rd_sub(random, cnt * count_random(sa));
 	uint64_t iv = 0;
 
 	/* The first number sent is 1 (RFC 4303 3.3.3). 64 bits cannot wrap here. */
@@ -55,33 +78,39 @@ static void frame_run(struct esp_job *jobs, size_t cnt)
 			fail(&jobs[i], MODEL_DROP_iv_exhausted);
 		return;
 	}
-	if (sa->counter_iv)
-		for (size_t i = 0; i < cnt; i++)
-			wr_u64(&w, iv + i);
-	else if (sa->iv_len != 0)
-		crypt_random(wr_reserve(&w, cnt * sa->iv_len), cnt * sa->iv_len);
-	must(!w.bad);
-
-	struct rd r = rd_of(wr_bytes(&w));
 	for (size_t i = 0; i < cnt; i++) {
-		struct bytes own = rd_bytes(&r, sa->iv_len);
 		if (seq + i > UINT32_MAX) {
 			/* Numbers of one key may not cycle (RFC 4303 3.3.3). */
 			fail(&jobs[i], MODEL_DROP_esp_expired);
 			continue;
 		}
-		write_trailer(&jobs[i]);
-		write_header(&jobs[i], (uint32_t)(seq + i), own);
+		size_t tail = write_trailer(&jobs[i]);
+		size_t front = write_header(&jobs[i], (uint32_t)(seq + i), iv + i, &own);
+		jobs[i].off -= front;
+		jobs[i].len += front + tail;
 		jobs[i].ok = true;
 	}
+	must(!own.bad);
+}
+
+/* As esp_touch_sas: the atomic additions that come would wait for one another. */
+static void touch_counters(const struct esp_job *jobs, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (i == 0 || jobs[i].sa != jobs[i - 1].sa)
+			(void)atomic_load_explicit(&jobs[i].sa->counter->seq, memory_order_relaxed);
 }
 
 void esp_seal(struct esp_job *jobs, size_t cnt, unsigned worker)
 {
 	struct crypt_esp_job work[ESP_BURST_MAX];
+	uint8_t ivs[ESP_BURST_MAX * CRYPT_IV_MAX];
 	size_t from[ESP_BURST_MAX], n = 0, end;
 
 	must(cnt <= ESP_BURST_MAX);
+	esp_touch_sas(jobs, cnt);
+	touch_counters(jobs, cnt);
+	struct rd random = draw_ivs(jobs, cnt, SPACE_OF(ivs));
 	for (size_t i = 0; i < cnt; i = end) {
 		for (end = i + 1; end < cnt && jobs[end].sa == jobs[i].sa; end++)
 			;
@@ -91,7 +120,7 @@ void esp_seal(struct esp_job *jobs, size_t cnt, unsigned worker)
 				fail(&jobs[k], MODEL_DROP_seal_failed);
 			continue;
 		}
-		frame_run(jobs + i, end - i);
+		frame_run(jobs + i, end - i, &random);
 		for (size_t k = i; k < end; k++) {
 			if (!jobs[k].ok)
 				continue;
