@@ -7,6 +7,11 @@ struct fwd_child *fwd_child_find(const struct fwd_reader *r, uint32_t spi_in)
 	return fwd_spi_find(r->fwd, spi_in);
 }
 
+void fwd_child_find_burst(const struct fwd_reader *r, const uint32_t *spis, size_t cnt, struct fwd_child **ret)
+{
+	fwd_spi_find_burst(r->fwd, spis, cnt, ret);
+}
+
 uint32_t fwd_child_spi_in(const struct fwd_child *c)
 {
 	return c->spi_in;

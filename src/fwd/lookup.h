@@ -37,6 +37,8 @@ struct fwd_outer {
 };
 
 struct fwd_child *fwd_child_find(const struct fwd_reader *r, uint32_t spi_in); /* NULL: none */
+/* The same for a burst, which is faster with many SAs. */
+void fwd_child_find_burst(const struct fwd_reader *r, const uint32_t *spis, size_t cnt, struct fwd_child **ret);
 uint32_t fwd_child_spi_in(const struct fwd_child *c);
 struct esp_sa *fwd_child_in(const struct fwd_child *c);
 struct esp_sa *fwd_child_out(const struct fwd_child *c);

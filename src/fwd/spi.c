@@ -96,11 +96,8 @@ void fwd_spi_remove(struct fwd *f, const struct fwd_child *c)
 	t->live--;
 }
 
-struct fwd_child *fwd_spi_find(const struct fwd *f, uint32_t spi_in)
+static inline struct fwd_child *find_from(const struct fwd_spi_table *t, uint32_t i, uint32_t spi_in)
 {
-	const struct fwd_spi_table *t = FWD_READ(f->spis);
-	uint32_t i = first_slot(spi_in, t->mask);
-
 	/* Half of the slots at least are NULL, so this ends. */
 	for (;;) {
 		struct fwd_child *c = FWD_READ(t->slots[i]);
@@ -108,4 +105,21 @@ struct fwd_child *fwd_spi_find(const struct fwd *f, uint32_t spi_in)
 			return c;
 		i = (i + 1) & t->mask;
 	}
+}
+
+struct fwd_child *fwd_spi_find(const struct fwd *f, uint32_t spi_in)
+{
+	const struct fwd_spi_table *t = FWD_READ(f->spis);
+	return find_from(t, first_slot(spi_in, t->mask), spi_in);
+}
+
+/* With many SAs each step of a search waits for memory: the searches of a burst take each step together. */
+void fwd_spi_find_burst(const struct fwd *f, const uint32_t *spis, size_t cnt, struct fwd_child **ret)
+{
+	const struct fwd_spi_table *t = FWD_READ(f->spis);
+
+	for (size_t i = 0; i < cnt; i++)
+		ret[i] = FWD_READ(t->slots[first_slot(spis[i], t->mask)]);
+	for (size_t i = 0; i < cnt; i++)
+		ret[i] = find_from(t, first_slot(spis[i], t->mask), spis[i]);
 }

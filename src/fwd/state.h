@@ -75,6 +75,7 @@ void fwd_spi_fini(struct fwd *f);
 MUST_USE enum err fwd_spi_add(struct fwd *f, struct fwd_child *c); /* ERR_MEMORY */
 void fwd_spi_remove(struct fwd *f, const struct fwd_child *c);
 struct fwd_child *fwd_spi_find(const struct fwd *f, uint32_t spi_in);
+void fwd_spi_find_burst(const struct fwd *f, const uint32_t *spis, size_t cnt, struct fwd_child **ret);
 
 /* Takes the child from its tunnel and the table; its memory goes later. */
 void fwd_child_drop(struct fwd *f, struct fwd_child *c);

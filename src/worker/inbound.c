@@ -14,18 +14,33 @@ static void queue_open(struct worker *w, struct worker_packet *p)
 		worker_drop(w, e == ERR_RANGE ? MODEL_DROP_esp_bad_spi : MODEL_DROP_esp_short);
 		return;
 	}
-	p->child = fwd_child_find(w->reader, h.spi);
-	if (p->child == NULL) {
-		worker_drop(w, MODEL_DROP_esp_unknown_spi);
-		return;
-	}
-	w->opens[w->open_cnt] = (struct esp_job){
-		.sa = fwd_child_in(p->child),
-		.buf = p->buf,
-		.off = p->off,
-		.len = p->len,
-	};
+	w->open_spis[w->open_cnt] = h.spi;
 	w->opening[w->open_cnt++] = p;
+}
+
+/* The SAs of what was queued, all at once; what has none is dropped. */
+static void find_sas(struct worker *w)
+{
+	struct fwd_child *children[WORKER_BURST];
+	unsigned found = 0;
+
+	fwd_child_find_burst(w->reader, w->open_spis, w->open_cnt, children);
+	for (unsigned i = 0; i < w->open_cnt; i++) {
+		struct worker_packet *p = w->opening[i];
+		p->child = children[i];
+		if (p->child == NULL) {
+			worker_drop(w, MODEL_DROP_esp_unknown_spi);
+			continue;
+		}
+		w->opens[found] = (struct esp_job){
+			.sa = fwd_child_in(p->child),
+			.buf = p->buf,
+			.off = p->off,
+			.len = p->len,
+		};
+		w->opening[found++] = p;
+	}
+	w->open_cnt = found;
 }
 
 static void classify_natt(struct worker *w, const struct worker_socket *s, struct worker_packet *p)
@@ -160,6 +175,7 @@ void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cn
 			break;
 		}
 	}
+	find_sas(w);
 	esp_open(w->opens, w->open_cnt, w->config.index);
 	for (unsigned i = 0; i < w->open_cnt; i++) {
 		if (w->opens[i].ok)

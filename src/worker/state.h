@@ -62,6 +62,7 @@ struct worker {
 	unsigned error_cnt;
 	struct esp_job opens[WORKER_BURST];
 	struct worker_packet *opening[WORKER_BURST];
+	uint32_t open_spis[WORKER_BURST];
 	unsigned open_cnt;
 	struct esp_job seals[WORKER_BURST];
 	struct worker_sealing {

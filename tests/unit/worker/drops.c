@@ -377,12 +377,13 @@ static void a_path_from_an_address_without_a_socket_fails(void **state)
 	fwd_child_path(r->fwd, r->peers[SITE_A].spi_in, &path);
 	rig_tun_send(r, 1, bytes_of(sent.b, sent.len));
 	rig_expect_drop(r, MODEL_DROP_send_failed);
-	/* The system's own refusal: more than UDP can carry. */
+	/* The system's own refusal: an ESP packet, but more than UDP can carry. */
 	fwd_child_path(r->fwd, r->peers[SITE_A].spi_in, &r->peers[SITE_A].child.path);
-	static uint8_t big[65535];
+	static uint8_t big[0xffc8];
 	struct rig_packet head;
 	rig_make_udp(&head, "192.168.7.1", "10.1.0.5", 100);
-	head.b[2] = head.b[3] = 0xff;
+	head.b[2] = 0xff;
+	head.b[3] = 0xc8;
 	rig_set4(&head, 8, 64);
 	memcpy(big, head.b, head.len);
 	rig_tun_send(r, 1, BYTES_OF(big));
