@@ -12,8 +12,11 @@ LAN = "10.1.0.1"
 IKE_CIPHERS = {"aes128gcm16": "AES_GCM_16-128", "aes256gcm16": "AES_GCM_16-256",
                "aes256-sha256": "AES_CBC-256/HMAC_SHA2_256_128"}
 PRFS = {"prfsha256": "PRF_HMAC_SHA2_256", "prfsha384": "PRF_HMAC_SHA2_384", "prfsha512": "PRF_HMAC_SHA2_512"}
-GROUPS = {"modp2048": "MODP_2048", "modp1536": "MODP_1536"}
+GROUPS = {"ecp384": "ECP_384", "modp2048": "MODP_2048", "modp1536": "MODP_1536"}
+MODERN_GROUPS = {"ecp256": "ECP_256", "ecp384": "ECP_384", "ecp521": "ECP_521", "curve25519": "CURVE_25519",
+                 "modp2048": "MODP_2048", "modp3072": "MODP_3072", "modp4096": "MODP_4096"}
 ESP = {"aes128gcm16": "AES_GCM_16-128", "aes256gcm16": "AES_GCM_16-256",
+       "aes128-sha256": "AES_CBC-128/HMAC_SHA2_256_128", "aes128-sha1": "AES_CBC-128/HMAC_SHA1_96",
        "aes256-sha256": "AES_CBC-256/HMAC_SHA2_256_128", "aes256-sha1": "AES_CBC-256/HMAC_SHA1_96"}
 NULL_ESP = {"null-sha256": "NULL/HMAC_SHA2_256_128", "null-sha1": "NULL/HMAC_SHA1_96"}
 PFS = {"": None, **GROUPS}
@@ -64,6 +67,37 @@ def phase2(checks, lab, site, setup, ciphers):
                 check(site.terminate(), "Delete not answered")
 
 
+def modern(checks, lab, site, setup, gateway, tunnel):
+    """The groups of the other profile in both phases, and what the profile does not have."""
+    with checks.case("profile modern by the API"):
+        got = gateway.call("PUT", f"/ipsec_tunnels/{tunnel['id']}", {"onramp": {"profile": "modern"}})
+        check(got["modified_ipsec_tunnel"]["onramp"]["profile"] == "modern", f"answer: {got}")
+    for group, group_name in MODERN_GROUPS.items():
+        with checks.case(f"modern: {group} in both phases"):
+            setup(ike=f"aes256gcm16-prfsha384-{group}", esp=f"aes256gcm16-{group}")
+            check(site.initiate(), f"not up: {site.said}")
+            check(f"AES_GCM_16-256/PRF_HMAC_SHA2_384/{group_name}" in site.sas(), site.sas())
+            rekey_child(site)
+            check([suite for _, suite in site.children()] == [f"AES_GCM_16-256/{group_name}"], site.sas())
+            pings(lab, "rekeyed")
+            check(site.terminate(), "Delete not answered")
+    for name, settings, code in (("group 5", {"ike": "aes256gcm16-prfsha256-modp1536", "esp": "aes256gcm16"}, "ike.no_group"),
+                                 ("SHA-1", {"ike": "aes256gcm16-prfsha256-ecp256", "esp": "aes256-sha1"}, "child.no_proposal")):
+        with checks.case(f"modern: {name} is refused"):
+            setup(**settings)
+            check(not site.initiate(timeout=6), "it came up")
+            check(wait_until(lambda: gateway.find_verdict(code), 5), f"no verdict {code}: {gateway.verdict(tunnel)}")
+            site.drop()
+    with checks.case("a suite outside of the tunnel's profile is refused when the tunnel is known"):
+        other = gateway.create_tunnel("b", "10.252.0.4/31")
+        site.configure(other["remote_identities"]["fqdn_id"], gateway.generate_psk(other), gateway=ANYCAST4,
+                       ike="aes256gcm16-prfsha256-curve25519", esp="aes256gcm16")
+        check(not site.initiate(timeout=6), "it came up")
+        verdict = wait_until(lambda: gateway.verdict(other), 5)
+        check(verdict and verdict["code"] == "ike.profile" and "CURVE25519" in verdict["sentence"], f"verdict: {verdict}")
+        site.drop()
+
+
 def null_refused(checks, site, setup, gateway, tunnel):
     with checks.case("NULL is refused, and the verdict says so"):
         setup(ike="aes128gcm16-prfsha256-modp2048", esp="null-sha256")
@@ -97,6 +131,7 @@ def main():
             got = gateway.call("PUT", f"/ipsec_tunnels/{tunnel['id']}", {"allow_null_cipher": True})
             check(got["modified_ipsec_tunnel"]["allow_null_cipher"] is True, f"answer: {got}")
         phase2(checks, lab, site, setup, NULL_ESP)
+        modern(checks, lab, site, setup, gateway, tunnel)
         checks.finish()
 
 

@@ -14,7 +14,7 @@ GOOD_IKE = "aes256gcm16-prfsha512-modp2048"
 # name, settings of the router, verdict's code, words that the sentence or the advice must hold
 CASES = [
     ("no phase 1 proposal", {"ike": "aes128-sha1-modp2048"}, "ike.no_proposal", ["AES-CBC-128"]),
-    ("no phase 1 group", {"ike": "aes256gcm16-prfsha256-ecp384"}, "ike.no_group", ["ECP-384", "MODP-2048"]),
+    ("no phase 1 group", {"ike": "aes256gcm16-prfsha256-ecp521"}, "ike.no_group", ["ECP-521", "MODP-2048"]),
     ("wrong PSK", {"psk": "not the right one"}, "auth.wrong_psk", []),
     ("unknown identity", {"identity": "0" * 32 + ".1.ipsec.cloudflare.com"}, "auth.unknown_identity", ["0" * 32]),
     ("identity of another domain", {"identity": "router.example.com"}, "auth.unknown_identity", ["router.example.com"]),
@@ -62,7 +62,7 @@ def main():
         with checks.case("no answer to IKEv1"):
             check(not sizes["IKEv1"], f"sizes of the answers: {sizes['IKEv1']}")
         with checks.case("a group that the first message missed is corrected by INVALID_KE_PAYLOAD"):
-            site.configure(**{**good, "ike": "aes256gcm16-prfsha512-ecp384-modp2048"})
+            site.configure(**{**good, "ike": "aes256gcm16-prfsha512-ecp521-modp2048"})
             check(site.initiate(), f"not up: {site.said}")
             check("MODP_2048" in site.sas() and lab.ping("site-a", "10.1.0.1", HQ) == 3, site.sas())
         with checks.case("a tunnel that works has no verdict"):

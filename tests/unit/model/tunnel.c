@@ -359,6 +359,8 @@ static void onramp_numbers_have_limits(void **state)
 	LIMIT(outer_mtu, "outer_mtu", 576, true);
 	LIMIT(outer_mtu, "outer_mtu", 9001, false);
 	LIMIT(start_action, "start_action", 1, false);
+	LIMIT(profile, "profile", MODEL_PROFILE_MODERN, true);
+	LIMIT(profile, "profile", MODEL_PROFILE_CNT, false);
 	good.cloudflare_endpoint = address("2001:db8::1");
 	LIMIT(outer_mtu, "outer_mtu", 1279, false);
 	LIMIT(outer_mtu, "outer_mtu", 1280, true);
