@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "control/control.h"
+#include "crypt/esp_cipher.h"
+#include "crypt/locked.h"
 #include "host/msg.h"
 #include "host/rights.h"
 #include "model/key.h"
@@ -223,6 +225,8 @@ int gateway_main(const struct host_gateway_env *env)
 	const struct host_rights rights = { .user = env->conf->user, .write_dir = env->conf->state_dir };
 	const struct host_msg ready = { .kind = HOST_MSG_READY };
 
+	crypt_locked_start(); /* while it may raise limits */
+	log_info("ESP crypto: %s", crypt_esp_chosen());
 	enum err e = host_rights_drop(&rights);
 	if (e == ERR_NONE)
 		e = start_control(&g, env);

@@ -54,6 +54,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "onrampd: %s\n", error);
 		return 1;
 	}
+	const char *why;
+	if (crypt_esp_choose(conf.esp_crypto, &why) != ERR_NONE) {
+		fprintf(stderr, "onrampd: %s: [gateway] esp_crypto: %s\n", path, why);
+		return 1;
+	}
 	if (check) {
 		printf("%s: good\n", path);
 		return 0;

@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "crypt/esp_cipher.h"
 
 #define CONF_ADDRESSES_MAX 16
 #define CONF_PATH_MAX 256
@@ -30,6 +31,7 @@ struct conf {
 	unsigned dh_threads;          /* 1 */
 	unsigned ike_fragment_mtu;    /* 1280: longest IP packet of IKE, where the peer takes fragments */
 	bool native_esp;              /* yes: open the sockets for IP protocol 50 */
+	enum crypt_esp_choice esp_crypto; /* auto */
 	/* [offramp] */
 	unsigned offramp_mtu;         /* 1500 */
 	bool install_routes;          /* yes: kernel routes for the accounts' prefixes to the TUN */

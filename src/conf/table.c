@@ -38,6 +38,9 @@ const struct conf_row conf_rows[] = {
 	  "in several." },
 	{ "gateway", "native_esp", CONF_BOOL, AT(native_esp), 0, 0, "yes", NULL,
 	  "Whether ESP is also taken as IP protocol 50, from routers that are not behind NAT." },
+	{ "gateway", "esp_crypto", CONF_ESP_CRYPTO, AT(esp_crypto), 0, 0, "auto", NULL,
+	  "Which library encrypts packets: ipsec-mb, openssl, or auto for the fastest that is there. Both "
+	  "make the same packets; ipsec-mb exists for amd64 only." },
 
 	{ "offramp", "offramp_mtu", CONF_NUMBER, AT(offramp_mtu), 1280, 9000, "1500", NULL,
 	  "MTU of the TUN devices towards the networks behind the gateway." },

@@ -11,6 +11,7 @@ enum conf_kind {
 	CONF_PATH_OR_EMPTY, /* absolute, or not set */
 	CONF_USER,
 	CONF_LEVEL,
+	CONF_ESP_CRYPTO,
 	CONF_NUMBER,
 	CONF_BOOL,
 	CONF_ENDPOINT,

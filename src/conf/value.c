@@ -116,6 +116,26 @@ static enum err apply_level(const struct conf_row *row, struct bytes value, stru
 	return ERR_RANGE;
 }
 
+static enum err apply_esp_crypto(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
+{
+	static const struct {
+		const char *name;
+		enum crypt_esp_choice choice;
+	} choices[] = {
+		{ "auto", CRYPT_ESP_AUTO },
+		{ "ipsec-mb", CRYPT_ESP_IPSEC_MB },
+		{ "openssl", CRYPT_ESP_OPENSSL },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(choices); i++) {
+		if (bytes_eq(value, bytes_str(choices[i].name))) {
+			*(enum crypt_esp_choice *)member_of(c, row) = choices[i].choice;
+			return ERR_NONE;
+		}
+	}
+	snprintf(why, CONF_WHY_MAX, "must be auto, ipsec-mb or openssl");
+	return ERR_RANGE;
+}
+
 static enum err apply_number(const struct conf_row *row, struct bytes value, struct conf *c, char *why)
 {
 	uint64_t v;
@@ -215,6 +235,7 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, struct
 	case CONF_PATH_OR_EMPTY: return apply_path(row, value, c, why);
 	case CONF_USER: return apply_user(row, value, c, why);
 	case CONF_LEVEL: return apply_level(row, value, c, why);
+	case CONF_ESP_CRYPTO: return apply_esp_crypto(row, value, c, why);
 	case CONF_NUMBER: return apply_number(row, value, c, why);
 	case CONF_BOOL: return apply_bool(row, value, c, why);
 	case CONF_ENDPOINT: return apply_endpoint(row, value, c, why);

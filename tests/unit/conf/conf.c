@@ -73,6 +73,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(c.dh_threads, 1);
 	assert_int_equal(c.ike_fragment_mtu, 1280);
 	assert_true(c.native_esp);
+	assert_int_equal(c.esp_crypto, CRYPT_ESP_AUTO);
 	assert_int_equal(c.offramp_mtu, 1500);
 	assert_true(c.install_routes);
 	assert_string_equal(addr_endpoint_format(&c.api_listen, text), "127.0.0.1:8080");
@@ -90,7 +91,7 @@ static void every_key_is_read(void **state)
 		    "identity_domain = ipsec.example.net\nstate_dir=/s\nseal_key = /k\nrun_dir: /r\nuser = "
 		    "nobody\nlog_level = debug\n[gateway]\nworkers = 3\nhalf_open_max = "
 		    "20\nhalf_open_per_address = 5\ncookie_threshold = 0\ndh_threads = 2\nike_fragment_mtu = 576\nnative_esp = "
-		    "no\n[offramp]\nofframp_mtu = 1400\ninstall_routes = false\n[api]\napi_listen = "
+		    "no\nesp_crypto = openssl\n[offramp]\nofframp_mtu = 1400\ninstall_routes = false\n[api]\napi_listen = "
 		    "[2001:db8::1]:443\napi_tls_cert = /c\napi_tls_key = /t\n",
 		    &c);
 	assert_int_equal(c.gateway_address_cnt, 2);
@@ -109,6 +110,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.dh_threads, 2);
 	assert_int_equal(c.ike_fragment_mtu, 576);
 	assert_false(c.native_esp);
+	assert_int_equal(c.esp_crypto, CRYPT_ESP_OPENSSL);
 	assert_int_equal(c.offramp_mtu, 1400);
 	assert_false(c.install_routes);
 	assert_string_equal(addr_endpoint_format(&c.api_listen, text), "[2001:db8::1]:443");
@@ -198,6 +200,7 @@ static void bad_values_name_key_and_remedy(void **state)
 		{ "[gateway]\nworkers = 99999999999999999999", "number" },
 		{ "[gateway]\nhalf_open_max = 0", "from 1 to" },
 		{ "[gateway]\nnative_esp = maybe", "native_esp must be yes or no" },
+		{ "[gateway]\nesp_crypto = fast", "esp_crypto must be auto, ipsec-mb or openssl" },
 		{ "[offramp]\nofframp_mtu = 1279", "from 1280 to 9000" },
 		{ "[api]\napi_listen = 127.0.0.1", "address and a port" },
 		{ "[api]\napi_listen = 127.0.0.1:0", "address and a port" },
@@ -279,7 +282,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 			keys++;
 		}
 	}
-	assert_int_equal(keys, 19);
+	assert_int_equal(keys, 20);
 	expect_good(text, &c);
 	conf_init(&d);
 	assert_int_equal(c.gateway_address_cnt, 2);
@@ -296,6 +299,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 	assert_int_equal(c.dh_threads, d.dh_threads);
 	assert_int_equal(c.ike_fragment_mtu, d.ike_fragment_mtu);
 	assert_int_equal(c.native_esp, d.native_esp);
+	assert_int_equal(c.esp_crypto, d.esp_crypto);
 	assert_int_equal(c.offramp_mtu, d.offramp_mtu);
 	assert_int_equal(c.install_routes, d.install_routes);
 	assert_true(addr_endpoint_eq(&c.api_listen, &d.api_listen));
@@ -327,7 +331,7 @@ static void manual_has_every_key_of_the_example(void **state)
 		assert_non_null(strstr(man, escaped));
 		keys++;
 	}
-	assert_int_equal(keys, 19);
+	assert_int_equal(keys, 20);
 	free(man);
 	free(text);
 }
