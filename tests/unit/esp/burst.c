@@ -18,7 +18,7 @@ static struct bytes pattern(size_t len)
 
 static uint32_t seq_of(const struct esp_job *j)
 {
-	struct wire_esp h;
+	struct wire_esp h = { 0 };
 	assert_int_equal(wire_esp_parse(job_bytes(j), &h), ERR_NONE);
 	return h.seq;
 }

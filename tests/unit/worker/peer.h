@@ -65,7 +65,7 @@ static inline void rig_peer_open(struct rig_peer *p, uint8_t *esp, size_t len, s
 	size_t front = 8 + crypt_encr_iv_len(s->encr), icv = crypt_icv_len(s->encr, s->integ);
 	struct crypt_esp_job job = { .ctx = p->open, .esp = esp, .len = len };
 	struct wire_esp h;
-	struct bytes inner;
+	struct bytes inner = { 0 };
 	uint8_t next;
 
 	assert_int_equal(wire_esp_parse(bytes_of(esp, len), &h), ERR_NONE);
