@@ -141,6 +141,16 @@ static void thousands_of_spis_come_and_go(void **state)
 	for (uint32_t i = 0; i < CNT; i++)
 		assert_int_equal(fwd_child_find(r->reader, 0x10000 + i * 77) != NULL, i % 2);
 	assert_null(fwd_child_find(r->reader, 0));
+	/* A burst finds the same, also where one is asked for twice. */
+	for (uint32_t i = 0; i + 64 <= CNT; i += 61) {
+		struct fwd_child *found[64];
+		uint32_t spis[64];
+		for (uint32_t k = 0; k < 64; k++)
+			spis[k] = k == 63 ? 0x10000 + i * 77 : 0x10000 + (i + k) * 77 + (k % 8 == 7);
+		fwd_child_find_burst(r->reader, spis, i % 64 + 1, found);
+		for (uint32_t k = 0; k <= i % 64; k++)
+			assert_ptr_equal(found[k], fwd_child_find(r->reader, spis[k]));
+	}
 	/* The places of removed ones do not fill the table for ever. */
 	for (uint32_t i = 0; i < 20000; i++) {
 		rig_install(r, 1, 0x7000000 + i);
