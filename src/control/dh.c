@@ -11,8 +11,10 @@
 
 struct job {
 	uint64_t tag;
+	enum ike_dh_op op;
 	uint16_t group;
-	uint16_t public_len;
+	uint16_t public_len, private_len;
+	uint8_t private[CRYPT_DH_PRIVATE_MAX];
 	uint8_t public[CRYPT_DH_PUBLIC_MAX];
 };
 
@@ -41,13 +43,18 @@ static void *helper(void *arg)
 			continue;
 		}
 		struct job j = d->jobs[d->job_first];
+		secret_wipe(&d->jobs[d->job_first], sizeof(j));
 		d->job_first = (d->job_first + 1) % CONTROL_DH_QUEUE_MAX;
 		d->job_cnt--;
 		d->running++;
 		pthread_mutex_unlock(&d->lock);
 
 		struct control_dh_done r = { .tag = j.tag };
-		r.err = crypt_dh_respond(j.group, bytes_of(j.public, j.public_len), &r.result);
+		r.err = ike_dh_run(&(struct ike_dh_job){ .op = j.op, .group = j.group,
+							 .peer_public = bytes_of(j.public, j.public_len),
+							 .private = bytes_of(j.private, j.private_len) },
+				   &r.result);
+		secret_wipe(&j, sizeof(j));
 
 		pthread_mutex_lock(&d->lock);
 		d->running--;
@@ -98,15 +105,17 @@ void control_dh_free(struct control_dh *d)
 	free(d);
 }
 
-MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, uint16_t group, struct bytes peer_public)
+MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job)
 {
-	struct job j = { .tag = tag, .group = group, .public_len = (uint16_t)peer_public.len };
-	struct rd r = rd_of(peer_public);
+	struct job j = { .tag = tag, .op = job->op, .group = job->group,
+			 .public_len = (uint16_t)job->peer_public.len, .private_len = (uint16_t)job->private.len };
+	struct rd public = rd_of(job->peer_public), private = rd_of(job->private);
 	enum err e = ERR_NONE;
 
-	if (peer_public.len > sizeof(j.public))
+	if (job->peer_public.len > sizeof(j.public) || job->private.len > sizeof(j.private))
 		return ERR_LONG;
-	rd_copy(&r, j.public, peer_public.len);
+	rd_copy(&public, j.public, job->peer_public.len);
+	rd_copy(&private, j.private, job->private.len);
 	pthread_mutex_lock(&d->lock);
 	/* Each job needs room among the results, too. */
 	if (d->job_cnt + d->running + d->done_cnt >= CONTROL_DH_QUEUE_MAX) {
@@ -116,6 +125,7 @@ MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, uint16_t
 		pthread_cond_signal(&d->wake);
 	}
 	pthread_mutex_unlock(&d->lock);
+	secret_wipe(&j, sizeof(j));
 	return e;
 }
 

@@ -2,7 +2,7 @@
 // All functions: the control thread. The arithmetic runs in the helpers.
 #pragma once
 
-#include "crypt/dh.h"
+#include "ike/step.h"
 
 #define CONTROL_DH_QUEUE_MAX 256
 
@@ -10,15 +10,15 @@ struct control_dh;
 
 struct control_dh_done {
 	uint64_t tag;
-	enum err err; /* of crypt_dh_respond */
+	enum err err; /* of ike_dh_run */
 	struct crypt_dh_result result;
 };
 
 MUST_USE enum err control_dh_new(unsigned threads, struct control_dh **ret);
 void control_dh_free(struct control_dh *d); /* waits for the helpers; NULL is fine */
 
-/* peer_public is copied. ERR_FULL: the queue is full. */
-MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, uint16_t group, struct bytes peer_public);
+/* The values of the job are copied. ERR_FULL: the queue is full. */
+MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job);
 
 int control_dh_fd(const struct control_dh *d); /* readable when results wait */
 

@@ -176,7 +176,9 @@ static enum err fill_commit(const struct control *c, struct commit *t, const str
 {
 	enum err e = add_sa(c, t, &op->new_sa, op->kind == OP_SA ? op->sa->mod_rev : 0);
 	if (e == ERR_NONE && op->out.has_rekeyed)
-		e = add_sa(c, t, &op->rekeyed, 0);
+		e = add_sa(c, t, &op->rekeyed[0], 0);
+	if (e == ERR_NONE && op->out.has_redundant)
+		e = add_sa(c, t, &op->rekeyed[1], 0);
 	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++) {
 		const struct ike_action *a = &op->out.actions[i];
 		if (a->kind == IKE_ACT_CHILD_PUT)
@@ -310,7 +312,9 @@ static void finish_half(struct control *c, struct control_op *op)
 {
 	struct control_half *half = op->half;
 	act(c, op, NULL);
-	if (op->out.changed) { /* AUTH failed for good */
+	if (op->out.has_half)
+		half->h = op->new_half;
+	if (op->out.changed) { /* it failed for good */
 		op->half = NULL;
 		control_half_remove(c, half);
 	}
@@ -337,10 +341,12 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 		sa->r = op->new_sa;
 		if (rev != 0)
 			sa->mod_rev = rev;
-		if (op->out.has_rekeyed && control_sa_add(c, &op->rekeyed, rev, NULL, t) != NULL) {
-			adopt_children(c, &op->rekeyed);
+		if (op->out.has_rekeyed && control_sa_add(c, &op->rekeyed[0], rev, NULL, t) != NULL) {
+			adopt_children(c, &op->rekeyed[0]);
 			t->ike_rekeys++;
 		}
+		if (op->out.has_redundant)
+			(void)control_sa_add(c, &op->rekeyed[1], rev, NULL, t);
 	}
 	act(c, op, sa);
 	control_sa_arm(c, sa); /* a CLOSED one stays a while for repeated requests; the timer removes it */
@@ -366,10 +372,10 @@ static void run_step(struct control *c, struct control_op *op)
 		ike_init_step(&c->world, &op->ev, &op->new_half, &op->out);
 		break;
 	case OP_HALF:
-		ike_half_step(&c->world, &op->half->h, &op->ev, &op->new_sa, &op->out);
+		ike_half_step(&c->world, &op->half->h, &op->ev, &op->new_half, &op->new_sa, &op->out);
 		break;
 	case OP_SA:
-		ike_sa_step(&c->world, &op->sa->r, &op->ev, &op->new_sa, &op->rekeyed, &op->out);
+		ike_sa_step(&c->world, &op->sa->r, &op->ev, &op->new_sa, op->rekeyed, &op->out);
 		break;
 	}
 }
@@ -403,7 +409,7 @@ void control_op_run(struct control *c, struct control_op *op)
 	run_step(c, op);
 	if (op->out.cnt != 0 && op->out.actions[0].kind == IKE_ACT_DH) {
 		const struct ike_action *a = &op->out.actions[0];
-		enum err e = control_dh_submit(c->dh, op->tag, a->dh.group, a->dh.peer_public);
+		enum err e = control_dh_submit(c->dh, op->tag, &a->dh);
 		if (e != ERR_NONE) {
 			control_drop(c, MODEL_DROP_ike_dh_queue);
 			control_op_drop(c, op);

@@ -130,7 +130,7 @@ struct control_op {
 	struct crypt_dh_result dh;
 	struct ike_out out;
 	struct ike_half new_half;
-	struct ike_sa new_sa, rekeyed;
+	struct ike_sa new_sa, rekeyed[2];
 	unsigned tries;
 	struct hmap_node by_tag;      /* waits for DH or a commit */
 	uint64_t tag;

@@ -144,3 +144,50 @@ MUST_USE enum err crypt_dh_respond(uint16_t group, struct bytes peer_public, str
 	secret_wipe(&result, sizeof(result));
 	return e;
 }
+
+MUST_USE enum err crypt_dh_generate(uint16_t group, struct crypt_dh_result *ret)
+{
+	const struct crypt_dh_group *g = find_group(group);
+	struct crypt_dh_result result = { 0 };
+	struct crypt_dh_key key = { 0 };
+
+	if (g == NULL)
+		return ERR_UNSUPPORTED;
+	enum err e = make_key(g, (struct bytes){ 0 }, &key);
+	if (e == ERR_NONE) {
+		must(key.private_len <= sizeof(result.private));
+		memcpy(result.private, key.private, key.private_len);
+		memcpy(result.public, key.public, g->public_len);
+		result.private_len = (uint8_t)key.private_len;
+		result.public_len = g->public_len;
+		*ret = result;
+	}
+	secret_wipe(&key, sizeof(key));
+	secret_wipe(&result, sizeof(result));
+	return e;
+}
+
+MUST_USE enum err crypt_dh_finish(uint16_t group, struct bytes private, struct bytes peer_public,
+				  struct crypt_dh_result *ret)
+{
+	const struct crypt_dh_group *g = find_group(group);
+	struct crypt_dh_result result = { 0 };
+	struct crypt_dh_key key = { 0 };
+	size_t secret_len = 0;
+
+	if (g == NULL)
+		return ERR_UNSUPPORTED;
+	if (private.len == 0 || private.len > g->private_len_max)
+		return ERR_RANGE;
+	enum err e = make_key(g, private, &key);
+	if (e == ERR_NONE)
+		e = crypt_dh_derive(&key, peer_public, result.secret, &secret_len);
+	if (e == ERR_NONE) {
+		result.secret_len = (uint16_t)secret_len;
+		*ret = result;
+	}
+	secret_wipe(&key, sizeof(key));
+	secret_wipe(&result, sizeof(result));
+	return e;
+}
+

@@ -8,10 +8,13 @@
 
 #define CRYPT_DH_PUBLIC_MAX 512 /* MODP-4096 */
 #define CRYPT_DH_SECRET_MAX 512
+#define CRYPT_DH_PRIVATE_MAX 72 /* of those made here */
 
 struct crypt_dh_result {
 	uint16_t public_len;
 	uint16_t secret_len;
+	uint8_t private_len; /* of crypt_dh_generate alone */
+	uint8_t private[CRYPT_DH_PRIVATE_MAX];
 	uint8_t public[CRYPT_DH_PUBLIC_MAX];
 	uint8_t secret[CRYPT_DH_SECRET_MAX]; /* leading zeroes kept: as long as the modulus, or as the field */
 };
@@ -26,7 +29,13 @@ const char *crypt_dh_public_rule(uint16_t group);
  * ERR_RANGE: peer's value has the wrong length or breaks the group's rule (RFC 6989 2); ERR_CRYPTO. */
 MUST_USE enum err crypt_dh_respond(uint16_t group, struct bytes peer_public, struct crypt_dh_result *ret);
 
-/* The two halves apart, for the side that starts. The key holds the private value; free wipes it. */
+/* The side that starts: a key pair (public and private), and later, maybe in another process, the secret of that private
+ * value with the peer's public one. Errors as above. */
+MUST_USE enum err crypt_dh_generate(uint16_t group, struct crypt_dh_result *ret);
+MUST_USE enum err crypt_dh_finish(uint16_t group, struct bytes private, struct bytes peer_public,
+				  struct crypt_dh_result *ret);
+
+/* The two halves apart, with the key in memory. The key holds the private value; free wipes it. */
 struct crypt_dh_key;
 MUST_USE enum err crypt_dh_new(uint16_t group, struct crypt_dh_key **ret);
 /* From a given private value, big-endian (group 31: RFC 7748's string): for known answers, an exchange never brings

@@ -423,6 +423,36 @@ static void change_lifetime(struct explain_text *t, const struct explain_case *c
 	explain_text_say(t, " (86400 by default): rekey_time = 4h");
 }
 
+static void change_no_answer(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Check the gateway's address and that UDP 500 and 4500 pass in both directions");
+}
+
+static void change_start_offer(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Allow one of the documented phase 1 proposals on the gateway");
+}
+
+static void change_auth_refused(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Compare identity and pre-shared key on both sides; the gateway keeps the exact cause");
+}
+
+static void change_wrong_gateway(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Set the gateway's identity as it sends it, if this is the right gateway");
+}
+
+static void change_refused(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "The number is the IKEv2 notify by which it said no; its own log has the cause");
+}
+
 static void change_unknown(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
@@ -469,6 +499,13 @@ static const struct explain_advice advices[] = {
 	ROW(REPLACED, NONE, "what is known:", ALLOWED, NULL, change_if_repeated),
 	ROW(CONFIG_REMOVED, NONE, "what is known:", ALLOWED, NULL, change_after_edit),
 	ROW(EXPIRED, PEER, "what is known:", ALLOWED, NULL, change_lifetime),
+	ROW(NO_ANSWER, EITHER, "what is known:", ALLOWED, NULL, change_no_answer),
+	ROW(START_NO_PROPOSAL, EITHER, SAID, ALLOWED, NULL, change_start_offer),
+	ROW(START_REFUSED, PEER, SAID, ALLOWED, NULL, change_refused),
+	ROW(AUTH_REFUSED, EITHER, SAID, ALLOWED, NULL, change_auth_refused),
+	ROW(WRONG_GATEWAY, EITHER, "it calls itself", ALLOWED, NULL, change_wrong_gateway),
+	ROW(CHILD_REFUSED, EITHER, SAID, ALLOWED, NULL, change_refused),
+	ROW(REKEY_REFUSED, PEER, SAID, ALLOWED, NULL, change_refused),
 #undef ROW
 };
 _Static_assert(ARRAY_LEN(advices) == MODEL_FAILURE_CNT, "a failure code without advice");

@@ -51,7 +51,7 @@ static bool auth_matches(struct ike_ctx *c, const struct secret *psk, const stru
 	size_t len = crypt_prf_len(c->sa->suite.prf);
 
 	enum err e = ike_keys_auth(c->sa->suite.prf, key, bytes_of(half->request, half->request_len),
-				   BYTES_OF(half->nr), bytes_of(c->sa->keys.pi, len), idi->rest, good);
+				   bytes_of(half->nr, half->nr_len), bytes_of(c->sa->keys.pi, len), idi->rest, good);
 	bool same = bytes_eq_ct(auth, bytes_of(good, len));
 	secret_wipe(good, sizeof(good));
 	return e == ERR_NONE && same && real;
@@ -126,7 +126,9 @@ static void fill_record(struct ike_ctx *c, const struct ike_peer *peer)
 	sa->dpd_delay_s = peer->settings.dpd_delay_s;
 	sa->child_lifetime_s = peer->settings.child_lifetime_s;
 	sa->created_us = c->ev->now_us;
-	sa->expires_us = c->ev->now_us + peer->settings.ike_lifetime_s * (uint64_t)1000000;
+	sa->ike_lifetime_s = peer->settings.ike_lifetime_s;
+	sa->expires_us = c->ev->now_us + sa->ike_lifetime_s * (uint64_t)1000000;
+	sa->rekey_us = ike_duty_soft(c, sa->ike_lifetime_s, IKE_RANDOM_JITTER);
 	take_path(c);
 }
 
@@ -163,7 +165,7 @@ static enum err put_first_child(struct ike_ctx *c, uint16_t refusal, const struc
 		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, refusal, (struct bytes){ 0 });
 		return ERR_NONE;
 	}
-	enum err e = ike_child_add(c, plan, bytes_of(c->half->ni, c->half->ni_len), BYTES_OF(c->half->nr),
+	enum err e = ike_child_add(c, plan, bytes_of(c->half->ni, c->half->ni_len), bytes_of(c->half->nr, c->half->nr_len),
 				   (struct bytes){ 0 }, &spi);
 	if (e != ERR_NONE)
 		return e;

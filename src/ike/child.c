@@ -35,11 +35,22 @@ void ike_child_delete_all(struct ike_ctx *c)
 
 	while (sa->child_cnt > 0) {
 		struct ike_child_ref *ref = &sa->children[sa->child_cnt - 1];
-		if (!ref->closing)
+		if (!ref->closing || ref->lingers)
 			ike_out_add(c->out, IKE_ACT_CHILD_DELETE)->spi = ref->spi_in;
 		ike_child_forget(sa, ref);
 	}
 	c->changed = true;
+}
+
+void ike_child_want(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+
+	for (unsigned i = 0; i < sa->child_cnt; i++)
+		if (!sa->children[i].closing && !sa->children[i].replaced)
+			return;
+	if (sa->started && !sa->closing && sa->new_child_us == 0)
+		sa->new_child_us = ike_duty_again(c, sa->child_tries);
 }
 
 /* ---- deciding ---- */
@@ -126,16 +137,14 @@ uint16_t ike_child_decide(struct ike_ctx *c, enum ike_ke_rule rule, uint16_t ke_
 /* ---- making ---- */
 
 /* Four tries against our own children; against all others the commit decides (design section 6.3). */
-static uint32_t make_spi(struct ike_ctx *c)
+uint32_t ike_child_spi(const struct ike_ctx *c, unsigned random_at)
 {
-	uint32_t spi = 0;
-
 	for (unsigned i = 0; i < 4; i++) {
-		spi = ike_esp_spi_make(&c->world->spi_key, &c->ev->random[IKE_RANDOM_ESP_SPI + 8 * i]);
+		uint32_t spi = ike_esp_spi_make(&c->world->spi_key, &c->ev->random[random_at + 8 * i]);
 		if (ike_child_find(c->sa, spi, 0) == NULL)
-			break;
+			return spi;
 	}
-	return spi;
+	return 0;
 }
 
 static struct model_path child_path(const struct ike_sa *sa)
@@ -152,7 +161,7 @@ MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *
 {
 	struct ike_sa *sa = c->sa;
 	struct model_child_sa child = {
-		.spi_in = make_spi(c),
+		.spi_in = plan->ours ? plan->spi_in : ike_child_spi(c, IKE_RANDOM_ESP_SPI),
 		.spi_out = (uint32_t)plan->choice.peer_spi,
 		.ike_spi = ike_sa_our_spi(sa),
 		.account_id = sa->account_id,
@@ -166,22 +175,24 @@ MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *
 	};
 
 	must(sa->auth_verified && sa->child_cnt < IKE_CHILDREN_MAX);
-	if (ike_child_find(sa, child.spi_in, 0) != NULL)
+	if (child.spi_in == 0 || ike_child_find(sa, child.spi_in, 0) != NULL)
 		return ERR_CONFLICT;
 	for (unsigned i = 0; i < MODEL_TS_MAX; i++) {
 		child.ts_local[i] = plan->ts.local[i];
 		child.ts_remote[i] = plan->ts.remote[i];
 	}
-	enum err e = ike_keys_of_child(sa, &child.suite, ni, nr, dh_secret, &child.keys_in, &child.keys_out);
+	enum err e = ike_keys_of_child(sa, &child.suite, ni, nr, dh_secret,
+				       plan->ours ? &child.keys_out : &child.keys_in,
+				       plan->ours ? &child.keys_in : &child.keys_out);
 	if (e == ERR_NONE) {
-		struct ike_child_ref *old = ike_child_find(sa, plan->replaces, 0);
-		if (plan->replaces != 0 && old != NULL)
-			old->replaced = true;
 		sa->children[sa->child_cnt++] = (struct ike_child_ref){
 			.spi_in = child.spi_in,
 			.spi_out = child.spi_out,
-			.unproven = true,
+			.unproven = !plan->ours, /* an answer of the peer shows that it has it */
+			.due_us = ike_duty_soft(c, sa->child_lifetime_s, IKE_RANDOM_JITTER + 8),
 		};
+		sa->new_child_us = 0;
+		sa->child_tries = 0;
 		sa->child_rekeys += plan->replaces != 0;
 		c->changed = true;
 		struct ike_action *a = ike_out_add(c->out, IKE_ACT_CHILD_PUT);
@@ -268,6 +279,22 @@ static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wante
 	return c->sa->state;
 }
 
+/* The peer deletes the old one (RFC 7296 2.8). Where our own rekey of it is on its way the two have met (2.8.1): which
+ * one stands is known when that is answered. */
+static void replace_by_peer(struct ike_ctx *c, uint32_t old_spi, uint32_t spi, struct bytes ni, struct bytes nr)
+{
+	struct ike_sa *sa = c->sa;
+	struct ike_child_ref *old = ike_child_find(sa, old_spi, 0);
+
+	must(old != NULL);
+	old->replaced = true;
+	old->due_us = c->ev->now_us + IKE_REPLACED_KEEP_US;
+	if (sa->request.kind == IKE_REQUEST_REKEY_CHILD && sa->request.child_spi == old_spi) {
+		ike_rival_note(sa, ni, nr);
+		sa->rival.child_spi = spi;
+	}
+}
+
 static enum ike_state make_child(struct ike_ctx *c, const struct ike_child_plan *plan, struct bytes ni)
 {
 	struct bytes nr = bytes_of(&c->ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN);
@@ -279,6 +306,8 @@ static enum ike_state make_child(struct ike_ctx *c, const struct ike_child_plan 
 		secret = bytes_of(c->ev->dh->secret, c->ev->dh->secret_len);
 	if (ike_child_add(c, plan, ni, nr, secret, &spi) != ERR_NONE)
 		return refuse(c, IKE_N_TEMPORARY_FAILURE);
+	if (plan->replaces != 0)
+		replace_by_peer(c, plan->replaces, spi, ni, nr);
 	ike_child_put_sa(c, plan, spi);
 	wire_ike_put_nonce(&c->reply, nr);
 	if (group != IKE_GROUP_NONE)
@@ -295,6 +324,8 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 	struct ike_child_plan plan = { 0 };
 	uint32_t replaces;
 
+	if (c->sa->request.kind == IKE_REQUEST_REKEY_IKE) /* RFC 7296 2.25.2 */
+		return refuse(c, IKE_N_TEMPORARY_FAILURE);
 	if (!find_replaced(c, &replaces))
 		return c->sa->state;
 	if (c->sa->child_cnt == IKE_CHILDREN_MAX) {

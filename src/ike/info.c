@@ -50,19 +50,24 @@ static void delete_children(struct ike_ctx *c, const struct deletes *d)
 	for (unsigned i = 0; i < d->cnt; i++) {
 		struct ike_child_ref *ref = ike_child_find(c->sa, 0, d->spis[i]);
 		must(ref != NULL);
-		if (!ref->closing) {
+		if (!ref->closing)
 			own[cnt++] = ref->spi_in;
+		if (!ref->closing || ref->lingers)
 			ike_out_add(c->out, IKE_ACT_CHILD_DELETE)->spi = ref->spi_in;
-		}
 		ike_child_forget(c->sa, ref);
 		c->changed = true;
 	}
+	if (d->cnt > 0)
+		ike_child_want(c);
 	if (cnt > 0)
 		wire_ike_put_delete(&c->reply, IKE_PROTO_ESP, own, cnt);
 }
 
 static enum ike_state end_by_peer(struct ike_ctx *c, const char *how)
 {
+	/* Two rekeys met, and for the peer its own is done (RFC 7296 2.8.2): ours is forgotten (2.25.2). */
+	if (ike_rival_promote(c))
+		return IKE_STATE_CLOSED;
 	if (c->sa->state == IKE_STATE_ESTABLISHED && !c->sa->closing) {
 		struct model_failure *f =
 			ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_PEER_DELETED, MODEL_STAGE_LIVE);
@@ -111,6 +116,8 @@ enum ike_state ike_info_response(struct ike_ctx *c)
 		confirm_address(c);
 	if (kind == IKE_REQUEST_DELETE_CHILD) {
 		struct ike_child_ref *ref = ike_child_find(sa, sa->request.child_spi, 0);
+		if (ref != NULL && ref->lingers)
+			ike_out_add(c->out, IKE_ACT_CHILD_DELETE)->spi = ref->spi_in;
 		if (ref != NULL)
 			ike_child_forget(sa, ref);
 	}

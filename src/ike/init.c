@@ -261,6 +261,7 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 		wr_put(&answer, response);
 		must(!ni.bad && !own.bad && !request.bad && !answer.bad);
 		ret->ni_len = (uint16_t)i->ni.len;
+		ret->nr_len = (uint16_t)nr.len;
 		ret->request_len = (uint16_t)ev->msg.len;
 		ret->response_len = (uint16_t)response.len;
 		ike_out_send(out, response, &ev->local, &ev->remote);
@@ -286,9 +287,11 @@ void ike_init_step(const struct ike_world *world, const struct ike_event *ev, st
 		return;
 	}
 	if (ev->dh == NULL) {
-		struct ike_action *a = ike_out_add(out, IKE_ACT_DH);
-		a->dh.group = i.ke.group;
-		a->dh.peer_public = i.ke.data;
+		ike_out_add(out, IKE_ACT_DH)->dh = (struct ike_dh_job){
+			.op = IKE_DH_RESPOND,
+			.group = i.ke.group,
+			.peer_public = i.ke.data,
+		};
 		return;
 	}
 	if (make_half(world, ev, &h, &i, &choice, ret, out) == ERR_NONE)

@@ -78,8 +78,8 @@ MUST_USE enum err ike_keys_of_rekey(const struct ike_sa *old, const struct model
 /* RFC 7296 2.17: KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr). Keys of the direction initiator to responder
  * come first, and in each direction encryption before integrity. */
 MUST_USE enum err ike_keys_of_child(const struct ike_sa *sa, const struct model_suite *suite, struct bytes ni,
-				    struct bytes nr, struct bytes dh_secret, struct model_child_keys *ret_in,
-				    struct model_child_keys *ret_out)
+				    struct bytes nr, struct bytes dh_secret, struct model_child_keys *ret_i,
+				    struct model_child_keys *ret_r)
 {
 	uint8_t seed_room[SEED_MAX], block[2 * sizeof(struct model_child_keys)];
 	struct wr w = wr_of(SPACE_OF(seed_room));
@@ -95,17 +95,17 @@ MUST_USE enum err ike_keys_of_child(const struct ike_sa *sa, const struct model_
 	enum err e = crypt_prf_plus(sa->suite.prf, bytes_of(sa->keys.d, crypt_prf_len(sa->suite.prf)),
 				    wr_bytes(&w), block, len);
 	if (e == ERR_NONE) {
-		struct model_child_keys in = { 0 }, out = { 0 };
+		struct model_child_keys from_i = { 0 }, from_r = { 0 };
 		struct rd r = rd_of(bytes_of(block, len));
-		rd_copy(&r, in.encr, encr_len);
-		rd_copy(&r, in.integ, integ_len);
-		rd_copy(&r, out.encr, encr_len);
-		rd_copy(&r, out.integ, integ_len);
+		rd_copy(&r, from_i.encr, encr_len);
+		rd_copy(&r, from_i.integ, integ_len);
+		rd_copy(&r, from_r.encr, encr_len);
+		rd_copy(&r, from_r.integ, integ_len);
 		must(rd_done(&r));
-		*ret_in = in;
-		*ret_out = out;
-		secret_wipe(&in, sizeof(in));
-		secret_wipe(&out, sizeof(out));
+		*ret_i = from_i;
+		*ret_r = from_r;
+		secret_wipe(&from_i, sizeof(from_i));
+		secret_wipe(&from_r, sizeof(from_r));
 	}
 	secret_wipe(block, sizeof(block));
 	secret_wipe(seed_room, sizeof(seed_room));

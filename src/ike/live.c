@@ -13,6 +13,7 @@ enum ike_state ike_live_begin_end(struct ike_ctx *c)
 
 	ike_child_delete_all(c);
 	sa->closing = true;
+	sa->new_child_us = 0;
 	sa->expires_us = c->ev->now_us + IKE_CLOSED_KEEP_US; /* if not even the Delete can be made */
 	/* Window 1: a request on its way must be answered before the Delete may leave; asked again at once. */
 	if (sa->request.kind == IKE_REQUEST_ADDRESS)
@@ -34,6 +35,8 @@ static enum ike_state give_up(struct ike_ctx *c)
 			ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_LIVENESS, MODEL_STAGE_LIVE);
 		ike_text_add(f->offered, sizeof(f->offered), "no answer to %u requests", c->sa->request.tries);
 	}
+	if (ike_rival_promote(c))
+		return IKE_STATE_CLOSED;
 	return ike_live_end(c);
 }
 
@@ -68,6 +71,10 @@ uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us)
 
 	if (sa->state == IKE_STATE_CLOSED)
 		return at;
+	if (sa->request.kind == IKE_REQUEST_NONE) {
+		uint64_t duty = sa->closing ? 0 : ike_own_time(sa);
+		own = duty < own ? duty : own;
+	}
 	return own < at ? own : at;
 }
 
@@ -85,6 +92,9 @@ enum ike_state ike_live_timer(struct ike_ctx *c)
 	}
 	if (sa->request.kind != IKE_REQUEST_NONE)
 		return now >= sa->request.resend_us ? repeat_request(c) : (enum ike_state)sa->state;
+	ike_request_next(c);
+	if (sa->request.kind != IKE_REQUEST_NONE || ike_own_due(c))
+		return sa->state;
 	if (now >= liveness_due(sa, c->ev->last_esp_us))
 		ike_request_start(c, IKE_REQUEST_LIVENESS, 0, NULL, NULL);
 	return sa->state;
@@ -106,13 +116,35 @@ enum ike_state ike_live_child_expired(struct ike_ctx *c)
 {
 	struct ike_child_ref *ref = ike_child_find(c->sa, c->ev->child_spi, 0);
 
-	if (c->ev->child_spi == 0 || ref == NULL || ref->closing)
+	if (c->ev->child_spi == 0 || ref == NULL || (ref->closing && !ref->lingers))
 		return c->sa->state;
 	ike_out_add(c->out, IKE_ACT_CHILD_DELETE)->spi = ref->spi_in;
 	ref->closing = true;
+	ref->lingers = false;
 	c->changed = true;
+	ike_child_want(c);
 	ike_request_next(c);
 	return c->sa->state;
+}
+
+/* Only notes that something is due: the timer starts it when the window is free. */
+enum ike_state ike_live_duty(struct ike_ctx *c)
+{
+	struct ike_sa *sa = c->sa;
+	struct ike_child_ref *ref = c->ev->child_spi == 0 ? NULL : ike_child_find(sa, c->ev->child_spi, 0);
+	uint64_t now = c->ev->now_us, *due = NULL;
+
+	if (c->ev->kind == IKE_EV_REKEY_IKE)
+		due = &sa->rekey_us;
+	else if (c->ev->kind == IKE_EV_NEW_CHILD)
+		due = &sa->new_child_us;
+	else if (ref != NULL && !ref->replaced && !ref->closing)
+		due = &ref->due_us;
+	if (due != NULL && !sa->closing && (*due == 0 || *due > now)) {
+		*due = now;
+		c->changed = true;
+	}
+	return sa->state;
 }
 
 /* ---- a moved peer ---- */

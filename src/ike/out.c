@@ -8,7 +8,9 @@ void ike_out_reset(struct ike_out *out)
 	out->cnt = 0;
 	out->changed = false;
 	out->has_sa = false;
+	out->has_half = false;
 	out->has_rekeyed = false;
+	out->has_redundant = false;
 }
 
 void ike_out_wipe(struct ike_out *out)

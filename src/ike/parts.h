@@ -17,11 +17,16 @@ enum ike_random_at {
 	IKE_RANDOM_IV_REPLY = 72,   /* 16: CBC IV of the answer */
 	IKE_RANDOM_IV_REQUEST = 88, /* 16: CBC IV of our own request */
 	IKE_RANDOM_IV_MORE = 104,   /* 16: of which the CBC IVs of further fragments are made */
+	IKE_RANDOM_OWN_NONCE = 120, /* 32: nonce of our own request */
+	IKE_RANDOM_OWN_SPI = 152,   /* 4 x 8: SPI that it offers */
+	IKE_RANDOM_JITTER = 184,    /* 3 x 8: of soft limits and pauses */
 };
 
 #define IKE_HALF_OPEN_US 30000000u   /* a half-open SA waits this long for IKE_AUTH */
 #define IKE_CLOSED_KEEP_US 60000000u /* a closed SA answers repeated Deletes this long */
 #define IKE_REKEYED_KEEP_US 60000000u /* a rekeyed SA waits this long for the peer's Delete */
+#define IKE_DRAIN_US 2000000u         /* between our rekey of a child and the Delete of the old one */
+#define IKE_REPLACED_KEEP_US 120000000u /* a child that the peer replaced waits this long for its Delete */
 #define IKE_RESEND_FIRST_US 500000u
 #define IKE_TRIES_MAX 6              /* 0.5 0.9 1.6 2.9 5.2 9.4: given up after 20 s (RFC 7296 2.4) */
 #define IKE_ADDRESS_TRIES_MAX 2      /* of them at most these go to an address under test */
@@ -32,8 +37,12 @@ struct ike_ctx {
 	const struct ike_event *ev;
 	struct ike_out *out;
 	const struct ike_half *half;   /* in state HALF_OPEN, else NULL */
+	struct ike_half *half_ret;     /* of our own half-open SA: what takes its place */
+	bool has_half;                 /* that was filled */
+	const struct ike_sa *before;   /* the record as it came, of ike_sa_step */
 	struct ike_sa *sa;             /* the record to be: a copy that the handlers change */
-	struct ike_sa *rekeyed;        /* filled by an IKE rekey */
+	struct ike_sa *rekeyed;        /* two: filled by an IKE rekey */
+	bool has_rekeyed, has_redundant; /* the first one; the second one, too */
 	bool keep;                     /* the record is to be written */
 	bool changed;                  /* it changed in more than ids, cached reply and last_in_us */
 	bool drop;                     /* no answer, no record: the step waits for DH, or could not be done */
@@ -69,10 +78,10 @@ MUST_USE enum err ike_keys_of_init(const struct model_suite *suite, struct bytes
 MUST_USE enum err ike_keys_of_rekey(const struct ike_sa *old, const struct model_suite *suite, struct bytes ni,
 				    struct bytes nr, struct bytes dh_secret, uint64_t spi_i, uint64_t spi_r,
 				    struct ike_keys *ret);
-/* dh_secret is empty without PFS. We are the responder of the exchange: from the initiator is keys_in. */
+/* dh_secret is empty without PFS. ret_i: keys of what the initiator of this exchange sends. */
 MUST_USE enum err ike_keys_of_child(const struct ike_sa *sa, const struct model_suite *suite, struct bytes ni,
-				    struct bytes nr, struct bytes dh_secret, struct model_child_keys *ret_in,
-				    struct model_child_keys *ret_out);
+				    struct bytes nr, struct bytes dh_secret, struct model_child_keys *ret_i,
+				    struct model_child_keys *ret_r);
 /* prf(prf(psk, "Key Pad for IKEv2"), message | nonce | prf(sk_p, id_rest)) */
 MUST_USE enum err ike_keys_auth(uint16_t prf, struct bytes psk, struct bytes message, struct bytes nonce,
 				struct bytes sk_p, struct bytes id_rest, uint8_t ret[static CRYPT_PRF_LEN_MAX]);
@@ -111,6 +120,23 @@ void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *a
 			struct model_failure *f);
 void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f);
 
+/* ---- offer.c: what we offer where we start ---- */
+
+struct ike_offer {
+	enum model_phase phase;
+	uint8_t profile;     /* enum model_profile */
+	bool allow_null;
+	uint16_t ke_group;   /* of our KE payload; NONE: without PFS, or in IKE_AUTH */
+	struct bytes spi;    /* ours: 0, 4 or 8 bytes */
+};
+
+bool ike_offer_has_group(const struct ike_offer *o, uint16_t group);
+uint16_t ike_offer_first_group(const struct ike_offer *o);
+/* With PFS also the same without a group, behind. */
+void ike_offer_build(const struct ike_offer *o, struct wire_ike_sa *ret);
+/* The peer's SA payload as an answer to that offer; *ret_spi is the peer's. */
+bool ike_offer_take(const struct ike_offer *o, struct bytes sa_payload, struct model_suite *ret, uint64_t *ret_spi);
+
 /* ---- cookie.c: RFC 7296 2.6 ---- */
 
 #define IKE_COOKIE_LEN 9
@@ -136,8 +162,13 @@ enum ike_window { IKE_WINDOW_NEW, IKE_WINDOW_REPEATED, IKE_WINDOW_OUTSIDE };
 enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request);
 void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply);
 
-/* Our own requests: one at a time, INFORMATIONAL all of them. start takes the next message id.
- * local and remote: of the address under test, else NULL. At most one start in a step: it takes its IVs. */
+/* Our own requests: one at a time. begin opens SK, commit seals, takes the next message id and sends; facts are kept in
+ * sa->request with the message. At most one in a step: it takes its IVs. False: it could not be made. */
+void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b);
+bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts);
+uint64_t ike_resend_delay(unsigned tries); /* after so many */
+uint8_t ike_request_exchange(const struct ike_request *q);
+/* An INFORMATIONAL one. local and remote: of the address under test, else NULL. */
 void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
 		       const struct addr_endpoint *local, const struct addr_endpoint *remote);
 void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
@@ -174,10 +205,6 @@ bool ike_frag_wanted(const struct ike_ctx *c, const struct wire_ike_builder *b);
 
 /* ---- ts.c: RFC 7296 2.9 ---- */
 
-struct ike_ts_lists {
-	uint8_t remote_cnt, local_cnt;
-	struct model_ts remote[MODEL_TS_MAX], local[MODEL_TS_MAX]; /* TSi, TSr */
-};
 /* The peer's selectors narrowed to ours (any to any). False: nothing is left. */
 bool ike_ts_narrow(const struct wire_ike_tss *tsi, const struct wire_ike_tss *tsr, struct ike_ts_lists *ret);
 void ike_ts_put(struct wire_ike_builder *b, uint8_t payload, const struct model_ts *ts, uint8_t cnt);
@@ -185,7 +212,7 @@ void ike_ts_text(const struct wire_ike_tss *tss, const char *name, char *text, s
 
 /* ---- table.c: the rules of payloads, and of states ---- */
 
-enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_CHILD_EXPIRED };
+enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_CHILD_EXPIRED, IKE_ON_DUTY };
 
 /* The row for an input in a state; NULL: it is not expected. exchange is 0 for all but messages. */
 ike_handler ike_table_find(enum ike_state state, enum ike_input input, uint8_t exchange);
@@ -211,6 +238,7 @@ enum ike_state ike_live_timer(struct ike_ctx *c);           /* live.c */
 enum ike_state ike_live_close(struct ike_ctx *c);
 enum ike_state ike_live_address(struct ike_ctx *c);
 enum ike_state ike_live_child_expired(struct ike_ctx *c);
+enum ike_state ike_live_duty(struct ike_ctx *c);            /* REKEY_CHILD, REKEY_IKE, NEW_CHILD */
 
 /* The answer becomes this one notify (RFC 7296 2.21: one error a request). */
 void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data);
@@ -224,6 +252,8 @@ struct ike_child_plan {
 	struct ike_choice choice;
 	struct ike_ts_lists ts;
 	uint32_t replaces;     /* our SPI of the child that it rekeys, 0: none */
+	bool ours;             /* we asked for it; then spi_in was in our request */
+	uint32_t spi_in;
 };
 /* 0 with the plan filled, or the notify that refuses the child; then the step's failure is filled. */
 uint16_t ike_child_decide(struct ike_ctx *c, enum ike_ke_rule rule, uint16_t ke_group,
@@ -245,3 +275,66 @@ enum ike_state ike_live_end(struct ike_ctx *c);
 enum ike_state ike_live_begin_end(struct ike_ctx *c);
 /* Starts the reachability check of ev->remote where one is due (design section 6.6). */
 void ike_live_check_address(struct ike_ctx *c);
+
+/* start.c: our IKE_SA_INIT and its answers */
+void ike_start_message(struct ike_ctx *c);
+enum ike_state ike_start_timer(struct ike_ctx *c);
+/* start_auth.c: our IKE_AUTH */
+MUST_USE enum err ike_start_auth(struct ike_ctx *c);
+enum ike_state ike_start_auth_response(struct ike_ctx *c);
+
+/* ---- own_child.c: Child SAs that we ask for ---- */
+
+/* An ESP SPI of ours that no child of the record has; 0 if none was found. */
+uint32_t ike_child_spi(const struct ike_ctx *c, unsigned random_at);
+/* The selectors of a child, 0: of a new one. False: they are not known. */
+bool ike_child_selectors(const struct ike_ctx *c, uint32_t spi_in, struct ike_ts_lists *ret);
+/* SA of a request (group NONE: without PFS), and its TSi and TSr. */
+void ike_child_put_offer(struct ike_ctx *c, struct wire_ike_builder *b, uint32_t spi, uint16_t group);
+void ike_child_put_selectors(struct wire_ike_builder *b, const struct ike_ts_lists *ts);
+/* The answer to that: true with the plan filled. False: *ret_what says what is wrong with it. */
+bool ike_child_take(struct ike_ctx *c, const struct ike_request *q, const struct ike_ts_lists *asked,
+		    struct ike_child_plan *ret, const char **ret_what);
+/* The first error notify of the message, 0: none. */
+uint16_t ike_error_of(const struct wire_ike_payloads *in, struct wire_ike_notify *ret);
+/* Makes a Delete for a child that the peer has and we never installed. */
+void ike_child_disown(struct ike_ctx *c, uint32_t spi_in, uint32_t spi_out);
+
+enum ike_state ike_own_child_response(struct ike_ctx *c, const struct ike_request *q);
+/* Asks for a new one soon, where we started the tunnel and no child is left. */
+void ike_child_want(struct ike_ctx *c);
+
+/* ---- own.c, own_ike.c: CREATE_CHILD_SA that we start ---- */
+
+/* Starts what is due and needs the window; true if that was something. Only in a step of IKE_EV_TIMER. */
+bool ike_own_due(struct ike_ctx *c);
+uint64_t ike_own_time(const struct ike_sa *sa);
+enum ike_state ike_own_response(struct ike_ctx *c);
+enum ike_state ike_own_ike_response(struct ike_ctx *c, const struct ike_request *q);
+/* The failure of a request that was refused: by a notify, or what NULL is not. */
+void ike_own_refused(struct ike_ctx *c, uint16_t type, const char *what);
+/* True: the next request is made for the group that this notify names. */
+bool ike_own_other_group(struct ike_ctx *c, const struct ike_request *q, const struct wire_ike_notify *n);
+/* The step ends here with the single action IKE_ACT_DH. */
+void ike_ask_dh(struct ike_ctx *c, const struct ike_dh_job *job);
+/* The private value of the pending request, in the record of the caller. */
+struct bytes ike_own_private(const struct ike_ctx *c);
+
+/* A rekey of the peer while ours is on its way: its nonces; whether ours has the lowest of the four, so that the peer's
+ * stands; whether the IKE SA that the peer made takes the place of this one, for ours came to nothing. */
+void ike_rival_note(struct ike_sa *sa, struct bytes ni, struct bytes nr);
+bool ike_rival_wins(const struct ike_rival *v, struct bytes ni, struct bytes nr);
+bool ike_rival_promote(struct ike_ctx *c);
+void ike_rival_forget(struct ike_sa *sa);
+
+/* A record that takes the place of c->sa, with its children and without keys; and c->sa without children. */
+void ike_rekey_new(const struct ike_ctx *c, enum ike_role role, const struct model_suite *suite, uint64_t spi_i,
+		   uint64_t spi_r, struct ike_sa *ret);
+void ike_rekey_retire(struct ike_ctx *c);
+
+/* ---- duty.c: what is due when, with jitter and back-off ---- */
+
+/* The time for a rekey of an SA with this lifetime that begins now (RFC 7296 2.8: with jitter). */
+uint64_t ike_duty_soft(const struct ike_ctx *c, uint32_t lifetime_s, unsigned random_at);
+/* When to try again after so many tries. */
+uint64_t ike_duty_again(const struct ike_ctx *c, unsigned tries);

@@ -34,45 +34,28 @@ static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wante
 	return refuse(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
 }
 
-/* The new record: what belongs to the tunnel and the peer stays, what belongs to the keys starts again. */
 static enum err make_new(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni, struct bytes nr,
 			 struct ike_sa *ret)
 {
-	const struct ike_sa *old = c->sa;
-	uint64_t now = c->ev->now_us;
-	struct ike_sa sa = *old;
+	uint64_t spi_r = ike_spi_make(&c->world->spi_key, c->world->node_slot, &c->ev->random[IKE_RANDOM_SPI]);
 
-	sa.spi_i = choice->peer_spi;
-	sa.spi_r = ike_spi_make(&c->world->spi_key, c->world->node_slot, &c->ev->random[IKE_RANDOM_SPI]);
-	sa.suite = choice->suite;
-	sa.state = IKE_STATE_ESTABLISHED;
-	sa.rx_next = sa.tx_next = 0; /* RFC 7296 2.18: the counters start anew */
-	sa.created_us = now;
-	sa.last_in_us = now;
-	sa.expires_us = now + (old->expires_us - old->created_us);
-	sa.ike_rekeys++;
-	secret_wipe(&sa.reply, sizeof(sa.reply));
-	secret_wipe(&sa.request, sizeof(sa.request));
-	secret_wipe(&sa.keys, sizeof(sa.keys));
-	enum err e = ike_keys_of_rekey(old, &sa.suite, ni, nr,
-				       bytes_of(c->ev->dh->secret, c->ev->dh->secret_len), sa.spi_i, sa.spi_r,
-				       &sa.keys);
-	if (e == ERR_NONE)
-		*ret = sa;
-	secret_wipe(&sa, sizeof(sa));
-	return e;
+	ike_rekey_new(c, IKE_RESPONDER, &choice->suite, choice->peer_spi, spi_r, ret);
+	return ike_keys_of_rekey(c->sa, &ret->suite, ni, nr, bytes_of(c->ev->dh->secret, c->ev->dh->secret_len),
+				 ret->spi_i, ret->spi_r, &ret->keys);
 }
 
-/* The old one waits for the peer's Delete without children (RFC 7296 2.8: they are inherited). */
-static void retire_old(struct ike_ctx *c)
+/* RFC 7296 2.25.2: ours is on its way, too; the answer is as usual, and who stands is known when ours is answered. */
+static enum ike_state keep_rival(struct ike_ctx *c, struct bytes ni, struct bytes nr)
 {
-	struct ike_sa *sa = c->sa;
+	struct ike_rival *v = &c->sa->rival;
 
-	for (unsigned i = 0; i < IKE_CHILDREN_MAX; i++)
-		sa->children[i] = (struct ike_child_ref){ 0 };
-	sa->child_cnt = 0;
-	sa->expires_us = c->ev->now_us + IKE_REKEYED_KEEP_US;
+	ike_rival_note(c->sa, ni, nr);
+	v->spi_i = c->rekeyed->spi_i;
+	v->spi_r = c->rekeyed->spi_r;
+	v->suite = c->rekeyed->suite;
+	v->keys = c->rekeyed->keys;
 	c->changed = true;
+	return c->sa->state;
 }
 
 static enum ike_state make_rekey(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni)
@@ -84,12 +67,15 @@ static enum ike_state make_rekey(struct ike_ctx *c, const struct ike_choice *cho
 
 	if (make_new(c, choice, ni, nr, c->rekeyed) != ERR_NONE)
 		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
-	retire_old(c);
 	wr_u64(&w, c->rekeyed->spi_r);
 	answer.p[0].spi = BYTES_OF(spi);
 	wire_ike_put_sa(&c->reply, &answer);
 	wire_ike_put_nonce(&c->reply, nr);
 	wire_ike_put_ke(&c->reply, choice->suite.group, bytes_of(c->ev->dh->public, c->ev->dh->public_len));
+	if (c->sa->request.kind == IKE_REQUEST_REKEY_IKE)
+		return keep_rival(c, ni, nr);
+	c->has_rekeyed = true;
+	ike_rekey_retire(c);
 	ike_out_count(c->out, MODEL_COUNTER_ike_rekeyed);
 	return IKE_STATE_REKEYED;
 }
@@ -107,7 +93,10 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 	enum model_failure_code code = MODEL_FAILURE_NO_PROPOSAL_IKE;
 	struct ike_choice choice;
 
-	/* RFC 7296 2.25.2: not while a Child SA is being closed. */
+	/* RFC 7296 2.25.2: not while a Child SA is being made, rekeyed or closed. One rival is enough. */
+	if (c->sa->request.kind == IKE_REQUEST_NEW_CHILD || c->sa->request.kind == IKE_REQUEST_REKEY_CHILD ||
+	    c->sa->rival.present)
+		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
 	for (unsigned i = 0; i < c->sa->child_cnt; i++)
 		if (c->sa->children[i].closing)
 			return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });

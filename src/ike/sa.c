@@ -40,6 +40,15 @@ enum field {
 	F_NEXT_CHECK,
 	F_PROFILE,
 	F_FRAGMENTS,
+	F_STARTED = 40,
+	F_PFS,
+	F_RIVAL,
+	F_NEXT_GROUP,
+	F_REKEY_TRIES,
+	F_CHILD_TRIES,
+	F_REKEY,
+	F_NEW_CHILD,
+	F_IKE_LIFETIME,
 };
 
 #define BIT MODEL_RECORD_BIT
@@ -50,9 +59,9 @@ enum field {
 
 /* ---- keys, cached answer, own request, child: nested fields ---- */
 
-static void put_keys(struct wr *w, const struct ike_keys *k)
+static void put_keys(struct wr *w, uint16_t type, const struct ike_keys *k)
 {
-	size_t mark = tlv_open(w, F_KEYS);
+	size_t mark = tlv_open(w, type);
 	wr_put(w, BYTES_OF(k->d));
 	wr_put(w, BYTES_OF(k->ai));
 	wr_put(w, BYTES_OF(k->ar));
@@ -104,7 +113,21 @@ static enum err get_reply(struct bytes value, struct ike_reply *reply)
 	return model_record_end(&d, BIT(R_MSG_ID) | BIT(R_HASH) | BIT(R_BYTES));
 }
 
-enum request_field { Q_KIND = 1, Q_TRIES, Q_ADDRESS_TRIES, Q_MSG_ID, Q_RESEND, Q_TO, Q_TO_PORT, Q_CHILD, Q_BYTES };
+enum request_field {
+	Q_KIND = 1,
+	Q_TRIES,
+	Q_ADDRESS_TRIES,
+	Q_MSG_ID,
+	Q_RESEND,
+	Q_TO,
+	Q_TO_PORT,
+	Q_CHILD,
+	Q_BYTES,
+	Q_NEW_SPI = 20,
+	Q_NONCE,
+	Q_GROUP,
+	Q_PRIVATE,
+};
 
 static void put_request(struct wr *w, const struct ike_request *q)
 {
@@ -120,6 +143,12 @@ static void put_request(struct wr *w, const struct ike_request *q)
 		tlv_endpoint(w, Q_TO, &q->to);
 	tlv_u16(w, Q_TO_PORT, q->to_port);
 	tlv_u32(w, Q_CHILD, q->child_spi);
+	if (q->new_spi != 0) {
+		tlv_u64(w, Q_NEW_SPI, q->new_spi);
+		tlv_bytes(w, Q_NONCE, BYTES_OF(q->nonce));
+		tlv_u16(w, Q_GROUP, q->group);
+		tlv_bytes(w, Q_PRIVATE, bytes_of(q->private, q->private_len));
+	}
 	tlv_bytes(w, Q_BYTES, bytes_of(q->b, q->len));
 	tlv_close(w, mark);
 }
@@ -131,7 +160,7 @@ static enum err get_request(struct bytes value, struct ike_request *q)
 	model_record_start_nested(&d, value);
 	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
 		switch (type) {
-		case Q_KIND: q->kind = model_record_u8(&d, IKE_REQUEST_DELETE_IKE); break;
+		case Q_KIND: q->kind = model_record_u8(&d, IKE_REQUEST_REKEY_IKE); break;
 		case Q_TRIES: q->tries = model_record_u8(&d, UINT8_MAX); break;
 		case Q_ADDRESS_TRIES: q->address_tries = model_record_u8(&d, UINT8_MAX); break;
 		case Q_MSG_ID: q->msg_id = model_record_u32(&d); break;
@@ -139,16 +168,60 @@ static enum err get_request(struct bytes value, struct ike_request *q)
 		case Q_TO: q->to = model_record_endpoint(&d); break;
 		case Q_TO_PORT: q->to_port = model_record_u16(&d); break;
 		case Q_CHILD: q->child_spi = model_record_u32(&d); break;
+		case Q_NEW_SPI: q->new_spi = model_record_u64(&d); break;
+		case Q_NONCE: model_record_copy(&d, q->nonce, sizeof(q->nonce)); break;
+		case Q_GROUP: q->group = model_record_u16(&d); break;
+		case Q_PRIVATE: q->private_len = (uint8_t)model_record_blob(&d, q->private, sizeof(q->private)); break;
 		case Q_BYTES: q->len = model_record_blob(&d, q->b, sizeof(q->b)); break;
 		}
 	}
 	enum err e = model_record_end(&d, BIT(Q_KIND) | BIT(Q_MSG_ID) | BIT(Q_RESEND) | BIT(Q_BYTES));
-	if (e == ERR_NONE && q->kind == IKE_REQUEST_ADDRESS && q->to.addr.family == ADDR_NONE)
+	bool create = q->kind >= IKE_REQUEST_NEW_CHILD;
+	if (e == ERR_NONE && ((q->kind == IKE_REQUEST_ADDRESS && q->to.addr.family == ADDR_NONE) ||
+			      q->kind == IKE_REQUEST_AUTH || create != (q->new_spi != 0)))
 		e = ERR_SYNTAX;
 	return e;
 }
 
-enum child_field { C_SPI_IN = 1, C_SPI_OUT, C_REPLACED, C_UNPROVEN, C_CLOSING };
+enum rival_field { V_NONCE = 1, V_CHILD, V_SPI_I, V_SPI_R, V_SUITE, V_KEYS };
+
+static void put_rival(struct wr *w, const struct ike_rival *v)
+{
+	if (!v->present)
+		return;
+	size_t mark = tlv_open(w, F_RIVAL);
+	tlv_bytes(w, V_NONCE, bytes_of(v->nonce, v->nonce_len));
+	tlv_u32(w, V_CHILD, v->child_spi);
+	if (v->spi_i != 0) {
+		tlv_u64(w, V_SPI_I, v->spi_i);
+		tlv_u64(w, V_SPI_R, v->spi_r);
+		model_suite_put(w, V_SUITE, &v->suite);
+		put_keys(w, V_KEYS, &v->keys);
+	}
+	tlv_close(w, mark);
+}
+
+static enum err get_rival(struct bytes value, struct ike_rival *v)
+{
+	struct model_record d;
+	enum err e = ERR_NONE;
+
+	model_record_start_nested(&d, value);
+	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case V_NONCE: v->nonce_len = (uint8_t)model_record_blob(&d, v->nonce, sizeof(v->nonce)); break;
+		case V_CHILD: v->child_spi = model_record_u32(&d); break;
+		case V_SPI_I: v->spi_i = model_record_u64(&d); break;
+		case V_SPI_R: v->spi_r = model_record_u64(&d); break;
+		case V_SUITE: e = model_suite_get(d.field.value, &v->suite); break;
+		case V_KEYS: e = get_keys(d.field.value, &v->keys); break;
+		}
+	}
+	v->present = true;
+	return e != ERR_NONE ? e : model_record_end(&d, BIT(V_NONCE) | BIT(V_CHILD));
+}
+
+enum child_field { C_SPI_IN = 1, C_SPI_OUT, C_REPLACED, C_UNPROVEN, C_CLOSING, C_LINGERS, C_TRIES, C_DUE };
 
 static void put_child(struct wr *w, const struct ike_child_ref *ref)
 {
@@ -162,6 +235,12 @@ static void put_child(struct wr *w, const struct ike_child_ref *ref)
 		tlv_u8(w, C_UNPROVEN, true);
 	if (ref->closing)
 		tlv_u8(w, C_CLOSING, true);
+	if (ref->lingers)
+		tlv_u8(w, C_LINGERS, true);
+	if (ref->tries != 0)
+		tlv_u8(w, C_TRIES, ref->tries);
+	if (ref->due_us != 0)
+		tlv_u64(w, C_DUE, ref->due_us);
 	tlv_close(w, mark);
 }
 
@@ -180,6 +259,9 @@ static enum err get_child(struct bytes value, struct ike_sa *sa)
 		case C_REPLACED: ref.replaced = model_record_bool(&d); break;
 		case C_UNPROVEN: ref.unproven = model_record_bool(&d); break;
 		case C_CLOSING: ref.closing = model_record_bool(&d); break;
+		case C_LINGERS: ref.lingers = model_record_bool(&d); break;
+		case C_TRIES: ref.tries = model_record_u8(&d, UINT8_MAX); break;
+		case C_DUE: ref.due_us = model_record_u64(&d); break;
 		}
 	}
 	enum err e = model_record_end(&d, BIT(C_SPI_IN) | BIT(C_SPI_OUT));
@@ -213,16 +295,29 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_bytes(w, F_ID, bytes_of(sa->id, sa->id_len));
 }
 
+static void put_duties(struct wr *w, const struct ike_sa *sa)
+{
+	tlv_u8(w, F_STARTED, sa->started);
+	tlv_u8(w, F_PFS, sa->pfs);
+	tlv_u16(w, F_NEXT_GROUP, sa->next_group);
+	tlv_u8(w, F_REKEY_TRIES, sa->rekey_tries);
+	tlv_u8(w, F_CHILD_TRIES, sa->child_tries);
+	tlv_u64(w, F_REKEY, sa->rekey_us);
+	tlv_u64(w, F_NEW_CHILD, sa->new_child_us);
+	tlv_u32(w, F_IKE_LIFETIME, sa->ike_lifetime_s);
+}
+
 MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)
 {
 	must(sa->child_cnt <= IKE_CHILDREN_MAX && sa->id_len <= sizeof(sa->id));
 	tlv_begin(w, VERSION);
 	put_facts(w, sa);
-	put_keys(w, &sa->keys);
+	put_keys(w, F_KEYS, &sa->keys);
 	tlv_u32(w, F_RX_NEXT, sa->rx_next);
 	tlv_u32(w, F_TX_NEXT, sa->tx_next);
 	put_reply(w, &sa->reply);
 	put_request(w, &sa->request);
+	put_rival(w, &sa->rival);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
 		put_child(w, &sa->children[i]);
 	tlv_u32(w, F_DPD_DELAY, sa->dpd_delay_s);
@@ -233,7 +328,24 @@ MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)
 	tlv_u64(w, F_EXPIRES, sa->expires_us);
 	tlv_u64(w, F_LAST_IN, sa->last_in_us);
 	tlv_u64(w, F_NEXT_CHECK, sa->next_check_us);
+	put_duties(w, sa);
 	return model_record_written(w);
+}
+
+static enum err get_duty(struct model_record *d, unsigned type, struct ike_sa *sa)
+{
+	switch (type) {
+	case F_STARTED: sa->started = model_record_bool(d); break;
+	case F_PFS: sa->pfs = model_record_u8(d, IKE_PFS_NEVER); break;
+	case F_RIVAL: return get_rival(d->field.value, &sa->rival);
+	case F_NEXT_GROUP: sa->next_group = model_record_u16(d); break;
+	case F_REKEY_TRIES: sa->rekey_tries = model_record_u8(d, UINT8_MAX); break;
+	case F_CHILD_TRIES: sa->child_tries = model_record_u8(d, UINT8_MAX); break;
+	case F_REKEY: sa->rekey_us = model_record_u64(d); break;
+	case F_NEW_CHILD: sa->new_child_us = model_record_u64(d); break;
+	case F_IKE_LIFETIME: sa->ike_lifetime_s = model_record_u32(d); break;
+	}
+	return ERR_NONE;
 }
 
 static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *sa)
@@ -272,6 +384,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_EXPIRES: sa->expires_us = model_record_u64(d); break;
 	case F_LAST_IN: sa->last_in_us = model_record_u64(d); break;
 	case F_NEXT_CHECK: sa->next_check_us = model_record_u64(d); break;
+	default: return get_duty(d, type, sa);
 	}
 	return ERR_NONE;
 }

@@ -28,13 +28,21 @@ void ike_reply_syntax(struct ike_ctx *c, const char *what)
 	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
 }
 
-void ike_want_dh(struct ike_ctx *c, uint16_t group, struct bytes peer_public)
+void ike_ask_dh(struct ike_ctx *c, const struct ike_dh_job *job)
 {
 	ike_out_reset(c->out);
-	struct ike_action *a = ike_out_add(c->out, IKE_ACT_DH);
-	a->dh.group = group;
-	a->dh.peer_public = peer_public;
+	ike_out_add(c->out, IKE_ACT_DH)->dh = *job;
 	c->drop = true;
+}
+
+void ike_want_dh(struct ike_ctx *c, uint16_t group, struct bytes peer_public)
+{
+	ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_RESPOND, .group = group, .peer_public = peer_public });
+}
+
+struct bytes ike_own_private(const struct ike_ctx *c)
+{
+	return bytes_of(c->before->request.private, c->before->request.private_len);
 }
 
 static void drop(struct ike_ctx *c, enum model_drop reason)
@@ -216,6 +224,10 @@ static enum ike_state take_response(struct ike_ctx *c)
 		drop(c, MODEL_DROP_ike_msgid);
 		return state;
 	}
+	if (c->h.exchange != ike_request_exchange(q)) {
+		drop(c, MODEL_DROP_ike_unexpected);
+		return state;
+	}
 	if (!open_message(c, &notify, &type))
 		return state;
 	/* RFC 7296 2.21: an answer is never answered; the request is repeated or given up. */
@@ -244,16 +256,42 @@ static enum ike_state take_message(struct ike_ctx *c)
 
 /* ---- the doors ---- */
 
+/* To one of ours nobody may ask anything yet. */
+static enum ike_state take_half(struct ike_ctx *c)
+{
+	if (c->ev->kind == IKE_EV_TIMER)
+		return ike_start_timer(c);
+	if (c->half->start == NULL)
+		return take_message(c);
+	if (c->sa->spi_r == 0) {
+		ike_start_message(c);
+		return IKE_STATE_HALF_OPEN;
+	}
+	if (!accept_header(c))
+		return IKE_STATE_HALF_OPEN;
+	if ((c->h.flags & IKE_FLAG_RESPONSE) != 0)
+		return take_response(c);
+	drop(c, MODEL_DROP_ike_unexpected);
+	return IKE_STATE_HALF_OPEN;
+}
+
 void ike_half_step(const struct ike_world *world, const struct ike_half *half, const struct ike_event *ev,
-		   struct ike_sa *ret, struct ike_out *out)
+		   struct ike_half *ret_half, struct ike_sa *ret, struct ike_out *out)
 {
 	struct ike_sa sa = half->sa;
-	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .half = half, .sa = &sa };
+	struct ike_half next_half = *half;
+	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .half = half, .half_ret = &next_half, .sa = &sa };
 
 	ike_out_reset(out);
-	must(ev->kind == IKE_EV_MESSAGE && half->sa.state == IKE_STATE_HALF_OPEN);
-	enum ike_state next = take_message(&c);
-	if (c.keep && next == IKE_STATE_ESTABLISHED) {
+	must((ev->kind == IKE_EV_MESSAGE || ev->kind == IKE_EV_TIMER) && half->sa.state == IKE_STATE_HALF_OPEN);
+	enum ike_state next = take_half(&c);
+	if (c.has_half && !c.drop) {
+		next_half.sa = sa;
+		*ret_half = next_half;
+		out->has_half = true;
+	} else if (c.drop) {
+		/* nothing was done */
+	} else if (c.keep && next == IKE_STATE_ESTABLISHED) {
 		/* The one place where an SA becomes ESTABLISHED (design section 6.5). */
 		must(sa.auth_verified);
 		sa.state = IKE_STATE_ESTABLISHED;
@@ -263,6 +301,7 @@ void ike_half_step(const struct ike_world *world, const struct ike_half *half, c
 	} else if (c.keep) {
 		out->changed = true; /* refused: the half-open SA goes */
 	}
+	secret_wipe(&next_half, sizeof(next_half));
 	secret_wipe(&sa, sizeof(sa));
 }
 
@@ -286,6 +325,13 @@ static enum ike_state take_event(struct ike_ctx *c)
 	case IKE_EV_CHILD_EXPIRED:
 		handler = ike_table_find(state, IKE_ON_CHILD_EXPIRED, 0);
 		break;
+	case IKE_EV_REKEY_CHILD:
+	case IKE_EV_REKEY_IKE:
+	case IKE_EV_NEW_CHILD:
+		handler = ike_table_find(state, IKE_ON_DUTY, 0);
+		break;
+	case IKE_EV_START:
+		break;
 	}
 	return handler != NULL ? handler(c) : state;
 }
@@ -300,10 +346,10 @@ static void strip_closed(struct ike_sa *sa, uint64_t now_us)
 }
 
 void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const struct ike_event *ev,
-		 struct ike_sa *ret, struct ike_sa *ret_rekeyed, struct ike_out *out)
+		 struct ike_sa *ret, struct ike_sa ret_rekeyed[static 2], struct ike_out *out)
 {
-	struct ike_sa work = *sa, rekeyed = { 0 };
-	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .sa = &work, .rekeyed = &rekeyed };
+	struct ike_sa work = *sa, rekeyed[2] = { 0 };
+	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .before = sa, .sa = &work, .rekeyed = rekeyed };
 
 	ike_out_reset(out);
 	must(sa->state != IKE_STATE_HALF_OPEN && sa->auth_verified);
@@ -312,16 +358,22 @@ void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const s
 		c.changed |= next != (enum ike_state)sa->state;
 		if (next == IKE_STATE_CLOSED)
 			strip_closed(&work, ev->now_us);
-		if (next == IKE_STATE_REKEYED && sa->state == IKE_STATE_ESTABLISHED) {
-			must(rekeyed.auth_verified && rekeyed.state == IKE_STATE_ESTABLISHED);
-			*ret_rekeyed = rekeyed;
+		if (c.has_rekeyed) {
+			must(rekeyed[0].auth_verified && rekeyed[0].state == IKE_STATE_ESTABLISHED);
+			must(next != IKE_STATE_ESTABLISHED && work.child_cnt == 0);
+			ret_rekeyed[0] = rekeyed[0];
 			out->has_rekeyed = true;
+		}
+		if (c.has_redundant) {
+			must(rekeyed[1].auth_verified && rekeyed[1].child_cnt == 0);
+			ret_rekeyed[1] = rekeyed[1];
+			out->has_redundant = true;
 		}
 		work.state = (uint8_t)next;
 		*ret = work;
 		out->has_sa = true;
 		out->changed = c.changed;
 	}
-	secret_wipe(&rekeyed, sizeof(rekeyed));
+	secret_wipe(rekeyed, sizeof(rekeyed));
 	secret_wipe(&work, sizeof(work));
 }

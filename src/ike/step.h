@@ -1,16 +1,18 @@
 // IKEv2 as a pure function: (record, event) -> (new record, actions). One file per exchange behind it.
 // Any thread; no socket, clock, random source, log or memory of its own. RFC 7296, 5282, 6989.
 //
-//   IKE_SA_INIT                 ike_init_step     no record yet; makes a struct ike_half
-//   IKE_AUTH, repeated INIT     ike_half_step     half -> record
-//   everything later, timers    ike_sa_step       record -> record (and maybe the one that replaces it)
+//   IKE_SA_INIT of a peer       ike_init_step     no record yet; makes a struct ike_half
+//   our own IKE_SA_INIT         ike_start_step    makes a struct ike_half
+//   what follows, timers        ike_half_step     half -> half or record
+//   everything later, timers    ike_sa_step       record -> record (and maybe the ones that replace it)
 //
 // The caller commits the new record and the children of the actions in one transaction, then does the
 // actions in their order: install, then send ("commit, then answer"). If the transaction is lost to a
 // conflict it reads again and steps again with fresh random bytes.
 //
 // Diffie-Hellman is slow: a step that needs it returns the single action IKE_ACT_DH and no new record.
-// The caller has a helper compute it and calls the same step again, with the same event and its result.
+// The caller has a helper compute it and calls the same step again, with the same event and its result. Our own
+// CREATE_CHILD_SA and IKE_SA_INIT begin in steps of IKE_EV_TIMER and IKE_EV_START only, so that no step needs two.
 #pragma once
 
 #include "base/siphash.h"
@@ -35,6 +37,12 @@ struct ike_peer {
 	struct secret previous_psk; /* empty: none */
 };
 
+/* The selectors of a Child SA, or of one that is asked for. */
+struct ike_ts_lists {
+	uint8_t remote_cnt, local_cnt;
+	struct model_ts remote[MODEL_TS_MAX], local[MODEL_TS_MAX];
+};
+
 struct ike_world {
 	const char *domain;            /* of the identities */
 	uint16_t node_slot;            /* 0 to 4095 */
@@ -47,9 +55,36 @@ struct ike_world {
 	 * identity matches only where (gateway_endpoint, customer_endpoint) is unique. */
 	bool (*find_tunnel)(void *arg, const struct model_identity *id, const struct addr *local,
 			    const struct addr *remote, struct ike_peer *ret);
+	/* The selectors of the installed child with this SPI of ours; for 0: of the Child SA that the tunnel asks for
+	 * when we start one. False: unknown, and no request is made. NULL: any to any, always. */
+	bool (*find_selectors)(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
 	void *arg;
 	uint16_t fragment_mtu;         /* the longest IP packet that IKE sends where the peer takes fragments; 0: 1280 */
 	uint8_t decoy_psk[32];         /* random, per process: unknown identities are checked against it */
+};
+
+/* ---- what we start with ---- */
+
+enum ike_encap {
+	IKE_ENCAP_AUTO,   /* ESP in UDP where NAT detection finds a NAT */
+	IKE_ENCAP_FORCED, /* always; we say that we are behind a NAT (RFC 7296 2.23) */
+	IKE_ENCAP_NATIVE, /* never */
+};
+
+/* A gateway and how to reach it. Holds the PSK: the owner wipes it. */
+struct ike_start {
+	struct ike_peer peer;          /* ids, settings, allow_null and psk are used */
+	uint8_t id_type;               /* ours: IDi */
+	uint16_t id_len;
+	uint8_t id[IKE_ID_MAX];
+	uint8_t gateway_id_type;       /* the IDr that we expect and ask for; 0: the address of remote, not asked for */
+	uint16_t gateway_id_len;
+	uint8_t gateway_id[IKE_ID_MAX];
+	struct addr_endpoint local, remote; /* ports: where it starts, both 500 or both 4500 */
+	uint8_t encap;                 /* enum ike_encap */
+	uint8_t pfs;                   /* enum ike_pfs */
+	bool initial_contact;          /* we know of no other IKE SA with the gateway (RFC 7296 2.4) */
+	struct ike_ts_lists ts;        /* of the first Child SA */
 };
 
 /* ---- events ---- */
@@ -64,6 +99,10 @@ enum ike_event_kind {
 	IKE_EV_CLOSE,    /* the tunnel was deleted or changed, or the gateway stops: send Delete */
 	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address (design section 6.6) */
 	IKE_EV_CHILD_EXPIRED, /* child_spi reached its hard lifetime: delete it */
+	IKE_EV_REKEY_CHILD, /* child_spi nears the end of its bytes, packets or IVs: rekey it soon */
+	IKE_EV_REKEY_IKE,   /* rekey the IKE SA soon */
+	IKE_EV_NEW_CHILD,   /* ask for the tunnel's Child SA (world->find_selectors with SPI 0) */
+	IKE_EV_START,       /* of ike_start_step alone */
 };
 
 struct ike_event {
@@ -74,10 +113,10 @@ struct ike_event {
 	uint8_t inner_first;                 /* whole: type of the first payload */
 	struct bytes inner;                  /* whole: the payloads, verified and decrypted */
 	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one */
-	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0:
-					      * the peer's value was refused (crypt_dh_respond: ERR_RANGE) */
+	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0 of
+					      * RESPOND and DERIVE: the peer's value was refused (ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
-	uint32_t child_spi;                  /* CHILD_EXPIRED: ours */
+	uint32_t child_spi;                  /* CHILD_EXPIRED, REKEY_CHILD: ours */
 	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
 	uint64_t iv;                         /* the first of IKE_IV_CNT counter IVs for this SA's own AES-GCM */
 	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */
@@ -85,8 +124,23 @@ struct ike_event {
 
 /* ---- actions ---- */
 
+enum ike_dh_op {
+	IKE_DH_RESPOND,  /* crypt_dh_respond: a key pair, and the secret with peer_public */
+	IKE_DH_GENERATE, /* crypt_dh_generate: a key pair; the private value comes back in the result */
+	IKE_DH_DERIVE,   /* crypt_dh_finish: the secret of private with peer_public */
+};
+
+struct ike_dh_job {
+	enum ike_dh_op op;
+	uint16_t group;
+	struct bytes peer_public, private;
+};
+
+/* What a helper thread does for IKE_ACT_DH; slow. */
+MUST_USE enum err ike_dh_run(const struct ike_dh_job *job, struct crypt_dh_result *ret);
+
 enum ike_action_kind {
-	IKE_ACT_DH,             /* group, peer_public: compute and step again */
+	IKE_ACT_DH,             /* dh: compute and step again */
 	IKE_ACT_CHILD_PUT,      /* child: commit and install; replaces: our SPI of the child it rekeys, or 0 */
 	IKE_ACT_CHILD_PROVEN,   /* spi: the peer surely has it; sending may move to it */
 	IKE_ACT_CHILD_DELETE,   /* spi: remove */
@@ -102,7 +156,7 @@ enum ike_action_kind {
 struct ike_action {
 	enum ike_action_kind kind;
 	union {
-		struct { uint16_t group; struct bytes peer_public; } dh; /* borrows the event's message, or out->scratch */
+		struct ike_dh_job dh; /* borrows the event's message or out->scratch, and the record or half of the step */
 		struct { const struct model_child_sa *child; uint32_t replaces; } put; /* borrows out->child */
 		uint32_t spi;
 		struct model_path path;
@@ -122,8 +176,10 @@ struct ike_out {
 	struct model_child_sa child;   /* of IKE_ACT_CHILD_PUT, at most one a step */
 	bool changed;                  /* *ret differs from the record in more than message ids, cached reply and last_in_us */
 	bool has_sa;                   /* *ret was filled */
-	bool has_rekeyed;              /* *ret_rekeyed was filled: the IKE SA that replaces this one. Its
+	bool has_half;                 /* *ret_half was filled */
+	bool has_rekeyed;              /* ret_rekeyed[0] was filled: the IKE SA that replaces this one. Its
 					* children were this one's: their ike_spi becomes its SPI in the commit */
+	bool has_redundant;            /* ret_rekeyed[1] too: the loser of two rekeys that met, without children */
 	uint8_t room[2][IKE_REPLY_MAX]; /* messages in the making: an answer, a request of our own */
 	uint8_t sent[2][IKE_REPLY_MAX]; /* the same in fragments */
 	uint8_t scratch[IKE_MESSAGE_MAX]; /* the decrypted copy of the event's message */
@@ -139,19 +195,27 @@ void ike_out_wipe(struct ike_out *out);
 void ike_init_step(const struct ike_world *world, const struct ike_event *ev, struct ike_half *ret,
 		   struct ike_out *out);
 
-/* A message for a half-open SA: a repeated IKE_SA_INIT (answered from half), or IKE_AUTH. On success *ret
- * is ESTABLISHED and out->has_sa is true. On a failed AUTH has_sa is false: the caller frees the half-open
- * SA when out->changed is true (authenticated keys, wrong PSK or identity: the answer was sent), and
- * keeps it otherwise (a forged message must not end a handshake). */
+/* Our own first message (IKE_EV_START): fills *ret (has_half) and sends IKE_SA_INIT. start is borrowed by the half-open
+ * SA: it must outlive it. */
+void ike_start_step(const struct ike_world *world, const struct ike_start *start, const struct ike_event *ev,
+		    struct ike_half *ret, struct ike_out *out);
+
+/* A message or timer for a half-open SA. On success *ret is ESTABLISHED and out->has_sa is true. With has_half *ret_half
+ * takes the place of half. Otherwise the caller frees the half-open SA when out->changed is true (it is over: wrong PSK or
+ * identity, no answer; the failure was given and the answer sent), and keeps it as it is if not (a forged message
+ * must not end a handshake). */
 void ike_half_step(const struct ike_world *world, const struct ike_half *half, const struct ike_event *ev,
-		   struct ike_sa *ret, struct ike_out *out);
+		   struct ike_half *ret_half, struct ike_sa *ret, struct ike_out *out);
+
+/* When a half-open SA wants its next IKE_EV_TIMER: ours to be repeated or given up. Of a peer's: when it is too old. */
+uint64_t ike_half_timer(const struct ike_half *half);
 
 /* Any event for an established (or rekeyed, or closed) SA. *ret is filled when has_sa: state CLOSED
  * in it means that the SA and its children are gone (the actions delete each child). */
 void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const struct ike_event *ev,
-		 struct ike_sa *ret, struct ike_sa *ret_rekeyed, struct ike_out *out);
+		 struct ike_sa *ret, struct ike_sa ret_rekeyed[static 2], struct ike_out *out);
 
-/* When the SA wants its next IKE_EV_TIMER: own request to repeat, liveness, lifetime. Of a CLOSED one: when
+/* When the SA wants its next IKE_EV_TIMER: own request to repeat, rekeys, liveness, lifetime. Of a CLOSED one: when
  * to forget the record (no event for that). */
 uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us);
 

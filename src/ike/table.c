@@ -19,6 +19,14 @@ static const struct payload_rule payload_rules[] = {
 	{ IKE_EX_SA_INIT, false, IKE_PL_SA, 1, 1 },
 	{ IKE_EX_SA_INIT, false, IKE_PL_KE, 1, 1 },
 	{ IKE_EX_SA_INIT, false, IKE_PL_NONCE, 1, 1 },
+	{ IKE_EX_SA_INIT, true, IKE_PL_SA, 1, 1 },
+	{ IKE_EX_SA_INIT, true, IKE_PL_KE, 1, 1 },
+	{ IKE_EX_SA_INIT, true, IKE_PL_NONCE, 1, 1 },
+	{ IKE_EX_AUTH, true, IKE_PL_IDR, 0, 1 },
+	{ IKE_EX_AUTH, true, IKE_PL_AUTH, 0, 1 },
+	{ IKE_EX_AUTH, true, IKE_PL_SA, 0, 1 },
+	{ IKE_EX_AUTH, true, IKE_PL_TSI, 0, 1 },
+	{ IKE_EX_AUTH, true, IKE_PL_TSR, 0, 1 },
 	{ IKE_EX_AUTH, false, IKE_PL_IDI, 1, 1 },
 	{ IKE_EX_AUTH, false, IKE_PL_IDR, 0, 1 },
 	{ IKE_EX_AUTH, false, IKE_PL_AUTH, 0, 1 }, /* without it the peer wants EAP (2.16) */
@@ -30,6 +38,11 @@ static const struct payload_rule payload_rules[] = {
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_KE, 0, 1 },
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_TSI, 0, 1 },
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_TSR, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, true, IKE_PL_SA, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, true, IKE_PL_NONCE, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, true, IKE_PL_KE, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, true, IKE_PL_TSI, 0, 1 },
+	{ IKE_EX_CREATE_CHILD_SA, true, IKE_PL_TSR, 0, 1 },
 	{ IKE_EX_INFORMATIONAL, false, IKE_PL_DELETE, 0, MANY },
 	{ IKE_EX_INFORMATIONAL, true, IKE_PL_DELETE, 0, MANY },
 };
@@ -77,10 +90,16 @@ static const struct row rows[] = {
 	  "the peer repeats its first message: the same answer again" },
 	{ IKE_STATE_HALF_OPEN, IKE_IN_REQUEST, IKE_EX_AUTH, ike_auth_request, "ESTABLISHED, or gone",
 	  "identity and PSK are checked, the first Child SA is made; a refusal ends the half-open SA" },
+	{ IKE_STATE_HALF_OPEN, IKE_IN_RESPONSE, IKE_EX_AUTH, ike_start_auth_response, "ESTABLISHED, or gone",
+	  "the gateway's AUTH is checked, its Child SA taken; without the Child SA the IKE SA stands nevertheless" },
+	{ IKE_STATE_HALF_OPEN, IKE_ON_TIMER, 0, ike_start_timer, "HALF_OPEN, or gone",
+	  "our IKE_SA_INIT or IKE_AUTH is repeated or given up; a peer's that never came back is forgotten" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_request, "ESTABLISHED, REKEYED",
 	  "a new Child SA, the rekey of one, or the rekey of the IKE SA, which moves the children to a new record" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "ESTABLISHED, CLOSED",
 	  "liveness, Delete of Child SAs, Delete of the IKE SA" },
+	{ IKE_STATE_ESTABLISHED, IKE_IN_RESPONSE, IKE_EX_CREATE_CHILD_SA, ike_own_response, "ESTABLISHED, REKEYED",
+	  "our Child SA or rekey is there, or refused; of two rekeys that met the lowest nonce decides" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_RESPONSE, IKE_EX_INFORMATIONAL, ike_info_response, "ESTABLISHED, CLOSED",
 	  "our own request was answered: the peer lives, has the address under test, or agreed to a Delete" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_TIMER, 0, ike_live_timer, "ESTABLISHED, CLOSED",
@@ -91,6 +110,8 @@ static const struct row rows[] = {
 	  "ESP came from another address: it is asked before it is believed" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_CHILD_EXPIRED, 0, ike_live_child_expired, "ESTABLISHED",
 	  "a Child SA reached its end without a rekey: deleted, and the peer is told" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_DUTY, 0, ike_live_duty, "ESTABLISHED",
+	  "bytes, packets or IVs of a Child SA near their end, or a Child SA is wanted: due at once" },
 	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_refuse, "REKEYED",
 	  "TEMPORARY_FAILURE: new children belong to the new IKE SA" },
 	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "REKEYED, CLOSED",
@@ -140,6 +161,8 @@ static const char *input_name(enum ike_input input)
 		return "new address";
 	case IKE_ON_CHILD_EXPIRED:
 		return "child expired";
+	case IKE_ON_DUTY:
+		return "rekey or new child wanted";
 	}
 	return "";
 }

@@ -4,8 +4,11 @@ enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struc
 {
 	uint8_t hash[32];
 
-	/* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. */
-	if (msg_id == sa->rx_next && msg_id != UINT32_MAX)
+	/* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. Ids may jump forward: the
+	 * record is not written for a request that changes nothing, so after a crash it may be behind, and so may
+	 * the peer's gateway (only the peer can make a message that passes). */
+	bool next = sa->state == IKE_STATE_HALF_OPEN ? msg_id == sa->rx_next : msg_id >= sa->rx_next;
+	if (next && msg_id != UINT32_MAX)
 		return IKE_WINDOW_NEW;
 	if (sa->reply.len == 0 || msg_id != sa->reply.msg_id)
 		return IKE_WINDOW_OUTSIDE;
@@ -33,7 +36,7 @@ void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, s
 /* ---- our own requests (RFC 7296 2.1: repeated by the side that asks; 2.3: one at a time) ---- */
 
 /* 0.5 s, then 1.8 times as long after each try. */
-static uint64_t resend_delay(unsigned tries)
+uint64_t ike_resend_delay(unsigned tries)
 {
 	uint64_t us = IKE_RESEND_FIRST_US;
 
@@ -50,7 +53,7 @@ void ike_request_send(struct ike_ctx *c)
 	must(q->kind != IKE_REQUEST_NONE && q->len <= sizeof(q->b));
 	wr_put(&w, bytes_of(q->b, q->len));
 	q->tries++;
-	q->resend_us = c->ev->now_us + resend_delay(q->tries);
+	q->resend_us = c->ev->now_us + ike_resend_delay(q->tries);
 	/* An address under test is asked from the port to which it sent: only that passes its NAT. */
 	bool test = q->kind == IKE_REQUEST_ADDRESS;
 	struct addr_endpoint local = c->sa->path.local;
@@ -62,32 +65,65 @@ void ike_request_send(struct ike_ctx *c)
 	c->changed = true;
 }
 
+void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b)
+{
+	must(c->sa->request.kind == IKE_REQUEST_NONE);
+	ike_protect_begin(c->sa, c->ev, false, exchange, c->sa->tx_next, SPACE_OF(c->out->room[1]), b);
+}
+
+bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts)
+{
+	struct ike_sa *sa = c->sa;
+	struct bytes msg;
+
+	if (ike_protect_seal(c, b, &msg) != ERR_NONE || msg.len > sizeof(sa->request.b))
+		return false;
+	sa->request = *facts;
+	struct wr w = wr_of(SPACE_OF(sa->request.b));
+	wr_put(&w, msg);
+	sa->request.msg_id = sa->tx_next++;
+	sa->request.len = (uint16_t)msg.len;
+	ike_request_send(c);
+	return true;
+}
+
 void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
 		       const struct addr_endpoint *local, const struct addr_endpoint *remote)
 {
-	struct ike_sa *sa = c->sa;
 	struct wire_ike_builder b;
-	struct bytes msg;
+	const struct ike_request facts = {
+		.kind = (uint8_t)kind,
+		.child_spi = child_spi,
+		.to = remote != NULL ? *remote : (struct addr_endpoint){ .port = 0 },
+		.to_port = local != NULL ? local->port : 0,
+	};
 
-	must(sa->request.kind == IKE_REQUEST_NONE);
 	/* RFC 7296 1.4: an INFORMATIONAL request without payloads is the liveness check. */
-	ike_protect_begin(sa, c->ev, false, IKE_EX_INFORMATIONAL, sa->tx_next, SPACE_OF(c->out->room[1]), &b);
+	ike_request_begin(c, IKE_EX_INFORMATIONAL, &b);
 	if (kind == IKE_REQUEST_DELETE_CHILD)
 		wire_ike_put_delete(&b, IKE_PROTO_ESP, &child_spi, 1);
 	else if (kind == IKE_REQUEST_DELETE_IKE)
 		wire_ike_put_delete(&b, IKE_PROTO_IKE, NULL, 0);
-	if (ike_protect_seal(c, &b, &msg) != ERR_NONE || msg.len > sizeof(sa->request.b))
-		return; /* the next timer tries again */
-	struct wr w = wr_of(SPACE_OF(sa->request.b));
-	wr_put(&w, msg);
-	sa->request.kind = (uint8_t)kind;
-	sa->request.tries = sa->request.address_tries = 0;
-	sa->request.msg_id = sa->tx_next++;
-	sa->request.child_spi = child_spi;
-	sa->request.to = remote != NULL ? *remote : (struct addr_endpoint){ 0 };
-	sa->request.to_port = local != NULL ? local->port : 0;
-	sa->request.len = (uint16_t)msg.len;
-	ike_request_send(c);
+	(void)ike_request_commit(c, &b, &facts); /* if not, the next timer tries again */
+}
+
+uint8_t ike_request_exchange(const struct ike_request *q)
+{
+	switch ((enum ike_request_kind)q->kind) {
+	case IKE_REQUEST_AUTH:
+		return IKE_EX_AUTH;
+	case IKE_REQUEST_NEW_CHILD:
+	case IKE_REQUEST_REKEY_CHILD:
+	case IKE_REQUEST_REKEY_IKE:
+		return IKE_EX_CREATE_CHILD_SA;
+	case IKE_REQUEST_NONE:
+	case IKE_REQUEST_LIVENESS:
+	case IKE_REQUEST_ADDRESS:
+	case IKE_REQUEST_DELETE_CHILD:
+	case IKE_REQUEST_DELETE_IKE:
+		break;
+	}
+	return IKE_EX_INFORMATIONAL;
 }
 
 bool ike_request_waits(const struct ike_sa *sa, uint32_t msg_id)

@@ -39,7 +39,14 @@ enum model_stage { MODEL_STAGE_SA_INIT, MODEL_STAGE_AUTH, MODEL_STAGE_CHILD, MOD
 	X(PEER_DELETED, "live.peer_deleted", "the peer deleted the IKE SA")                                \
 	X(REPLACED, "live.replaced", "the peer started again, the former IKE SA was replaced")             \
 	X(CONFIG_REMOVED, "live.config_removed", "the tunnel was deleted or changed here")                 \
-	X(EXPIRED, "live.expired", "the IKE SA reached its lifetime without a rekey")
+	X(EXPIRED, "live.expired", "the IKE SA reached its lifetime without a rekey")                       \
+	X(NO_ANSWER, "start.no_answer", "the gateway does not answer")                                     \
+	X(START_NO_PROPOSAL, "start.no_proposal", "the gateway takes none of our phase 1 proposals")        \
+	X(START_REFUSED, "start.refused", "the gateway refused our first message")                         \
+	X(AUTH_REFUSED, "start.auth_refused", "the gateway refused our identity or pre-shared key")        \
+	X(WRONG_GATEWAY, "start.wrong_gateway", "the gateway has another identity than the one expected")  \
+	X(CHILD_REFUSED, "child.refused", "the peer refused the Child SA that we asked for")                \
+	X(REKEY_REFUSED, "live.rekey_refused", "the peer refused our rekey")
 
 #define MODEL_FAILURE_ENUM(name, code, text) MODEL_FAILURE_##name,
 enum model_failure_code { MODEL_FAILURE_LIST(MODEL_FAILURE_ENUM) MODEL_FAILURE_CNT };

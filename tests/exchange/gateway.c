@@ -278,7 +278,7 @@ static bool do_dh(struct gateway *g, struct ike_event *ev, struct crypt_dh_resul
 		return false;
 	must(ev->dh == NULL && !out->has_sa && !out->changed);
 	g->dhs++;
-	if (crypt_dh_respond(out->actions[0].dh.group, out->actions[0].dh.peer_public, dh) != ERR_NONE)
+	if (ike_dh_run(&out->actions[0].dh, dh) != ERR_NONE)
 		dh->public_len = dh->secret_len = 0;
 	ev->dh = dh;
 	return true;
@@ -319,13 +319,14 @@ static void init_input(struct gateway *g, struct ike_event ev)
 
 static void half_input(struct gateway *g, struct ike_event ev)
 {
+	struct ike_half next;
 	struct ike_sa sa;
 
 	refresh(&ev, &g->half_iv);
-	ike_half_step(&g->world, &g->half, &ev, &sa, g->step_out);
+	ike_half_step(&g->world, &g->half, &ev, &next, &sa, g->step_out);
 	if (g->conflict && g->step_out->has_sa) {
 		refresh(&ev, &g->half_iv);
-		ike_half_step(&g->world, &g->half, &ev, &sa, g->step_out);
+		ike_half_step(&g->world, &g->half, &ev, &next, &sa, g->step_out);
 	}
 	if (g->step_out->has_sa) {
 		must(sa.auth_verified && sa.state == IKE_STATE_ESTABLISHED);
@@ -338,23 +339,23 @@ static void half_input(struct gateway *g, struct ike_event ev)
 
 static void sa_input(struct gateway *g, struct gateway_sa *slot, struct ike_event ev)
 {
-	struct ike_sa before = decode(slot), after, rekeyed;
+	struct ike_sa before = decode(slot), after, rekeyed[2];
 	struct crypt_dh_result dh;
 
 	refresh(&ev, &slot->iv);
-	ike_sa_step(&g->world, &before, &ev, &after, &rekeyed, g->step_out);
+	ike_sa_step(&g->world, &before, &ev, &after, rekeyed, g->step_out);
 	if (do_dh(g, &ev, &dh))
-		ike_sa_step(&g->world, &before, &ev, &after, &rekeyed, g->step_out);
+		ike_sa_step(&g->world, &before, &ev, &after, rekeyed, g->step_out);
 	if (g->conflict && g->step_out->has_sa) {
 		refresh(&ev, &slot->iv);
-		ike_sa_step(&g->world, &before, &ev, &after, &rekeyed, g->step_out);
+		ike_sa_step(&g->world, &before, &ev, &after, rekeyed, g->step_out);
 	}
 	if (g->step_out->has_rekeyed) {
-		add_sa(g, &rekeyed);
-		for (unsigned i = 0; i < rekeyed.child_cnt; i++) {
-			struct gateway_child *c = gateway_child_find(g, rekeyed.children[i].spi_in);
+		add_sa(g, &rekeyed[0]);
+		for (unsigned i = 0; i < rekeyed[0].child_cnt; i++) {
+			struct gateway_child *c = gateway_child_find(g, rekeyed[0].children[i].spi_in);
 			must(c != NULL && c->sa.ike_spi == slot->spi);
-			c->sa.ike_spi = ike_sa_our_spi(&rekeyed);
+			c->sa.ike_spi = ike_sa_our_spi(&rekeyed[0]);
 		}
 	}
 	if (g->step_out->has_sa) {

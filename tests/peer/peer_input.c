@@ -349,11 +349,14 @@ static enum peer_event take_request(struct peer *p, struct peer_ike *sa, const s
 
 	if (sa->answer_len != 0 && h->msg_id + 1 == sa->rx_next)
 		return PEER_EV_ANSWER; /* repeated: the same answer stands there */
-	if (h->msg_id != sa->rx_next || h->exchange != IKE_EX_INFORMATIONAL)
+	if (h->msg_id != sa->rx_next || (h->exchange != IKE_EX_INFORMATIONAL && h->exchange != IKE_EX_CREATE_CHILD_SA))
 		return PEER_EV_IGNORED;
 	peer_begin(&b, SPACE_OF(room), sa, h->exchange, h->msg_id, true);
 	for (unsigned n = 0; (pl = wire_ike_find(in, IKE_PL_DELETE, n)) != NULL; n++)
 		delete_by_gateway(p, sa, pl, &b);
+	if (h->exchange == IKE_EX_CREATE_CHILD_SA) /* it begins all rekeys itself, and takes none (RFC 7296 1.3) */
+		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NO_ADDITIONAL_SAS,
+				    (struct bytes){ 0 });
 	sa->answer_len = peer_protect(p, sa, &b, SPACE_OF(sa->answer));
 	sa->rx_next++;
 	p->requests_taken++;

@@ -36,7 +36,7 @@ static struct ike_sa make_full(void)
 	memset(sa.request.b, 10, sizeof(sa.request.b));
 	sa.child_cnt = IKE_CHILDREN_MAX;
 	for (unsigned i = 0; i < IKE_CHILDREN_MAX; i++)
-		sa.children[i] = (struct ike_child_ref){ 1000 + i, 2000 + i, i & 1, i & 2, i & 4 };
+		sa.children[i] = (struct ike_child_ref){ 1000 + i, 2000 + i, i & 1, i & 2, i & 4, i & 1, (uint8_t)i, 5 * i };
 	sa.dpd_delay_s = 30;
 	sa.child_lifetime_s = 40;
 	sa.ike_rekeys = 50;

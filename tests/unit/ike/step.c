@@ -26,14 +26,14 @@ static void asking_for_dh_changes_no_record(void **state)
 	static const struct peer_suite pfs = { IKE_ENCR_AES_GCM_16, 256, IKE_INTEG_NONE, 0, IKE_GROUP_MODP2048 };
 	struct net *n = make_up();
 	struct ike_out *out = n->g.step_out;
-	struct ike_sa sa = sa_of(n), after = { .rx_next = 99 }, rekeyed;
+	struct ike_sa sa = sa_of(n), after = { .rx_next = 99 }, rekeyed[2];
 
 	(void)state;
 	peer_start_child(&n->p, NULL, &pfs);
 	struct ike_event ev = { .kind = IKE_EV_MESSAGE, .local = n->p.remote, .remote = n->p.local, .now_us = 5,
 				.msg = bytes_of(n->p.ike[0].request, n->p.ike[0].request_len) };
 	for (unsigned i = 0; i < 2; i++) {
-		ike_sa_step(&n->g.world, &sa, &ev, &after, &rekeyed, out);
+		ike_sa_step(&n->g.world, &sa, &ev, &after, rekeyed, out);
 		assert_int_equal(out->cnt, 1);
 		assert_int_equal(out->actions[0].kind, IKE_ACT_DH);
 		assert_false(out->has_sa);
@@ -46,7 +46,7 @@ static void a_step_depends_on_nothing_but_its_arguments(void **state)
 {
 	struct net *n = make_up();
 	struct ike_out *out = n->g.step_out;
-	struct ike_sa sa = sa_of(n), a, b, rekeyed;
+	struct ike_sa sa = sa_of(n), a, b, rekeyed[2];
 	uint8_t first[IKE_REPLY_MAX];
 
 	(void)state;
@@ -54,17 +54,17 @@ static void a_step_depends_on_nothing_but_its_arguments(void **state)
 	struct ike_event ev = { .kind = IKE_EV_MESSAGE, .local = n->p.remote, .remote = n->p.local, .now_us = 5, .iv = 1000,
 				.msg = bytes_of(n->p.ike[0].request, n->p.ike[0].request_len) };
 	memset(ev.random, 0x5c, sizeof(ev.random));
-	ike_sa_step(&n->g.world, &sa, &ev, &a, &rekeyed, out);
+	ike_sa_step(&n->g.world, &sa, &ev, &a, rekeyed, out);
 	assert_true(out->has_sa);
 	memcpy(first, a.reply.b, a.reply.len);
-	ike_sa_step(&n->g.world, &sa, &ev, &b, &rekeyed, out);
+	ike_sa_step(&n->g.world, &sa, &ev, &b, rekeyed, out);
 	assert_int_equal(a.reply.len, b.reply.len);
 	assert_memory_equal(first, b.reply.b, b.reply.len);
 	assert_int_equal(a.children[1].spi_in, b.children[1].spi_in);
 	/* other random bytes and another IV: another SPI, another message */
 	ev.iv += 2;
 	memset(ev.random, 0x5d, sizeof(ev.random));
-	ike_sa_step(&n->g.world, &sa, &ev, &b, &rekeyed, out);
+	ike_sa_step(&n->g.world, &sa, &ev, &b, rekeyed, out);
 	assert_int_not_equal(a.children[1].spi_in, b.children[1].spi_in);
 	assert_memory_not_equal(a.reply.b + 32, b.reply.b + 32, 8);
 	free_net(n);

@@ -7,15 +7,18 @@ static struct ike_sa answered(uint32_t id, const char *request)
 	return sa;
 }
 
-static void only_the_next_id_is_new(void **state)
+static void the_next_id_and_later_ones_are_new(void **state)
 {
-	struct ike_sa sa = { .rx_next = 5 };
+	struct ike_sa sa = { .rx_next = 5, .state = IKE_STATE_ESTABLISHED };
 
 	(void)state;
 	assert_int_equal(ike_window_judge(&sa, 5, bytes_str("x")), IKE_WINDOW_NEW);
 	assert_int_equal(ike_window_judge(&sa, 4, bytes_str("x")), IKE_WINDOW_OUTSIDE);
-	assert_int_equal(ike_window_judge(&sa, 6, bytes_str("x")), IKE_WINDOW_OUTSIDE);
+	assert_int_equal(ike_window_judge(&sa, 6, bytes_str("x")), IKE_WINDOW_NEW);
 	assert_int_equal(ike_window_judge(&sa, 0, bytes_str("x")), IKE_WINDOW_OUTSIDE);
+	sa.state = IKE_STATE_HALF_OPEN;
+	assert_int_equal(ike_window_judge(&sa, 5, bytes_str("x")), IKE_WINDOW_NEW);
+	assert_int_equal(ike_window_judge(&sa, 6, bytes_str("x")), IKE_WINDOW_OUTSIDE);
 }
 
 static void a_repetition_is_the_same_bytes_under_the_last_id(void **state)
@@ -72,6 +75,6 @@ static void our_request_is_repeated_at_growing_intervals_and_given_up(void **sta
 	free_net(n);
 }
 
-TESTS(cmocka_unit_test(only_the_next_id_is_new), cmocka_unit_test(a_repetition_is_the_same_bytes_under_the_last_id),
+TESTS(cmocka_unit_test(the_next_id_and_later_ones_are_new), cmocka_unit_test(a_repetition_is_the_same_bytes_under_the_last_id),
       cmocka_unit_test(ids_do_not_wrap),
       cmocka_unit_test(our_request_is_repeated_at_growing_intervals_and_given_up))
