@@ -1,4 +1,4 @@
-#include "conf/table.h"
+#include "conf/read.h"
 
 #define WIDTH 96
 
@@ -19,19 +19,24 @@ static void print_wrapped(FILE *f, const char *lead, const char *text)
 	}
 }
 
-static bool begins_section(size_t i)
+static bool begins_section(const struct conf_schema *s, size_t i)
 {
-	return i == 0 || strcmp(conf_rows[i].section, conf_rows[i - 1].section) != 0;
+	return i == 0 || strcmp(s->rows[i].section, s->rows[i - 1].section) != 0;
 }
 
-void conf_print_example(FILE *f)
+static const char *name_of(const struct conf_schema *s, size_t i, const char *name)
 {
-	fprintf(f, "# Configuration of onrampd, see onramp.conf(5). The values shown are the defaults.\n");
-	for (size_t i = 0; i < conf_row_cnt; i++) {
-		const struct conf_row *row = &conf_rows[i];
+	return s->named != NULL && strcmp(s->rows[i].section, s->named) == 0 ? name : "";
+}
+
+void conf_print_example_of(const struct conf_schema *s, const char *intro, FILE *f)
+{
+	fputs(intro, f);
+	for (size_t i = 0; i < s->row_cnt; i++) {
+		const struct conf_row *row = &s->rows[i];
 		const char *value = row->sample != NULL ? row->sample : row->value;
-		if (begins_section(i))
-			fprintf(f, "\n[%s]\n", row->section);
+		if (begins_section(s, i))
+			fprintf(f, "\n[%s%s]\n", row->section, name_of(s, i, " branch"));
 		fprintf(f, "\n");
 		print_wrapped(f, "# ", row->help);
 		fprintf(f, "#%s =%s%s\n", row->key, value[0] != 0 ? " " : "", value);
@@ -45,12 +50,12 @@ static void print_escaped(FILE *f, const char *text)
 		fprintf(f, strchr("_*\\", *text) != NULL ? "\\%c" : "%c", *text);
 }
 
-void conf_print_man(FILE *f)
+void conf_print_man_of(const struct conf_schema *s, FILE *f)
 {
-	for (size_t i = 0; i < conf_row_cnt; i++) {
-		const struct conf_row *row = &conf_rows[i];
-		if (begins_section(i))
-			fprintf(f, "## [%s]\n\n", row->section);
+	for (size_t i = 0; i < s->row_cnt; i++) {
+		const struct conf_row *row = &s->rows[i];
+		if (begins_section(s, i))
+			fprintf(f, "## [%s%s]\n\n", row->section, name_of(s, i, " NAME"));
 		fprintf(f, "*");
 		print_escaped(f, row->key);
 		fprintf(f, "*\n\t");

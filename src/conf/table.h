@@ -1,4 +1,4 @@
-// The one table of keys: parser, defaults, example file and man page all read it.
+// The tables of keys: parser, defaults, example files and man pages all read them.
 // One thread, at start. Private to conf/.
 #pragma once
 
@@ -15,23 +15,28 @@ enum conf_kind {
 	CONF_NUMBER,
 	CONF_BOOL,
 	CONF_ENDPOINT,
+	/* of onramp-site.conf */
+	CONF_ADDRESS,       /* struct addr; empty: none */
+	CONF_IDENTITY,      /* struct conf_identity; empty: none */
+	CONF_PREFIXES,      /* struct conf_prefixes; may go on in indented lines */
+	CONF_WORD,          /* unsigned: the index in words */
+	CONF_SECRET,        /* struct secret */
+	CONF_DEVICE,        /* the name of a network interface */
 };
 
 struct conf_row {
 	const char *section;
 	const char *key;
 	enum conf_kind kind;
-	size_t offset;         /* of the member in struct conf */
+	size_t offset;         /* of the member in what the section writes into */
 	uint64_t min, max;     /* CONF_NUMBER: the range. Texts: max is the room with its NUL */
 	const char *value;     /* the default, as one would write it */
 	const char *sample;    /* for the example, where there is no default; else NULL */
 	const char *help;
+	const char *const *words; /* CONF_WORD: ended by NULL */
 };
 
-extern const struct conf_row conf_rows[];
-extern const size_t conf_row_cnt;
-
-/* Takes one value over into *c. ERR_SYNTAX, ERR_RANGE: `why` says what a value must be. */
+/* Takes one value over into the member behind base. ERR_SYNTAX, ERR_RANGE: `why` says what a value must be. */
 #define CONF_WHY_MAX 256
-MUST_USE enum err conf_value_apply(const struct conf_row *row, struct bytes value, struct conf *c,
+MUST_USE enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *base,
 				   char why[static CONF_WHY_MAX]);

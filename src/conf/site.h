@@ -1,0 +1,79 @@
+// The configuration of the site role, /etc/onramp/onramp-site.conf: the customer side of one or many tunnels.
+// One thread, at start. man page: onramp-site.conf(5), made from the same table.
+#pragma once
+
+#include "base/secret.h"
+#include "conf/conf.h"
+
+#define CONF_SITE_FILE_DEFAULT "/etc/onramp/onramp-site.conf"
+#define CONF_TUNNEL_NAME_MAX 33 /* with the NUL */
+#define CONF_IDENTITY_MAX 192
+#define CONF_DEVICE_MAX 16      /* IFNAMSIZ */
+#define CONF_PREFIXES_MAX 4096
+#define CONF_SELECTORS_MAX 8    /* a side; MODEL_TS_MAX */
+
+/* A list that grows on the heap; host bits are kept. */
+struct conf_prefixes {
+	unsigned cnt, cap;
+	struct addr_prefix *p;
+};
+
+/* An identity as IKE sends it. type 0: not set. */
+struct conf_identity {
+	uint8_t type; /* enum ike_id_type */
+	uint8_t len;
+	uint8_t b[CONF_IDENTITY_MAX];
+};
+
+enum conf_encap { CONF_ENCAP_AUTO, CONF_ENCAP_UDP, CONF_ENCAP_NATIVE };
+enum conf_profile { CONF_PROFILE_MAGIC, CONF_PROFILE_MODERN };
+
+struct conf_tunnel {
+	char name[CONF_TUNNEL_NAME_MAX];
+	int line;                          /* where its section begins */
+	struct addr gateway;
+	struct conf_identity gateway_id;   /* conf_site_read fills in the gateway's address */
+	struct addr local_address;         /* family none: the one that the kernel routes from (host/site.h fills it) */
+	struct conf_identity identity;     /* type 0: the local address */
+	char psk_file[CONF_PATH_MAX];
+	struct secret psk;
+	unsigned start_port;               /* 0: 500, 1: 4500 */
+	unsigned encap;                    /* enum conf_encap */
+	unsigned profile;                  /* enum conf_profile */
+	struct conf_prefixes addresses;    /* of our own, put on the TUN */
+	struct conf_prefixes routes;       /* masked */
+	bool default_route;
+	struct conf_prefixes local_ts, remote_ts; /* masked; both empty in the file: everything */
+	unsigned dpd_delay, ike_lifetime, child_lifetime;
+	unsigned mtu, mss_clamp, replay_window;
+	bool null_encryption;
+};
+
+struct conf_site {
+	char state_dir[CONF_PATH_MAX];
+	char seal_key[CONF_PATH_MAX];
+	char run_dir[CONF_PATH_MAX];
+	char user[64];
+	enum log_level log_level;
+	unsigned workers, dh_threads;
+	char tun[CONF_DEVICE_MAX];
+	unsigned tun_mtu;
+	bool install_routes;
+	bool native_esp;
+	unsigned ike_fragment_mtu;
+	enum crypt_esp_choice esp_crypto;
+	unsigned tunnel_cnt, tunnel_cap;
+	struct conf_tunnel *tunnels;
+};
+
+/* Reads a file over the defaults, and the pre-shared keys that its tunnels name. On failure *error says "FILE:LINE: what is
+ * wrong". ERR_NOTFOUND, ERR_DENIED (others may read a key), ERR_SYNTAX, ERR_RANGE, ERR_MEMORY; *ret is then untouched. */
+MUST_USE enum err conf_site_read(const char *path, struct conf_site *ret, char error[static CONF_ERROR_MAX]);
+void conf_site_free(struct conf_site *s); /* wipes the keys */
+
+/* What the site has in common with the gateway, as the processes take it. gateway_addresses are the tunnels' local
+ * addresses. ERR_FULL: they are more than CONF_ADDRESSES_MAX. */
+MUST_USE enum err conf_site_base(const struct conf_site *s, struct conf *ret);
+
+void conf_site_print_example(FILE *f);
+void conf_site_print_man(FILE *f); /* scdoc */
