@@ -23,15 +23,17 @@ struct host_offramps {
 	struct offramp *first;
 	unsigned queues, mtu;
 	bool install;
+	const struct conf_site *site; /* NULL: a gateway */
 };
 
-MUST_USE enum err host_offramps_new(unsigned queues, unsigned mtu, bool routes, struct host_offramps **ret)
+MUST_USE enum err host_offramps_new(unsigned queues, unsigned mtu, bool routes, const struct conf_site *site,
+				    struct host_offramps **ret)
 {
 	struct host_offramps *o = calloc(1, sizeof(*o));
 	if (o == NULL)
 		return ERR_MEMORY;
 	must(queues != 0 && queues <= HOST_FDS_MAX);
-	*o = (struct host_offramps){ .queues = queues, .mtu = mtu, .install = routes };
+	*o = (struct host_offramps){ .queues = queues, .mtu = mtu, .install = routes, .site = site };
 	*ret = o;
 	return ERR_NONE;
 }
@@ -73,6 +75,19 @@ static bool netns_ok(const char *name)
 	return strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
+/* The inner addresses of a site live on its device. */
+static void add_addresses(const struct offramp *f, const struct conf_tunnel *t)
+{
+	char text[ADDR_PREFIX_TEXT_MAX];
+
+	for (unsigned i = 0; i < t->addresses.cnt; i++) {
+		enum err e = io_address_add(f->netns, f->device, &t->addresses.p[i]);
+		if (e != ERR_NONE)
+			log_error("tunnel %s: cannot put %s on %s: %s", t->name,
+				  addr_prefix_format(&t->addresses.p[i], text), f->device, strerror(errno));
+	}
+}
+
 static enum err open_offramp(struct host_offramps *o, const struct host_msg *m, struct offramp **ret)
 {
 	struct offramp *f = calloc(1, sizeof(*f));
@@ -80,7 +95,10 @@ static enum err open_offramp(struct host_offramps *o, const struct host_msg *m, 
 		return ERR_MEMORY;
 	f->account = m->account_number;
 	snprintf(f->netns, sizeof(f->netns), "%s", m->netns);
-	snprintf(f->device, sizeof(f->device), "onr-%u", m->account_number);
+	if (o->site != NULL)
+		snprintf(f->device, sizeof(f->device), "%s", o->site->tun);
+	else
+		snprintf(f->device, sizeof(f->device), "onr-%u", m->account_number);
 	enum err e = netns_ok(f->netns) ? io_tun_open(f->device, f->netns, o->mtu, o->queues, f->fds) : ERR_RANGE;
 	if (e != ERR_NONE) {
 		log_error("off-ramp of account %u: cannot open the TUN device %s%s%s: %s", f->account, f->device,
@@ -88,6 +106,8 @@ static enum err open_offramp(struct host_offramps *o, const struct host_msg *m, 
 		free(f);
 		return e;
 	}
+	for (unsigned i = 0; o->site != NULL && i < o->site->tunnel_cnt; i++)
+		add_addresses(f, &o->site->tunnels[i]);
 	f->next_offramp = o->first;
 	o->first = f;
 	*ret = f;
@@ -117,6 +137,17 @@ static bool installable(const struct offramp *f, const struct addr_prefix *p)
 	return p->len != 0 || f->netns[0] != 0;
 }
 
+/* A site's default route is two halves: both are longer than the host's own, which stays for later. */
+static unsigned split_default(const struct addr_prefix *p, struct addr_prefix half[2])
+{
+	half[0] = half[1] = *p;
+	if (p->len != 0)
+		return 1;
+	half[0].len = half[1].len = 1;
+	half[1].addr.b[0] = 0x80;
+	return 2;
+}
+
 static int compare_prefixes(const void *a, const void *b)
 {
 	const struct addr_prefix *x = a, *y = b;
@@ -124,19 +155,30 @@ static int compare_prefixes(const void *a, const void *b)
 	return c != 0 ? c : (x->len > y->len) - (x->len < y->len);
 }
 
-static void change_route(const struct offramp *f, const struct addr_prefix *p, bool add)
+static void change_one(const struct offramp *f, const struct addr_prefix *p, bool add)
 {
 	char text[ADDR_PREFIX_TEXT_MAX];
-	if (!installable(f, p))
-		return;
 	enum err e = add ? io_route_add(f->netns, f->device, p) : io_route_delete(f->netns, f->device, p);
 	if (e != ERR_NONE)
 		log_warn("cannot %s the kernel route %s dev %s: %s", add ? "add" : "remove",
 			 addr_prefix_format(p, text), f->device, strerror(errno));
 }
 
+static void change_route(const struct host_offramps *o, const struct offramp *f, const struct addr_prefix *p, bool add)
+{
+	struct addr_prefix half[2];
+
+	if (o->site == NULL) {
+		if (installable(f, p))
+			change_one(f, p, add);
+		return;
+	}
+	for (unsigned i = 0, cnt = split_default(p, half); i < cnt; i++)
+		change_one(f, &half[i], add);
+}
+
 /* Both lists are sorted: what is only in one of them is removed or added. */
-static void apply_routes(struct offramp *f)
+static void apply_routes(const struct host_offramps *o, struct offramp *f)
 {
 	size_t i = 0, j = 0;
 
@@ -145,9 +187,9 @@ static void apply_routes(struct offramp *f)
 	while (i < f->route_cnt || j < f->next_cnt) {
 		int c = i == f->route_cnt ? 1 : j == f->next_cnt ? -1 : compare_prefixes(&f->routes[i], &f->next[j]);
 		if (c < 0)
-			change_route(f, &f->routes[i], false);
+			change_route(o, f, &f->routes[i], false);
 		else if (c > 0)
-			change_route(f, &f->next[j], true);
+			change_route(o, f, &f->next[j], true);
 		i += c <= 0;
 		j += c >= 0;
 	}
@@ -177,7 +219,7 @@ static void take_routes(struct host_offramps *o, const struct host_msg *m)
 	for (unsigned i = 0; i < m->prefix_cnt; i++)
 		f->next[f->next_cnt++] = m->prefixes[i];
 	if (!m->more)
-		apply_routes(f);
+		apply_routes(o, f);
 }
 
 void host_offramps_take(struct host_offramps *o, const struct host_msg *m, int reply_fd)

@@ -86,19 +86,19 @@ static enum err make_dir(const char *path, mode_t mode)
 	return ERR_SYSTEM;
 }
 
-MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
+static enum err open_unix(const struct conf *c, const char *name, int type, int *ret_fd)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
 	enum err e = make_dir(c->run_dir, 0755);
 	if (e != ERR_NONE)
 		return e;
-	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/admin.sock", c->run_dir);
+	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", c->run_dir, name);
 	if (n < 0 || (size_t)n >= sizeof(un.sun_path)) {
-		log_error("[node] run_dir = %s is too long for a Unix socket (at most 90 characters)", c->run_dir);
+		log_error("run_dir = %s is too long for a Unix socket (at most 90 characters)", c->run_dir);
 		return ERR_LONG;
 	}
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	unlink(un.sun_path);
 	mode_t old = umask(0077);
 	int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&un, sizeof(un));
@@ -111,6 +111,16 @@ MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
 	}
 	*ret_fd = fd;
 	return ERR_NONE;
+}
+
+MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
+{
+	return open_unix(c, "admin.sock", SOCK_STREAM, ret_fd);
+}
+
+MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd)
+{
+	return open_unix(c, "site.sock", SOCK_SEQPACKET, ret_fd);
 }
 
 MUST_USE enum err host_open_state_dir(const struct conf *c)

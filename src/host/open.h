@@ -28,6 +28,9 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);
 MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);
 
+/* A site's status socket site.sock in run_dir (made if missing): model/live.h, one packet each; for root alone. */
+MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd);
+
 /* state_dir: made if missing, owned by the user, mode 0700. */
 MUST_USE enum err host_open_state_dir(const struct conf *c);
 

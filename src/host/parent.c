@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "host/notify.h"
 #include "host/offramp.h"
+#include "host/site.h"
 
 enum child_kind { CHILD_GATEWAY, CHILD_API, CHILD_CNT };
 
@@ -35,13 +36,14 @@ struct child {
 /* Written by the parent's only thread. */
 struct parent {
 	const struct conf *conf;
+	const struct conf_site *site; /* NULL: a gateway */
 	const struct host_mains *mains;
 	struct crypt_seal_private seal_key;
 	struct crypt_seal_public seal;
 	struct host_sockets sockets;
 	struct host_offramps *offramps;
 	unsigned workers;
-	int http_fd, admin_fd, signal_fd;
+	int http_fd, admin_fd, status_fd, signal_fd; /* -1: not of this role */
 	char *tls_cert_pem, *tls_key_pem;
 	struct child child[CHILD_CNT];
 	bool told_ready;
@@ -106,8 +108,8 @@ static void settle_child(const char *name, pid_t parent)
 /* Runs in the new process and never returns. It closes what belongs to the parent and to its sibling. */
 static _Noreturn void become_child(struct parent *p, enum child_kind kind, const struct pairs *pairs, pid_t parent)
 {
-	settle_child(process_names[kind], parent);
-	log_init(child_names[kind], p->conf->log_level);
+	settle_child(p->site != NULL ? "onramp-site" : process_names[kind], parent);
+	log_init(p->site != NULL ? "site" : child_names[kind], p->conf->log_level);
 	close(p->signal_fd);
 	close(pairs->parent[0]);
 	close(pairs->store[kind == CHILD_GATEWAY ? 1 : 0]);
@@ -117,11 +119,18 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 			close(p->child[i].fd);
 	host_offramps_free(p->offramps);
 	if (kind == CHILD_GATEWAY) {
-		struct host_gateway_env env = { .conf = p->conf, .seal_key = p->seal_key, .sockets = p->sockets,
+		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_key = p->seal_key, .sockets = p->sockets,
 						.workers = p->workers, .parent_fd = pairs->parent[1],
 						.store_fd = pairs->store[0], .live_fd = pairs->live[0] };
-		close(p->http_fd);
-		close(p->admin_fd);
+		if (p->site != NULL) {
+			close(pairs->store[0]);
+			close(pairs->live[0]);
+			env.store_fd = -1;
+			env.live_fd = p->status_fd;
+		} else {
+			close(p->http_fd);
+			close(p->admin_fd);
+		}
 		secret_wipe(&p->seal_key, sizeof(p->seal_key));
 		exit(p->mains->gateway(&env));
 	}
@@ -247,7 +256,7 @@ static void take_message(struct parent *p, enum child_kind kind)
 		p->child[kind].ready = true;
 	else if (kind == CHILD_GATEWAY)
 		host_offramps_take(p->offramps, &m, p->child[kind].fd);
-	if (!p->told_ready && p->child[CHILD_GATEWAY].ready && p->child[CHILD_API].ready) {
+	if (!p->told_ready && p->child[CHILD_GATEWAY].ready && (p->site != NULL || p->child[CHILD_API].ready)) {
 		p->told_ready = true;
 		log_info("ready");
 		host_notify("READY=1");
@@ -321,6 +330,28 @@ static enum err open_signals(int *ret_fd)
 	return ERR_NONE;
 }
 
+/* What only a gateway has. */
+static enum err open_api(struct parent *p)
+{
+	const struct conf *c = p->conf;
+
+	enum err e = host_open_http(c, &p->http_fd);
+	if (e == ERR_NONE)
+		e = host_open_admin(c, &p->admin_fd);
+	if (e == ERR_NONE && c->api_tls_cert[0] != 0) {
+		p->tls_cert_pem = host_open_text(c->api_tls_cert);
+		p->tls_key_pem = host_open_text(c->api_tls_key);
+		e = p->tls_cert_pem == NULL || p->tls_key_pem == NULL ? ERR_SYSTEM : ERR_NONE;
+	}
+	return e;
+}
+
+static enum err open_site(struct parent *p)
+{
+	enum err e = host_open_status(p->conf, &p->status_fd);
+	return e != ERR_NONE ? e : host_site_pin(p->site);
+}
+
 static enum err open_all(struct parent *p)
 {
 	const struct conf *c = p->conf;
@@ -335,27 +366,23 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = crypt_seal_public_of(&p->seal_key, &p->seal);
 	if (e == ERR_NONE)
-		e = host_open_http(c, &p->http_fd);
-	if (e == ERR_NONE)
-		e = host_open_admin(c, &p->admin_fd);
-	if (e == ERR_NONE && c->api_tls_cert[0] != 0) {
-		p->tls_cert_pem = host_open_text(c->api_tls_cert);
-		p->tls_key_pem = host_open_text(c->api_tls_key);
-		e = p->tls_cert_pem == NULL || p->tls_key_pem == NULL ? ERR_SYSTEM : ERR_NONE;
-	}
+		e = p->site != NULL ? open_site(p) : open_api(p);
 	if (e == ERR_NONE)
 		e = host_open_sockets(c, p->workers, &p->sockets);
 	if (e == ERR_NONE)
-		e = host_offramps_new(p->workers, c->offramp_mtu, c->install_routes, &p->offramps);
+		e = host_offramps_new(p->workers, c->offramp_mtu, c->install_routes, p->site, &p->offramps);
 	return e;
 }
 
-int host_run(const struct conf *c, const struct host_mains *mains)
+int host_run(const struct conf *c, const struct conf_site *site, const struct host_mains *mains)
 {
-	struct parent p = { .conf = c, .mains = mains, .workers = host_worker_cnt(c), .http_fd = -1, .admin_fd = -1 };
+	struct parent p = { .conf = c, .site = site, .mains = mains, .workers = host_worker_cnt(c), .http_fd = -1,
+			    .admin_fd = -1, .status_fd = -1 };
 
 	for (unsigned i = 0; i < CHILD_CNT; i++)
 		p.child[i].fd = -1;
+	if (site != NULL)
+		p.child[CHILD_API].start_at_ms = UINT64_MAX;
 	enum err e = open_all(&p);
 	if (e == ERR_NONE) {
 		serve(&p);
@@ -364,6 +391,8 @@ int host_run(const struct conf *c, const struct host_mains *mains)
 		stop_children(&p);
 		host_offramps_free(p.offramps);
 	}
+	if (site != NULL)
+		host_site_unpin(site);
 	secret_wipe(&p.seal_key, sizeof(p.seal_key));
 	if (p.tls_key_pem != NULL)
 		secret_wipe(p.tls_key_pem, strlen(p.tls_key_pem));

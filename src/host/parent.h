@@ -2,17 +2,19 @@
 // host_run: main. It parses nothing that a stranger wrote, and of its children only host/msg.h.
 #pragma once
 
+#include "conf/site.h"
 #include "host/open.h"
 
 /* What a child gets; everything in it is the child's. */
 struct host_gateway_env {
 	const struct conf *conf;
+	const struct conf_site *site; /* NULL: a gateway */
 	struct crypt_seal_private seal_key; /* wipe after use */
 	struct host_sockets sockets;
 	unsigned workers;
 	int parent_fd; /* host/msg.h */
-	int store_fd;  /* ipc server side */
-	int live_fd;   /* model/live.h, server side */
+	int store_fd;  /* ipc server side; -1 at a site */
+	int live_fd;   /* model/live.h, server side; at a site it listens */
 };
 
 struct host_api_env {
@@ -32,8 +34,8 @@ struct host_mains {
 	int (*api)(const struct host_api_env *env);
 };
 
-/* Runs until SIGTERM or SIGINT; the exit status. */
-int host_run(const struct conf *c, const struct host_mains *mains);
+/* Runs until SIGTERM or SIGINT; the exit status. With a site there is no api process. */
+int host_run(const struct conf *c, const struct conf_site *site, const struct host_mains *mains);
 
 /* Number of workers by configuration and cores. */
 unsigned host_worker_cnt(const struct conf *c);

@@ -16,3 +16,14 @@ MUST_USE enum err io_tun_open(const char *name, const char *netns, unsigned mtu,
  * for the prefix that somebody else made is one: ERR_SYSTEM, EEXIST. */
 MUST_USE enum err io_route_add(const char *netns, const char *device, const struct addr_prefix *prefix);
 MUST_USE enum err io_route_delete(const char *netns, const char *device, const struct addr_prefix *prefix);
+
+/* Puts an address with its prefix on the device (IPv6 without duplicate address detection). One that is there is no
+ * error. ERR_SYSTEM with errno. */
+MUST_USE enum err io_address_add(const char *netns, const char *device, const struct addr_prefix *address);
+
+/* Keeps an address on the next hop that the kernel has to it now, by a route of its own (protocol number 171), whatever
+ * other routes come later. *ret_pinned false: it is directly connected and needs none. ERR_SYSTEM with errno:
+ * ENETUNREACH and the like. */
+MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, bool *ret_pinned);
+/* Takes that route away; none is no error. */
+MUST_USE enum err io_route_unpin(const char *netns, const struct addr *to);

@@ -131,3 +131,25 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 		return ERR_NONE;
 	return errno == EAGAIN || errno == ENOBUFS ? ERR_AGAIN : ERR_SYSTEM;
 }
+
+MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret)
+{
+	const struct addr_endpoint to = { *remote, 500 };
+	struct sockaddr_storage ss, own = { 0 };
+	socklen_t len, own_len = sizeof(own);
+
+	io_sockaddr_from(&to, &ss, &len);
+	int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return ERR_SYSTEM;
+	/* A connected socket sends nothing, but has its route. */
+	bool ok = connect(fd, (const struct sockaddr *)&ss, len) == 0 &&
+		  getsockname(fd, (struct sockaddr *)&own, &own_len) == 0;
+	int why = errno;
+	close(fd);
+	errno = why;
+	if (!ok)
+		return ERR_SYSTEM;
+	*ret = io_sockaddr_to(&own).addr;
+	return ERR_NONE;
+}

@@ -20,3 +20,6 @@ struct addr_endpoint io_sockaddr_to(const struct sockaddr_storage *s);
 
 /* One datagram; marker puts four zero bytes in front (RFC 3948 2.2). ERR_AGAIN: buffer full; ERR_SYSTEM. */
 MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marker, struct bytes msg);
+
+/* Our address from which the kernel sends to remote now. ERR_SYSTEM with errno (ENETUNREACH: no route). */
+MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret);

@@ -166,6 +166,63 @@ static void a_strangers_route_is_neither_taken_nor_removed(void **state)
 	close_device(1, two);
 }
 
+static void addresses_are_put_on_a_device_once(void **state)
+{
+	static const char *const texts[] = { "10.81.0.3/31", "fd81::3/127" };
+	int fds[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t6", 1, fds);
+	for (size_t i = 0; i < 2; i++) {
+		struct addr_prefix p = prefix(texts[i]);
+		assert_int_equal(io_address_add(netns, "onr-t6", &p), ERR_NONE);
+		assert_int_equal(io_address_add(netns, "onr-t6", &p), ERR_NONE);
+		assert_true(shell("ip -n %s addr show dev onr-t6 | grep -q ' %s '", netns, texts[i]));
+	}
+	assert_false(shell("ip -n %s addr show dev onr-t6 | grep -q tentative", netns));
+	struct addr_prefix p = prefix("10.81.0.9/32");
+	assert_int_equal(io_address_add(netns, "onr-none", &p), ERR_SYSTEM);
+	close_device(1, fds);
+}
+
+static void a_pinned_address_keeps_its_next_hop(void **state)
+{
+	static const char *const to[] = { "198.51.100.9", "2001:db8:99::9" };
+	static const char *const halves[] = { "128.0.0.0/1", "::/1" };
+	int way[1], tun[1];
+	bool pinned;
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t7", 1, way);
+	open_device("onr-t8", 1, tun);
+	assert_true(shell("ip -n %s addr add 10.82.0.2/24 dev onr-t7 && ip -n %s addr add fd82::2/64 dev onr-t7 nodad && "
+			  "ip -n %s route add default via 10.82.0.1 && ip -6 -n %s route add default via fd82::1",
+			  netns, netns, netns, netns));
+	for (size_t i = 0; i < 2; i++) {
+		struct addr_prefix half = prefix(halves[i]);
+		struct addr a, near;
+		assert_int_equal(addr_parse(bytes_str(to[i]), &a), ERR_NONE);
+		assert_int_equal(addr_parse(bytes_str(i == 0 ? "10.82.0.7" : "fd82::7"), &near), ERR_NONE);
+		for (unsigned again = 0; again < 2; again++) {
+			assert_int_equal(io_route_pin(netns, &a, &pinned), ERR_NONE);
+			assert_true(pinned);
+		}
+		assert_int_equal(io_route_pin(netns, &near, &pinned), ERR_NONE);
+		assert_false(pinned);
+		assert_int_equal(io_route_add(netns, "onr-t8", &half), ERR_NONE);
+		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t7'", netns, to[i]));
+		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
+		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
+		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t8'", netns, to[i]));
+	}
+	close_device(1, way);
+	close_device(1, tun);
+}
+
 static void what_is_missing_is_told(void **state)
 {
 	struct addr_prefix p = prefix("10.80.0.0/16");
@@ -206,6 +263,8 @@ int main(void)
 		cmocka_unit_test(a_device_in_another_namespace_works_from_here),
 		cmocka_unit_test(routes_may_be_added_and_removed_twice),
 		cmocka_unit_test(a_strangers_route_is_neither_taken_nor_removed),
+		cmocka_unit_test(addresses_are_put_on_a_device_once),
+		cmocka_unit_test(a_pinned_address_keeps_its_next_hop),
 		cmocka_unit_test(what_is_missing_is_told),
 	};
 	return cmocka_run_group_tests(tests, add_namespace, delete_namespace);
