@@ -38,6 +38,16 @@ MUST_USE enum err fwd_account_put(struct fwd *f, uint32_t account_number, bool o
 	return ERR_NONE;
 }
 
+MUST_USE enum err fwd_account_set_host(struct fwd *f, uint32_t account_number, bool host)
+{
+	struct fwd_account *a = fwd_account_find(f, account_number);
+
+	if (a == NULL)
+		return ERR_NOTFOUND;
+	atomic_store(&a->host, host);
+	return ERR_NONE;
+}
+
 MUST_USE enum err fwd_routes_set(struct fwd *f, uint32_t account_number, const struct fwd_route *routes,
 				 size_t cnt)
 {

@@ -24,6 +24,9 @@ void fwd_free(struct fwd *f); /* after the workers have ended */
 
 /* ERR_MEMORY. Putting an account again changes its setting. */
 MUST_USE enum err fwd_account_put(struct fwd *f, uint32_t account_number, bool offramp_default);
+/* The TUN leads to the host itself, which routes (the site role): all that comes out of tunnels goes there, and neither way
+ * counts as a hop. ERR_NOTFOUND. */
+MUST_USE enum err fwd_account_set_host(struct fwd *f, uint32_t account_number, bool host);
 /* The account's TUN: one queue descriptor a worker, mtu of the device. The state owns the descriptors and closes
  * the former ones. ERR_NOTFOUND: account. */
 MUST_USE enum err fwd_account_offramp(struct fwd *f, uint32_t account_number, const int *fds, unsigned cnt, uint16_t mtu);

@@ -165,6 +165,11 @@ void fwd_child_withdraw(struct fwd_child *c, enum fwd_notice_kind kind)
 
 /* ---- tunnels and routes ---- */
 
+bool fwd_account_is_host(const struct fwd_account *a)
+{
+	return atomic_load_explicit(&a->host, memory_order_relaxed);
+}
+
 const struct fwd_tunnel_config *fwd_tunnel_config(const struct fwd_tunnel *t)
 {
 	return &FWD_READ(t->config)->config;

@@ -59,6 +59,8 @@ void fwd_child_withdraw(struct fwd_child *c, enum fwd_notice_kind kind);
 
 /* ---- tunnels and routes ---- */
 
+/* What fwd_account_set_host was told. */
+bool fwd_account_is_host(const struct fwd_account *a);
 const struct fwd_tunnel_config *fwd_tunnel_config(const struct fwd_tunnel *t);
 struct fwd_account *fwd_tunnel_account(const struct fwd_tunnel *t);
 

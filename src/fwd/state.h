@@ -148,7 +148,7 @@ struct fwd_offramp {
 struct fwd_account {
 	struct fwd_retire retire;
 	uint32_t number;
-	_Atomic bool offramp_default;
+	_Atomic bool offramp_default, host;
 	_Atomic(struct fwd_table *) table;
 	_Atomic(struct fwd_offramp *) offramp; /* NULL: none */
 	/* writer */

@@ -36,7 +36,8 @@ void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd
 		return;
 	}
 	worker_clamp(w, p, c);
-	wire_ip_decrement_ttl(worker_packet_space(p));
+	if (!fwd_account_is_host(p->account))
+		wire_ip_decrement_ttl(worker_packet_space(p));
 	worker_send(w, p, c);
 }
 
@@ -49,7 +50,8 @@ void worker_forward_offramp(struct worker *w, struct worker_packet *p)
 			      fwd_child_tunnel(p->child));
 		return;
 	}
-	wire_ip_decrement_ttl(worker_packet_space(p));
+	if (!fwd_account_is_host(p->account))
+		wire_ip_decrement_ttl(worker_packet_space(p));
 	if (!worker_write(w, fd, worker_packet_bytes(p)))
 		worker_drop(w, MODEL_DROP_tun_write);
 }

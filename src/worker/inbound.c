@@ -103,8 +103,13 @@ static void tell_control(struct worker *w, struct worker_packet *p)
 static void route_inner(struct worker *w, struct worker_packet *p)
 {
 	struct fwd_tunnel *own = fwd_child_tunnel(p->child);
-	struct fwd_hop hop = fwd_route_find(p->account, &p->ip);
 
+	if (fwd_account_is_host(p->account)) {
+		worker_clamp(w, p, p->child);
+		worker_forward_offramp(w, p);
+		return;
+	}
+	struct fwd_hop hop = fwd_route_find(p->account, &p->ip);
 	if (hop.kind == FWD_HOP_LOCAL) {
 		worker_answer_local(w, p);
 		return;

@@ -8,7 +8,7 @@ static void route_packet(struct worker *w, struct worker_packet *p)
 		worker_answer_local(w, p);
 		return;
 	}
-	if (p->ip.ttl <= 1) {
+	if (p->ip.ttl <= 1 && !fwd_account_is_host(p->account)) {
 		worker_refuse(w, p, MODEL_DROP_ttl_expired, WIRE_ICMP_TTL_EXPIRED, 0, NULL);
 		return;
 	}

@@ -471,6 +471,36 @@ static void counters_of_sa_and_tunnel_are_exact(void **state)
 	assert_false(tunnel.up);
 }
 
+/* A site: the kernel behind the TUN is the router, also between two tunnels and to the inner addresses. */
+static void at_a_site_everything_goes_to_the_host_and_costs_no_hop(void **state)
+{
+	static const char *const to[] = { "10.2.0.5", "10.1.0.9", "10.100.0.0", "192.168.7.1" };
+	struct rig *r = *state;
+
+	assert_int_equal(fwd_account_set_host(r->fwd, 9, true), ERR_NOTFOUND);
+	assert_int_equal(fwd_account_set_host(r->fwd, 1, true), ERR_NONE);
+	for (size_t k = 0; k < ARRAY_LEN(to); k++) {
+		rig_make_udp(&sent, "10.1.0.5", to[k], 200);
+		rig_peer_send(r, SITE_A, &sent);
+		rig_tun_get(r, 1, &got);
+		assert_int_equal(got.len, sent.len);
+		assert_memory_equal(got.b, sent.b, sent.len);
+	}
+	rig_make_udp(&sent, "192.168.7.1", "10.1.0.5", 200);
+	sent.b[8] = 1; /* the TTL of routing protocols; the checksum's other bytes carry the difference */
+	uint16_t sum = (uint16_t)(sent.b[10] << 8 | sent.b[11]);
+	uint32_t more = sum + (63u << 8);
+	sum = (uint16_t)((more & 0xffff) + (more >> 16));
+	sent.b[10] = (uint8_t)(sum >> 8);
+	sent.b[11] = (uint8_t)sum;
+	rig_tun_send(r, 1, bytes_of(sent.b, sent.len));
+	rig_peer_get(r, SITE_A, &got);
+	assert_int_equal(got.len, sent.len);
+	assert_memory_equal(got.b, sent.b, sent.len);
+	rig_quiet(r);
+	assert_int_equal(rig_dropped_all(r), 0);
+}
+
 static int start(void **state)
 {
 	static struct rig rig;
@@ -509,6 +539,7 @@ int main(void)
 		RUN(a_rekeyed_sa_is_sent_on_only_after_its_proof),
 		RUN(an_off_ramp_may_be_exchanged),
 		RUN(counters_of_sa_and_tunnel_are_exact),
+		RUN(at_a_site_everything_goes_to_the_host_and_costs_no_hop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
