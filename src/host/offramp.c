@@ -177,13 +177,25 @@ static void change_route(const struct host_offramps *o, const struct offramp *f,
 		change_one(f, &half[i], add);
 }
 
+/* Several tunnels may have a prefix; the kernel has it once. Sorts. */
+static size_t drop_doubles(struct addr_prefix *p, size_t cnt)
+{
+	size_t kept = 0;
+
+	if (cnt != 0)
+		qsort(p, cnt, sizeof(p[0]), compare_prefixes);
+	for (size_t i = 0; i < cnt; i++)
+		if (kept == 0 || !addr_prefix_eq(&p[kept - 1], &p[i]))
+			p[kept++] = p[i];
+	return kept;
+}
+
 /* Both lists are sorted: what is only in one of them is removed or added. */
 static void apply_routes(const struct host_offramps *o, struct offramp *f)
 {
 	size_t i = 0, j = 0;
 
-	if (f->next_cnt != 0)
-		qsort(f->next, f->next_cnt, sizeof(f->next[0]), compare_prefixes);
+	f->next_cnt = drop_doubles(f->next, f->next_cnt);
 	while (i < f->route_cnt || j < f->next_cnt) {
 		int c = i == f->route_cnt ? 1 : j == f->next_cnt ? -1 : compare_prefixes(&f->routes[i], &f->next[j]);
 		if (c < 0)
