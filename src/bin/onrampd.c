@@ -65,5 +65,5 @@ int main(int argc, char **argv)
 	}
 	log_init("onrampd", conf.log_level);
 	const struct host_mains mains = { .gateway = gateway_main, .api = api_main };
-	return host_run(&conf, &mains);
+	return host_run(&conf, NULL, &mains);
 }
