@@ -37,7 +37,7 @@ static struct fwd_key_counter *get_key_counter(struct fwd *f, const struct model
 		if (k->expires_us != 0 && (c->expires_us == 0 || c->expires_us > k->expires_us))
 			k->expires_us = c->expires_us;
 	} else {
-		k = calloc(1, sizeof(*k));
+		k = fwd_zalloc(sizeof(*k)); /* its counters are on the packet road: one cache line */
 		if (k == NULL)
 			return NULL;
 		esp_counter_init(&k->counter, f->incarnation, c->seq_out_used);
