@@ -208,26 +208,6 @@ static size_t add_routes(const struct control_tunnel *t, struct fwd_route *route
 	return n;
 }
 
-static int compare_prefixes(const void *a, const void *b)
-{
-	const struct addr_prefix *x = a, *y = b;
-	int c = addr_cmp(&x->addr, &y->addr);
-	return c != 0 ? c : (x->len > y->len) - (x->len < y->len);
-}
-
-/* Several tunnels may have a prefix; the kernel has it once. */
-static size_t drop_doubles(struct addr_prefix *p, size_t cnt)
-{
-	size_t kept = 0;
-
-	if (cnt != 0)
-		qsort(p, cnt, sizeof(*p), compare_prefixes);
-	for (size_t i = 0; i < cnt; i++)
-		if (kept == 0 || !addr_prefix_eq(&p[kept - 1], &p[i]))
-			p[kept++] = p[i];
-	return kept;
-}
-
 void control_site_publish(struct control *c, const struct control_account *a)
 {
 	size_t room = 1, cnt = 0, kernel_cnt = 0;
@@ -244,7 +224,7 @@ void control_site_publish(struct control *c, const struct control_account *a)
 	if (e == ERR_NONE)
 		e = fwd_routes_set(c->fwd, a->m.number, routes, cnt);
 	if (e == ERR_NONE)
-		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, kernel, drop_doubles(kernel, kernel_cnt));
+		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, kernel, kernel_cnt);
 	else
 		log_error("the routes of the tunnels cannot be published: %s", err_text(e));
 	free(routes);
