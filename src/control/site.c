@@ -76,6 +76,7 @@ static struct model_tunnel model_of(const struct conf_tunnel *t, const struct mo
 	m.onramp.replay_window = (uint16_t)t->replay_window;
 	m.onramp.mss_clamp = (uint16_t)t->mss_clamp;
 	m.onramp.outer_mtu = (uint16_t)t->mtu;
+	m.onramp.profile = t->profile == CONF_PROFILE_MODERN ? MODEL_PROFILE_MODERN : MODEL_PROFILE_MAGIC;
 	return m;
 }
 
@@ -119,7 +120,6 @@ static void fill_start(const struct conf_tunnel *t, const struct control_tunnel 
 		.local = { t->local_address, port },
 		.remote = { t->gateway, port },
 		.encap = (uint8_t)encap_of(t),
-		.profile = t->profile == CONF_PROFILE_MODERN ? IKE_PROFILE_MODERN : IKE_PROFILE_MAGIC,
 		.pfs = IKE_PFS_PREFER,
 	};
 	fill_identity(&t->identity, &t->local_address, &s->id_type, &s->id_len, s->id);
