@@ -209,7 +209,7 @@ static enum err start_control(struct gateway *g, const struct host_gateway_env *
 	}
 	g->parent_fd = env->parent_fd;
 	const struct control_config config = {
-		.conf = env->conf, .store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
+		.conf = env->conf, .site = env->site, .store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
 		.seal_key = &env->seal_key, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
 		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,
 		.parent = { .arg = &g->parent_fd, .fd = env->parent_fd, .want_offramp = want_offramp,

@@ -97,6 +97,8 @@ const struct cli_command cli_commands[] = {
 	{ "status", NULL, "[TUNNEL]", 0, 1, "How the tunnels are, and why one is down",
 	  "By the administrator's socket without --account: all accounts, counters and unknown peers.", NULL,
 	  cli_status, false },
+	{ "site", "status", "", 0, 0, "How the tunnels of an onrampd --site on this host are",
+	  "Asks its socket, --socket PATH (/run/onramp-site/site.sock).", NULL, cli_site_status, true },
 	{ "suites", NULL, "", 0, 0, "The algorithms that a router may propose", NULL, NULL, cli_suites,
 	  false },
 	{ 0 },

@@ -14,6 +14,10 @@ int cli_tunnel_show(struct cli *cli), cli_tunnel_delete(struct cli *cli), cli_tu
 int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
 int cli_status(struct cli *cli), cli_suites(struct cli *cli);
+int cli_site_status(struct cli *cli);
+
+/* Tunnels as the API's status has them: a table, and why one is down. */
+void cli_print_tunnels(const json_t *list);
 
 /* The id of the tunnel that a word of the command line names by its id or name. */
 int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40]);

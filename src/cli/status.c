@@ -46,7 +46,7 @@ static void print_verdict(const char *label, const json_t *v)
 	printf("\n");
 }
 
-static void print_tunnels(const json_t *list)
+void cli_print_tunnels(const json_t *list)
 {
 	struct cli_table t;
 	json_t *s;
@@ -153,7 +153,7 @@ static void print_node(const json_t *node)
 		printf(": %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
 		       " tunnels up, %" JSON_INTEGER_FORMAT " routes\n",
 		       cli_number(a, "tunnels_up"), cli_number(a, "tunnels"), cli_number(a, "routes"));
-		print_tunnels(json_object_get(a, "status"));
+		cli_print_tunnels(json_object_get(a, "status"));
 	}
 	json_array_foreach (json_object_get(node, "unknown_peers"), i, v)
 		print_verdict("A peer that no tunnel knows", v);
@@ -197,7 +197,7 @@ int cli_status(struct cli *cli)
 	if (r == CLI_OK && cli->args.json)
 		cli_print_json(result);
 	else if (r == CLI_OK)
-		print_tunnels(json_object_get(result, "tunnels"));
+		cli_print_tunnels(json_object_get(result, "tunnels"));
 	json_decref(result);
 	return r;
 }

@@ -24,7 +24,7 @@ static const struct conf_row rows[] = {
 	{ "site", "seal_key", CONF_PATH, AT(seal_key), ROOM(seal_key), "/etc/onramp/site-seal.key", NULL,
 	  "The key that opens the database; made at the first start. Without it the tunnels are set up anew.", NULL },
 	{ "site", "run_dir", CONF_PATH, AT(run_dir), 0, 91, "/run/onramp-site", NULL,
-	  "Where the socket site.sock is, which answers onrampd --site FILE --status.", NULL },
+	  "Where the socket site.sock is, which answers \"onramp site status\".", NULL },
 	{ "site", "user", CONF_USER, AT(user), ROOM(user), "onramp", NULL,
 	  "The user as which the tunnels run. Only the parent process is root.", NULL },
 	{ "site", "log_level", CONF_LEVEL, AT(log_level), 0, 0, "info", NULL,
@@ -67,8 +67,8 @@ static const struct conf_row rows[] = {
 	  "How ESP travels: udp is inside UDP 4500, native is IP protocol 50, auto is udp where there is NAT or where "
 	  "start_port is 4500, else native.", encap_words },
 	{ "tunnel", "profile", CONF_WORD, IN(profile), 0, 0, "magic", NULL,
-	  "The algorithms that are offered: magic has all that Magic WAN takes, modern leaves out SHA-1 and "
-	  "MODP-1536.", profile_words },
+	  "The algorithms that are offered: magic has those that Magic WAN takes, modern is without SHA-1 and "
+	  "MODP-1536 and has more groups.", profile_words },
 	{ "tunnel", "addresses", CONF_PREFIXES, IN(addresses), 0, 0, "", "10.252.0.3/31, fd00::3/127",
 	  "Our inner addresses, with their prefix length; they are put on the TUN device.", NULL },
 	{ "tunnel", "routes", CONF_PREFIXES, IN(routes), 0, 0, "", "192.168.0.0/24, fd00:0:0:1::/64",
@@ -82,9 +82,9 @@ static const struct conf_row rows[] = {
 	  "Traffic selectors of the gateway's side. Not set: everything, IPv4 and IPv6.", NULL },
 	{ "tunnel", "dpd_delay", CONF_NUMBER, IN(dpd_delay), 0, 3600, "15", NULL,
 	  "Seconds of silence after which the gateway is asked whether it is there; 0 is never.", NULL },
-	{ "tunnel", "ike_lifetime", CONF_NUMBER, IN(ike_lifetime), 300, 604800, "86400", NULL,
+	{ "tunnel", "ike_lifetime", CONF_NUMBER, IN(ike_lifetime), 60, 604800, "86400", NULL,
 	  "Seconds after which an IKE SA ends; it is rekeyed well before.", NULL },
-	{ "tunnel", "child_lifetime", CONF_NUMBER, IN(child_lifetime), 120, 604800, "28800", NULL,
+	{ "tunnel", "child_lifetime", CONF_NUMBER, IN(child_lifetime), 60, 604800, "28800", NULL,
 	  "Seconds after which a Child SA ends; it is rekeyed well before.", NULL },
 	{ "tunnel", "mtu", CONF_NUMBER, IN(mtu), 576, 9000, "1500", NULL,
 	  "The MTU of the path to the gateway.", NULL },

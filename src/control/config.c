@@ -79,7 +79,7 @@ static void install_tunnel(struct control *c, struct control_tunnel *t)
 	t->account->dirty = true;
 }
 
-static void put_account(struct control *c, const struct model_account *m)
+void control_config_put_account(struct control *c, const struct model_account *m)
 {
 	struct control_account *a = need_account(c, &m->id);
 	bool moved = a != NULL && a->configured && strcmp(a->m.offramp_netns, m->offramp_netns) != 0;
@@ -152,12 +152,12 @@ static void count_profile(struct control *c, const struct control_tunnel *t, boo
 			c->world.profiles |= MODEL_PROFILE_BIT(i);
 }
 
-static void put_tunnel(struct control *c, const struct model_tunnel *m)
+struct control_tunnel *control_config_put_tunnel(struct control *c, const struct model_tunnel *m)
 {
 	struct control_tunnel *t = need_tunnel(c, &m->account_id, &m->id);
 	if (t == NULL) {
 		log_error("no memory for tunnel %s", m->name);
-		return;
+		return NULL;
 	}
 	bool ended = t->configured && !same_terms(&t->m, m);
 	if (t->configured)
@@ -168,6 +168,7 @@ static void put_tunnel(struct control *c, const struct model_tunnel *m)
 	install_tunnel(c, t);
 	if (ended)
 		close_all(c, t);
+	return t;
 }
 
 static void free_tunnel(struct control *c, struct control_tunnel *t)
@@ -321,7 +322,9 @@ void control_config_publish(struct control *c)
 	for (struct hmap_node *n = hmap_walk_first(&c->accounts_by_id, &w); n != NULL;
 	     n = hmap_walk_next(&c->accounts_by_id, &w)) {
 		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
-		if (a->dirty && a->configured)
+		if (a->dirty && a->configured && c->cfg.site != NULL)
+			control_site_publish(c, a);
+		else if (a->dirty && a->configured)
 			publish_account(c, a);
 		a->dirty = false;
 	}
@@ -356,7 +359,7 @@ static enum err change_account(struct control *c, const struct store_row *row)
 	}
 	enum err e = model_account_decode(row->value, &m);
 	if (e == ERR_NONE)
-		put_account(c, &m);
+		control_config_put_account(c, &m);
 	return e;
 }
 
@@ -375,7 +378,7 @@ static enum err change_tunnel(struct control *c, const struct store_row *row)
 	}
 	enum err e = model_tunnel_decode(row->value, &m);
 	if (e == ERR_NONE)
-		put_tunnel(c, &m);
+		(void)control_config_put_tunnel(c, &m);
 	return e;
 }
 

@@ -5,7 +5,7 @@
 // bytes go into ike_*_step as events, and its actions come out: commit, then install, then send.
 #pragma once
 
-#include "conf/conf.h"
+#include "conf/site.h"
 #include "crypt/seal.h"
 #include "fwd/fwd.h"
 #include "fwd/punt.h"
@@ -33,9 +33,10 @@ struct control_parent {
 
 struct control_config {
 	const struct conf *conf;
+	const struct conf_site *site;    /* NULL: a gateway, whose configuration is the store's */
 	struct store *store;             /* taken over */
 	int store_ipc_fd;                /* the api's, taken over; -1: none yet */
-	int live_fd;                     /* model/live.h, taken over; -1: none yet */
+	int live_fd;                     /* model/live.h, taken over; -1: none yet. At a site it listens */
 	const struct crypt_seal_private *seal_key; /* copied */
 	uint32_t incarnation;
 	struct fwd *fwd;

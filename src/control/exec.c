@@ -52,8 +52,11 @@ void control_op_drop(struct control *c, struct control_op *op)
 {
 	struct control_half *half = op->half;
 	struct control_sa *sa = op->sa;
+	const struct control_starter *unborn = op->starter;
 
 	control_op_free(c, op);
+	if (unborn != NULL)
+		control_site_failed(c, &unborn->tunnel->id);
 	if (half != NULL)
 		half->busy = false;
 	if (sa != NULL)
@@ -277,6 +280,16 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 
 /* ---- the end of a step ---- */
 
+/* Our own first message goes out when its answer can be taken. */
+static void finish_start(struct control *c, struct control_op *op)
+{
+	if (op->out.has_half && control_half_add(c, &op->new_half)) {
+		op->starter = NULL;
+		act(c, op, NULL);
+	}
+	control_op_drop(c, op);
+}
+
 static void finish_init(struct control *c, struct control_op *op)
 {
 	if (op->out.has_sa && !control_half_add(c, &op->new_half))
@@ -303,6 +316,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
 			 addr_endpoint_format(&sa->r.path.remote, to), model_suite_text(&sa->r.suite, suite));
 		op->sa = sa;
+		control_site_up(c, t);
 	}
 	control_half_remove(c, half);
 	control_op_drop(c, op);
@@ -314,11 +328,19 @@ static void finish_half(struct control *c, struct control_op *op)
 	act(c, op, NULL);
 	if (op->out.has_half)
 		half->h = op->new_half;
-	if (op->out.changed) { /* it failed for good */
-		op->half = NULL;
-		control_half_remove(c, half);
+	if (!op->out.changed) {
+		control_half_arm(c, half);
+		control_op_drop(c, op);
+		return;
 	}
+	/* it failed for good */
+	const struct model_id tunnel_id = half->h.sa.tunnel_id;
+	bool ours = half->h.start != NULL;
+	op->half = NULL;
+	control_half_remove(c, half);
 	control_op_drop(c, op);
+	if (ours)
+		control_site_failed(c, &tunnel_id);
 }
 
 /* Children that moved to the IKE SA that replaces theirs (RFC 7296 2.8). */
@@ -329,6 +351,14 @@ static void adopt_children(struct control *c, const struct ike_sa *rekeyed)
 		if (child != NULL)
 			child->ike_spi = ike_sa_our_spi(rekeyed);
 	}
+}
+
+static bool has_failure(const struct ike_out *out)
+{
+	for (unsigned i = 0; i < out->cnt; i++)
+		if (out->actions[i].kind == IKE_ACT_FAILURE)
+			return true;
+	return false;
 }
 
 static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
@@ -349,6 +379,8 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 			(void)control_sa_add(c, &op->rekeyed[1], rev, NULL, t);
 	}
 	act(c, op, sa);
+	if (op->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
+		control_site_check(c, t, op->out.failure.code == MODEL_FAILURE_PEER_DELETED && has_failure(&op->out));
 	control_sa_arm(c, sa); /* a CLOSED one stays a while for repeated requests; the timer removes it */
 	control_op_drop(c, op);
 }
@@ -371,6 +403,9 @@ static void run_step(struct control *c, struct control_op *op)
 	case OP_INIT:
 		ike_init_step(&c->world, &op->ev, &op->new_half, &op->out);
 		break;
+	case OP_START:
+		ike_start_step(&c->world, &op->starter->ike, &op->ev, &op->new_half, &op->out);
+		break;
 	case OP_HALF:
 		ike_half_step(&c->world, &op->half->h, &op->ev, &op->new_half, &op->new_sa, &op->out);
 		break;
@@ -385,6 +420,9 @@ static void finish(struct control *c, struct control_op *op, uint64_t rev)
 	switch (op->kind) {
 	case OP_INIT:
 		finish_init(c, op);
+		break;
+	case OP_START:
+		finish_start(c, op);
 		break;
 	case OP_HALF:
 		if (op->out.has_sa)
@@ -401,7 +439,7 @@ static void finish(struct control *c, struct control_op *op, uint64_t rev)
 /* What must be in the store before it is true. */
 static bool needs_commit(const struct control_op *op)
 {
-	return op->kind != OP_INIT && op->out.has_sa && (op->kind == OP_HALF || op->out.changed);
+	return op->kind != OP_INIT && op->kind != OP_START && op->out.has_sa && (op->kind == OP_HALF || op->out.changed);
 }
 
 void control_op_run(struct control *c, struct control_op *op)

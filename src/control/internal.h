@@ -8,6 +8,7 @@
 #include "base/siphash.h"
 #include "control/control.h"
 #include "control/dh.h"
+#include "control/start.h"
 #include "ike/frag.h"
 #include "ike/step.h"
 #include "model/account.h"
@@ -26,6 +27,7 @@
 #define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
+#define CONTROL_CLIENTS_MAX 8     /* who may ask a site for its status at a time */
 
 /* ---- configuration, mirrored from the store (config.c) ---- */
 
@@ -63,6 +65,17 @@ struct control_tunnel {
 	bool state_dirty;
 	struct control_tunnel *next_dirty;
 	uint32_t ike_rekeys, child_rekeys;
+	struct control_starter *starter; /* of a tunnel that we start; else NULL */
+};
+
+/* A tunnel of the site role: how we start it, and when (site.c). */
+struct control_starter {
+	struct ike_start ike;         /* holds the PSK; half-open SAs borrow it */
+	const struct conf_tunnel *conf;
+	struct control_tunnel *tunnel;
+	struct start_machine machine;
+	struct heap_node waiting;     /* until when, while the machine waits */
+	struct heap_node fresh;       /* until when its attempt counts among those under way */
 };
 
 /* ---- IKE (sas.c) ---- */
@@ -117,11 +130,12 @@ struct control_child {
 	uint32_t seq_mark;            /* the store says that numbers up to this one may be used */
 };
 
-enum control_op_kind { OP_INIT, OP_HALF, OP_SA };
+enum control_op_kind { OP_INIT, OP_START, OP_HALF, OP_SA };
 
 /* One step under way, with all it needs to be run again. */
 struct control_op {
 	enum control_op_kind kind;
+	struct control_starter *starter; /* OP_START */
 	struct control_half *half;    /* OP_HALF; busy */
 	struct control_sa *sa;        /* OP_SA; busy */
 	struct ike_event ev;          /* ev.msg and ev.inner point to msg */
@@ -157,7 +171,8 @@ struct control {
 
 	struct hmap accounts_by_id, accounts_by_number, tunnels;
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
-	struct heap half_timers, sa_timers, child_timers, frag_timers;
+	struct heap half_timers, sa_timers, child_timers, waiting_starts, fresh_starts, frag_timers;
+	int client_fds[CONTROL_CLIENTS_MAX]; /* of the status socket of a site; -1: free */
 	unsigned op_cnt;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
@@ -173,6 +188,9 @@ MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64
 void control_config_change(struct control *c, const struct store_row *row);
 void control_config_publish(struct control *c); /* what changed since: routes, off-ramps */
 void control_config_free(struct control *c);
+void control_config_put_account(struct control *c, const struct model_account *m);
+/* NULL without memory. */
+struct control_tunnel *control_config_put_tunnel(struct control *c, const struct model_tunnel *m);
 /* Frees the entry of a tunnel that is no longer configured and has no SA left. */
 void control_tunnel_idle(struct control *c, struct control_tunnel *t);
 struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id);
@@ -183,6 +201,8 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 
 /* sas.c */
 void control_datagram(struct control *c, const struct fwd_punt *punt);
+void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev);
+void control_half_arm(struct control *c, struct control_half *h);
 void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code);
 void control_sas_timers(struct control *c);
@@ -243,8 +263,22 @@ void control_failure(struct control *c, struct control_tunnel *t, const struct m
 void control_states_flush(struct control *c);
 MUST_USE enum err control_states_load(struct control *c, struct store *s);
 
-/* live.c */
-void control_live_serve(struct control *c);
+/* live.c: one socket of questions; closes it and sets it to -1 when the other side has. */
+void control_live_serve(struct control *c, int *fd);
+
+/* site.c: tunnels that we start */
+MUST_USE enum err control_site_load(struct control *c);
+void control_site_free(struct control *c);
+void control_site_publish(struct control *c, const struct control_account *a);
+/* After the SAs were restored: tunnels without one start. */
+void control_site_begin(struct control *c);
+void control_site_timers(struct control *c);
+uint64_t control_site_next_us(const struct control *c);
+/* What became of an attempt, or of the tunnel's IKE SAs; do nothing for tunnels that the peer starts. */
+void control_site_failed(struct control *c, const struct model_id *tunnel_id);
+void control_site_up(struct control *c, struct control_tunnel *t);
+void control_site_check(struct control *c, struct control_tunnel *t, bool clean);
+bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
 
 static inline void control_drop(struct control *c, enum model_drop d)
 {

@@ -41,6 +41,8 @@ static struct model_live_tunnel live_of(const struct control *c, const struct co
 	const struct control_sa *sa = newest_sa(t);
 	struct fwd_tunnel_stats s;
 
+	if (t->starter != NULL)
+		snprintf(l.name, sizeof(l.name), "%s", t->starter->conf->name);
 	if (sa != NULL)
 		fill_sa(c, sa, &l);
 	if (fwd_tunnel_stats(c->fwd, &t->id, &s) == ERR_NONE) {
@@ -138,24 +140,24 @@ static struct bytes answer(const struct control *c, const struct model_live_requ
 	return model_live_reply_end(&r, more);
 }
 
-void control_live_serve(struct control *c)
+void control_live_serve(struct control *c, int *fd)
 {
 	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
 	uint8_t in[512];
 	struct model_live_request q;
 
 	for (unsigned i = 0; i < 16; i++) {
-		ssize_t n = recv(c->live_fd, in, sizeof(in), MSG_DONTWAIT);
+		ssize_t n = recv(*fd, in, sizeof(in), MSG_DONTWAIT);
 		if (n <= 0) {
-			if (n == 0) { /* the api process ended; its successor's socket comes from the parent */
-				close(c->live_fd);
-				c->live_fd = -1;
+			if (n == 0) { /* the other side ended; an api process's successor comes by the parent */
+				close(*fd);
+				*fd = -1;
 			}
 			return;
 		}
 		if (model_live_request_decode(bytes_of(in, (size_t)n), &q) != ERR_NONE)
 			continue;
 		struct bytes out = answer(c, &q, SPACE_OF(room));
-		(void)!send(c->live_fd, out.p, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)!send(*fd, out.p, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 }

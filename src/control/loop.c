@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,7 +19,15 @@
 #define TURN_MAX_US 1000000u
 
 /* What an epoll event is about; workers are SOURCE_WORKER and up. */
-enum source { SOURCE_SIGNAL, SOURCE_PARENT, SOURCE_STORE, SOURCE_DH, SOURCE_LIVE, SOURCE_WORKER };
+enum source {
+	SOURCE_SIGNAL,
+	SOURCE_PARENT,
+	SOURCE_STORE,
+	SOURCE_DH,
+	SOURCE_LIVE,
+	SOURCE_CLIENT,
+	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
+};
 
 /* Record times are wall clock; between two starts they advance with the monotonic clock, so that a step of the wall
  * clock ends no lifetime. */
@@ -56,6 +65,7 @@ static enum err make_world(struct control *c)
 		return e;
 	c->world = (struct ike_world){ .domain = c->cfg.conf->identity_domain, .find_tunnel = control_find_tunnel,
 				       .fragment_mtu = (uint16_t)c->cfg.conf->ike_fragment_mtu,
+				       .find_selectors = control_find_selectors,
 				       .arg = c };
 	struct rd r = rd_of(BYTES_OF(spi_key));
 	c->world.spi_key.k0 = rd_u64(&r);
@@ -131,6 +141,8 @@ static enum err watch_all(struct control *c)
 static enum err load_all(struct control *c, uint64_t *ret_rev)
 {
 	enum err e = control_config_load(c, c->cfg.store, ret_rev);
+	if (e == ERR_NONE && c->cfg.site != NULL)
+		e = control_site_load(c);
 	if (e == ERR_NONE)
 		e = control_states_load(c, c->cfg.store);
 	if (e == ERR_NONE)
@@ -141,6 +153,7 @@ static enum err load_all(struct control *c, uint64_t *ret_rev)
 		     n = hmap_walk_next(&c->tunnels, &w))
 			control_tunnel_check_up(c, CONTAINER_OF(n, struct control_tunnel, by_id));
 		control_config_publish(c);
+		control_site_begin(c);
 	}
 	return e;
 }
@@ -157,6 +170,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	c->counters = fwd_control_counters(config->fwd);
 	c->live_fd = config->live_fd;
 	c->epoll_fd = c->signal_fd = -1;
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		c->client_fds[i] = -1;
 	c->seal_key = *config->seal_key;
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
 	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
@@ -200,7 +215,11 @@ void control_free(struct control *c)
 		control_op_free(c, CONTAINER_OF(n, struct control_op, by_tag));
 	hmap_fini(&c->ops);
 	control_sas_free(c);
+	control_site_free(c);
 	control_config_free(c);
+	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (c->client_fds[i] >= 0)
+			close(c->client_fds[i]);
 	const int fds[] = { c->epoll_fd, c->signal_fd, c->live_fd };
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
@@ -258,6 +277,22 @@ static void take_dh(struct control *c)
 	}
 }
 
+/* Somebody asks a site for its status: the socket's mode has decided who may. */
+static void accept_client(struct control *c)
+{
+	int fd = accept4(c->live_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	unsigned i = 0;
+
+	while (i < CONTROL_CLIENTS_MAX && c->client_fds[i] >= 0)
+		i++;
+	if (fd < 0)
+		return;
+	if (i == CONTROL_CLIENTS_MAX || watch_fd(c, fd, SOURCE_CLIENT + i) != ERR_NONE)
+		close(fd);
+	else
+		c->client_fds[i] = fd;
+}
+
 static void take_event(struct control *c, unsigned source)
 {
 	switch (source) {
@@ -276,17 +311,25 @@ static void take_event(struct control *c, unsigned source)
 		take_dh(c);
 		break;
 	case SOURCE_LIVE:
-		control_live_serve(c);
+		if (c->cfg.site != NULL)
+			accept_client(c);
+		else
+			control_live_serve(c, &c->live_fd);
 		break;
 	default:
-		take_worker(c, source - SOURCE_WORKER);
+		if (source < SOURCE_WORKER)
+			control_live_serve(c, &c->client_fds[source - SOURCE_CLIENT]);
+		else
+			take_worker(c, source - SOURCE_WORKER);
 		break;
 	}
 }
 
 static int next_timeout_ms(const struct control *c)
 {
-	uint64_t at = control_sas_next_us(c), turn = c->now_us + TURN_MAX_US;
+	uint64_t at = control_sas_next_us(c), turn = c->now_us + TURN_MAX_US, start = control_site_next_us(c);
+	if (start < at)
+		at = start;
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
 	if (at > turn)
@@ -305,6 +348,7 @@ void control_run(struct control *c)
 		for (int i = 0; i < n; i++)
 			take_event(c, events[i].data.u32);
 		control_sas_timers(c);
+		control_site_timers(c);
 		control_states_flush(c);
 		control_sequences_reserve(c);
 		fwd_collect(c->fwd);

@@ -35,11 +35,12 @@ struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi)
 	return NULL;
 }
 
-static struct control_half *find_half(const struct control *c, uint64_t spi_r)
+static struct control_half *find_half(const struct control *c, uint64_t our_spi)
 {
-	for (struct hmap_node *n = hmap_first(&c->halves_by_spi, control_spi_hash(c, spi_r)); n != NULL; n = hmap_next(n)) {
+	for (struct hmap_node *n = hmap_first(&c->halves_by_spi, control_spi_hash(c, our_spi)); n != NULL;
+	     n = hmap_next(n)) {
 		struct control_half *h = CONTAINER_OF(n, struct control_half, by_spi);
-		if (h->h.sa.spi_r == spi_r)
+		if (ike_sa_our_spi(&h->h.sa) == our_spi)
 			return h;
 	}
 	return NULL;
@@ -109,6 +110,29 @@ static void remove_source(struct control *c, const struct addr *a)
 	}
 }
 
+/* A peer's counts at its address, and is known by its first message. */
+static bool add_peers(struct control *c, struct control_half *h)
+{
+	const struct ike_sa *sa = &h->h.sa;
+
+	if (!add_source(c, &sa->path.remote.addr))
+		return false;
+	hmap_add(&c->halves_by_init, &h->by_init, hash_init(c, sa->spi_i, &sa->path.remote));
+	return true;
+}
+
+static void remove_peers(struct control *c, struct control_half *h)
+{
+	hmap_remove(&c->halves_by_init, &h->by_init);
+	remove_source(c, &h->h.sa.path.remote.addr);
+}
+
+void control_half_arm(struct control *c, struct control_half *h)
+{
+	if (heap_set(&c->half_timers, &h->timer, ike_half_timer(&h->h)) != ERR_NONE)
+		log_error("no memory for the timer of a half-open IKE SA");
+}
+
 bool control_half_add(struct control *c, const struct ike_half *half)
 {
 	struct control_half *h = calloc(1, sizeof(*h));
@@ -116,27 +140,27 @@ bool control_half_add(struct control *c, const struct ike_half *half)
 		return false;
 	h->h = *half;
 	crypt_iv_space_init(&h->iv, c->cfg.incarnation);
-	if (!add_source(c, &half->sa.path.remote.addr)) {
+	if (half->start == NULL && !add_peers(c, h)) {
 		free(h);
 		return false;
 	}
-	if (heap_set(&c->half_timers, &h->timer, half->expires_us) != ERR_NONE) {
-		remove_source(c, &half->sa.path.remote.addr);
+	if (heap_set(&c->half_timers, &h->timer, ike_half_timer(half)) != ERR_NONE) {
+		if (half->start == NULL)
+			remove_peers(c, h);
 		free(h);
 		return false;
 	}
-	hmap_add(&c->halves_by_spi, &h->by_spi, control_spi_hash(c, half->sa.spi_r));
-	hmap_add(&c->halves_by_init, &h->by_init, hash_init(c, half->sa.spi_i, &half->sa.path.remote));
+	hmap_add(&c->halves_by_spi, &h->by_spi, control_spi_hash(c, ike_sa_our_spi(&half->sa)));
 	return true;
 }
 
 void control_half_remove(struct control *c, struct control_half *h)
 {
 	hmap_remove(&c->halves_by_spi, &h->by_spi);
-	hmap_remove(&c->halves_by_init, &h->by_init);
 	heap_remove(&c->half_timers, &h->timer);
 	control_frag_free(c, &h->frags);
-	remove_source(c, &h->h.sa.path.remote.addr);
+	if (h->h.start == NULL)
+		remove_peers(c, h);
 	secret_wipe(h, sizeof(*h));
 	free(h);
 }
@@ -322,7 +346,7 @@ static void start_init(struct control *c, const struct addr_endpoint *local, con
 		control_op_run(c, op);
 }
 
-static void start_half(struct control *c, struct control_half *h, const struct ike_event *ev)
+void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev)
 {
 	struct control_op *op = h->busy ? NULL : control_op_new(c, OP_HALF, ev);
 	if (op == NULL) {
@@ -373,11 +397,13 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 			control_sa_event(c, sa, &ev);
 		return;
 	}
-	struct control_half *half = h.spi_r != 0 ? find_half(c, h.spi_r) : find_init(c, h.spi_i, &p->remote);
-	if (half == NULL)
+	struct control_half *half = ours != 0 ? find_half(c, ours) : find_init(c, h.spi_i, &p->remote);
+	if (half == NULL && c->cfg.site != NULL) /* a site starts, nobody starts it */
+		control_drop(c, MODEL_DROP_ike_unknown_spi);
+	else if (half == NULL)
 		start_init(c, &p->local, &p->remote, msg);
 	else if (!fragment || control_frag_take(c, &half->frags, &half->h.sa, &ev, SPACE_OF(joined)))
-		start_half(c, half, &ev);
+		control_half_event(c, half, &ev);
 }
 
 /* ---- notices of the workers ---- */
@@ -414,26 +440,26 @@ void control_sa_arm(struct control *c, struct control_sa *sa)
 		log_error("no memory for the timer of an IKE SA");
 }
 
-static void expire_half(struct control *c, struct control_half *h)
+static void halves_timers(struct control *c)
 {
-	struct model_failure f = { .code = MODEL_FAILURE_HALF_OPEN_TIMEOUT, .stage = MODEL_STAGE_AUTH,
-				   .local = h->h.sa.path.local, .remote = h->h.sa.path.remote,
-				   .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
-	control_failure(c, NULL, &f);
-	control_half_remove(c, h);
+	const struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us };
+	struct heap_node *n;
+
+	while ((n = heap_first(&c->half_timers)) != NULL && n->at <= c->now_us) {
+		struct control_half *h = CONTAINER_OF(n, struct control_half, timer);
+		/* It is asked again soon if it is busy; the step sets its next time. */
+		if (heap_set(&c->half_timers, n, c->now_us + 100000) != ERR_NONE)
+			break;
+		if (!h->busy)
+			control_half_event(c, h, &ev);
+	}
 }
 
 void control_sas_timers(struct control *c)
 {
 	struct heap_node *n;
 
-	while ((n = heap_first(&c->half_timers)) != NULL && n->at <= c->now_us) {
-		struct control_half *h = CONTAINER_OF(n, struct control_half, timer);
-		if (!h->busy)
-			expire_half(c, h);
-		else if (heap_set(&c->half_timers, n, c->now_us + 1000000) != ERR_NONE)
-			break;
-	}
+	halves_timers(c);
 	while ((n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, timer);
 		struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us,

@@ -208,6 +208,19 @@ void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *pat
 		(void)!fwd_child_set_path(f, c, path);
 }
 
+MUST_USE enum err fwd_child_selectors(const struct fwd *f, uint32_t spi_in, struct fwd_child_selectors *ret)
+{
+	const struct fwd_child *c = fwd_spi_find(f, spi_in);
+
+	if (c == NULL)
+		return ERR_NOTFOUND;
+	ret->local_cnt = c->ts_local_cnt;
+	ret->remote_cnt = c->ts_remote_cnt;
+	memcpy(ret->local, c->ts_local, sizeof(ret->local));
+	memcpy(ret->remote, c->ts_remote, sizeof(ret->remote));
+	return ERR_NONE;
+}
+
 MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct fwd_child_stats *ret)
 {
 	const struct fwd_child *c = fwd_spi_find(f, spi_in);

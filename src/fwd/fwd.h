@@ -78,6 +78,13 @@ struct fwd_child_stats {
 /* ERR_NOTFOUND. */
 MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct fwd_child_stats *ret);
 
+/* The selectors of a child: ours and the peer's. ERR_NOTFOUND. */
+struct fwd_child_selectors {
+	uint8_t local_cnt, remote_cnt;
+	struct model_ts local[MODEL_TS_MAX], remote[MODEL_TS_MAX];
+};
+MUST_USE enum err fwd_child_selectors(const struct fwd *f, uint32_t spi_in, struct fwd_child_selectors *ret);
+
 struct fwd_tunnel_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* over all SAs since the gateway started */
 	uint64_t last_in_us;

@@ -66,6 +66,7 @@ enum tunnel_field {
 	T_OUT_BYTES,
 	T_LAST_IN,
 	T_FAILURE,
+	T_NAME,
 };
 
 enum counter_field { C_NAME = 1, C_VALUE };
@@ -93,6 +94,8 @@ static enum err put_tunnel(struct wr *w, const struct model_live_tunnel *t)
 	enum err e = ERR_NONE;
 	model_record_put_id(w, T_ACCOUNT, &t->account_id);
 	model_record_put_id(w, T_TUNNEL, &t->tunnel_id);
+	if (t->name[0] != 0)
+		tlv_text(w, T_NAME, t->name);
 	tlv_u8(w, T_UP, t->up);
 	tlv_u64(w, T_SINCE, t->since_us);
 	tlv_u8(w, T_IDENTITY_TYPE, t->identity_type);
@@ -163,6 +166,7 @@ static enum err get_tunnel_field(struct model_record *d, unsigned type, struct m
 	switch (type) {
 	case T_ACCOUNT: t->account_id = model_record_id(d); break;
 	case T_TUNNEL: t->tunnel_id = model_record_id(d); break;
+	case T_NAME: model_record_text(d, t->name, sizeof(t->name)); break;
 	case T_UP: t->up = model_record_bool(d); break;
 	case T_SINCE: t->since_us = model_record_u64(d); break;
 	case T_IDENTITY_TYPE: t->identity_type = model_record_u8(d, UINT8_MAX); break;

@@ -10,14 +10,23 @@
 
 enum model_live_op { MODEL_LIVE_TUNNEL = 1, MODEL_LIVE_TUNNELS = 2, MODEL_LIVE_COUNTERS = 3, MODEL_LIVE_UNKNOWN = 4 };
 
+/* The one account of a site (onrampd --site). */
+static inline struct model_id model_live_site_account(void)
+{
+	return (struct model_id){ .b = { [15] = 1 } };
+}
+
 struct model_live_request {
 	uint8_t op;
 	struct model_id account_id;
 	struct model_id tunnel_id;
 };
 
+#define MODEL_LIVE_NAME_MAX 64
+
 struct model_live_tunnel {
 	struct model_id account_id, tunnel_id;
+	char name[MODEL_LIVE_NAME_MAX]; /* of a site's tunnel; else "": the store has it */
 	bool up;                     /* has a Child SA */
 	uint64_t since_us;           /* of the present state */
 	uint8_t identity_type;       /* enum ike_id_type, 0: none yet */

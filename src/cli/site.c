@@ -1,0 +1,207 @@
+// onramp site: the tunnels of an onrampd --site on this host, asked of its status socket.
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/iana.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "explain/verdict.h"
+#include "model/live.h"
+
+#define SOCKET_DEFAULT "/run/onramp-site/site.sock"
+#define TIMEOUT_S 5
+
+static json_t *time_json(uint64_t us)
+{
+	char text[TEXT_TIME_MAX];
+	return us == 0 ? json_null() : json_string(text_time(us, text));
+}
+
+/* What a gateway sent may hold anything: text that is no UTF-8 is not repeated. */
+static json_t *peer_text_json(const char *text)
+{
+	json_t *j = json_string(text);
+	return j != NULL ? j : json_string("(not printable)");
+}
+
+static json_t *endpoint_json(const struct addr_endpoint *e)
+{
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	return e->addr.family == ADDR_NONE ? json_null() : json_string(addr_endpoint_format(e, text));
+}
+
+static json_t *suite_json(const struct model_suite *s)
+{
+	char text[MODEL_SUITE_TEXT_MAX];
+	return s->encr == 0 ? json_null() : json_string(model_suite_text(s, text));
+}
+
+static json_t *verdict_json(const struct model_failure *f)
+{
+	const struct explain_context context = { .gateway = f->remote.addr, .customer_endpoint = f->local.addr };
+	struct explain_verdict v;
+
+	explain_failure(f, &context, &v);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "code", v.code, "stage", v.stage, "side", explain_side_name(v.side));
+	json_object_set_new(o, "sentence", peer_text_json(v.sentence));
+	json_object_set_new(o, "change", peer_text_json(v.change));
+	json_object_set_new(o, "first_seen", time_json(f->first_us));
+	json_object_set_new(o, "last_seen", time_json(f->last_us));
+	json_object_set_new(o, "count", json_integer(f->cnt));
+	return o;
+}
+
+static void set_count(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static void set_peer(json_t *o, const struct model_live_tunnel *l)
+{
+	json_object_set_new(o, "local", endpoint_json(&l->path.local));
+	json_object_set_new(o, "remote", endpoint_json(&l->path.remote));
+	json_object_set_new(o, "identity", peer_text_json(l->identity));
+	json_object_set_new(o, "start_port", json_integer(l->start_port));
+	json_object_set_new(o, "nat_claimed", json_boolean(l->nat_claimed));
+	json_object_set_new(o, "nat_seen", json_boolean(l->nat_seen));
+	json_object_set_new(o, "udp_encap", json_boolean(l->path.udp_encap));
+	json_object_set_new(o, "ike_suite", suite_json(&l->ike_suite));
+	json_object_set_new(o, "child_suite", suite_json(&l->child_suite));
+	json_object_set_new(o, "encrypted",
+			    json_boolean(l->child_suite.encr != 0 && l->child_suite.encr != IKE_ENCR_NULL));
+}
+
+/* The members are those of the API's status, so that the same tables print them. */
+static json_t *tunnel_json(const struct model_live_tunnel *l)
+{
+	char id[MODEL_ID_TEXT_MAX];
+	json_t *o = json_pack("{s:s, s:b, s:o}", "id", model_id_text(&l->tunnel_id, id), "up", l->up, "since",
+			      time_json(l->since_us));
+
+	json_object_set_new(o, "name", peer_text_json(l->name));
+	json_object_set_new(o, "psk_set", json_true());
+	set_peer(o, l);
+	set_count(o, "child_count", l->child_cnt);
+	set_count(o, "effective_mtu", l->effective_mtu);
+	set_count(o, "ike_rekeys", l->ike_rekeys);
+	set_count(o, "child_rekeys", l->child_rekeys);
+	set_count(o, "in_packets", l->in_packets);
+	set_count(o, "in_bytes", l->in_bytes);
+	set_count(o, "out_packets", l->out_packets);
+	set_count(o, "out_bytes", l->out_bytes);
+	json_object_set_new(o, "last_in", time_json(l->last_in_us));
+	json_t *told = l->has_failure ? verdict_json(&l->failure) : json_null();
+	/* a failure from before the tunnel came up explains nothing any more, but is kept for the curious */
+	bool now = l->has_failure && (!l->up || l->failure.last_us > l->since_us);
+	json_object_set(o, "verdict", now ? told : json_null());
+	json_object_set_new(o, "last_failure", told);
+	return o;
+}
+
+/* ---- the socket ---- */
+
+static int open_socket(const char *path)
+{
+	const struct timeval wait = { .tv_sec = TIMEOUT_S };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = -1;
+
+	if (strlen(path) >= sizeof(un.sun_path)) {
+		fprintf(stderr, "onramp: the socket's path %s is too long\n", path);
+		return -1;
+	}
+	memcpy(un.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 &&
+	    connect(fd, (const struct sockaddr *)&un, sizeof(un)) == 0)
+		return fd;
+	fprintf(stderr, "onramp: cannot reach onrampd --site at %s: %s\n", path,
+		errno == ENOENT || errno == ECONNREFUSED ? "it does not run, or --socket names another run_dir"
+							 : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+struct listing {
+	json_t *tunnels;
+	struct model_id last;
+};
+
+static void add_tunnel(void *arg, const struct model_live_tunnel *t)
+{
+	struct listing *l = arg;
+	json_array_append_new(l->tunnels, tunnel_json(t));
+	l->last = t->tunnel_id;
+}
+
+/* One page of tunnels. */
+static enum err ask_page(int fd, struct listing *l, bool *ret_more)
+{
+	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
+	const struct model_live_request q = { .op = MODEL_LIVE_TUNNELS, .account_id = model_live_site_account(),
+					      .tunnel_id = l->last };
+	const struct model_live_sink sink = { .tunnel = add_tunnel, .arg = l };
+	uint8_t request[128];
+	struct wr w = wr_of(SPACE_OF(request));
+	enum err answered;
+
+	enum err e = model_live_request_encode(&q, &w);
+	if (e != ERR_NONE)
+		return e;
+	if (send(fd, request, wr_len(&w), MSG_NOSIGNAL) < 0)
+		return ERR_AWAY;
+	ssize_t n = recv(fd, room, sizeof(room), 0);
+	if (n <= 0)
+		return ERR_AWAY;
+	e = model_live_reply_parse(bytes_of(room, (size_t)n), &sink, &answered, ret_more);
+	return e != ERR_NONE ? e : answered;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(cli_text(*(json_t *const *)a, "name"), cli_text(*(json_t *const *)b, "name"));
+}
+
+/* By name: the socket has them by id. */
+static json_t *sorted(json_t *list)
+{
+	size_t cnt = json_array_size(list);
+	json_t **all = calloc(cnt + 1, sizeof(json_t *)), *out = json_array();
+
+	must(all != NULL && out != NULL);
+	for (size_t i = 0; i < cnt; i++)
+		all[i] = json_array_get(list, i);
+	qsort(all, cnt, sizeof(json_t *), compare_names);
+	for (size_t i = 0; i < cnt; i++)
+		json_array_append(out, all[i]);
+	free(all);
+	json_decref(list);
+	return out;
+}
+
+int cli_site_status(struct cli *cli)
+{
+	struct listing l = { .tunnels = json_array() };
+	enum err e = ERR_NONE;
+	bool more = true;
+	int fd = open_socket(cli->args.socket != NULL ? cli->args.socket : SOCKET_DEFAULT);
+
+	while (fd >= 0 && e == ERR_NONE && more)
+		e = ask_page(fd, &l, &more);
+	if (fd >= 0)
+		close(fd);
+	if (fd >= 0 && e != ERR_NONE)
+		fprintf(stderr, "onramp: onrampd --site did not answer: %s\n", err_text(e));
+	json_t *result = json_pack("{s:o}", "tunnels", sorted(l.tunnels));
+	if (fd >= 0 && e == ERR_NONE && cli->args.json)
+		cli_print_json(result);
+	else if (fd >= 0 && e == ERR_NONE)
+		cli_print_tunnels(json_object_get(result, "tunnels"));
+	json_decref(result);
+	return fd >= 0 && e == ERR_NONE ? CLI_OK : CLI_UNREACHABLE;
+}

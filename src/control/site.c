@@ -1,0 +1,361 @@
+// The site role: accounts and tunnels come from the file, and are started and started again.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/iana.h"
+#include "base/secret.h"
+#include "crypt/prf.h"
+#include "crypt/random.h"
+
+#define FRESH_MAX 64         /* attempts under way that are younger than FRESH_US: a gateway that does not answer holds up
+			      * the others no longer than that */
+#define FRESH_US 3000000u
+#define TERMS_MAX 4096
+#define ACCOUNT_NUMBER 1u
+
+/* ---- the file's tunnels as the gateway knows its own ---- */
+
+static void put_prefixes(struct wr *w, const struct conf_prefixes *list)
+{
+	wr_u16(w, (uint16_t)list->cnt);
+	for (unsigned i = 0; i < list->cnt; i++) {
+		wr_u8(w, list->p[i].addr.family);
+		wr_put(w, bytes_of(list->p[i].addr.b, sizeof(list->p[i].addr.b)));
+		wr_u8(w, list->p[i].len);
+	}
+}
+
+static void put_identity(struct wr *w, const struct conf_identity *id)
+{
+	wr_u8(w, id->type);
+	wr_u8(w, id->len);
+	wr_put(w, bytes_of(id->b, id->len));
+}
+
+/* The id of a tunnel says under which terms its SAs were made: after a change in the file they belong to no tunnel any more,
+ * and a new IKE SA takes their place. */
+static enum err make_id(const struct control *c, const struct conf_tunnel *t, struct model_id *ret)
+{
+	uint8_t terms[TERMS_MAX];
+	struct wr w = wr_of(SPACE_OF(terms));
+
+	wr_put(&w, bytes_of(t->name, sizeof(t->name)));
+	wr_put(&w, bytes_of(t->gateway.b, sizeof(t->gateway.b)));
+	wr_put(&w, bytes_of(t->local_address.b, sizeof(t->local_address.b)));
+	put_identity(&w, &t->gateway_id);
+	put_identity(&w, &t->identity);
+	put_prefixes(&w, &t->local_ts);
+	put_prefixes(&w, &t->remote_ts);
+	wr_u8(&w, (uint8_t)t->start_port);
+	wr_u8(&w, (uint8_t)t->encap);
+	wr_u8(&w, (uint8_t)t->profile);
+	wr_u8(&w, t->null_encryption);
+	wr_u32(&w, t->dpd_delay);
+	wr_u32(&w, t->ike_lifetime);
+	wr_u32(&w, t->child_lifetime);
+	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), wr_bytes(&w), ret->b,
+					     sizeof(ret->b));
+}
+
+static struct model_tunnel model_of(const struct conf_tunnel *t, const struct model_id *id)
+{
+	struct model_tunnel m;
+
+	model_tunnel_init(&m);
+	m.id = *id;
+	m.account_id = model_live_site_account();
+	snprintf(m.name, sizeof(m.name), "%s", t->name);
+	m.cloudflare_endpoint = t->gateway;
+	m.customer_endpoint = t->local_address;
+	m.interface_address = m.interface_address6 = (struct addr_prefix){ 0 };
+	m.allow_null_cipher = t->null_encryption;
+	m.onramp.ike_lifetime_s = t->ike_lifetime;
+	m.onramp.child_lifetime_s = t->child_lifetime;
+	m.onramp.dpd_delay_s = t->dpd_delay;
+	m.onramp.replay_window = (uint16_t)t->replay_window;
+	m.onramp.mss_clamp = (uint16_t)t->mss_clamp;
+	m.onramp.outer_mtu = (uint16_t)t->mtu;
+	m.onramp.profile = t->profile == CONF_PROFILE_MODERN ? MODEL_PROFILE_MODERN : MODEL_PROFILE_MAGIC;
+	return m;
+}
+
+static uint8_t put_selectors(const struct conf_prefixes *list, struct model_ts *ts)
+{
+	must(list->cnt <= MODEL_TS_MAX);
+	for (unsigned i = 0; i < list->cnt; i++) {
+		ts[i] = (struct model_ts){ .port_last = UINT16_MAX };
+		addr_prefix_range(&list->p[i], &ts[i].first, &ts[i].last);
+	}
+	return (uint8_t)list->cnt;
+}
+
+static enum ike_encap encap_of(const struct conf_tunnel *t)
+{
+	if (t->encap == CONF_ENCAP_NATIVE)
+		return IKE_ENCAP_NATIVE;
+	/* Who starts on 4500 does so because nothing else passes. */
+	return t->encap == CONF_ENCAP_UDP || t->start_port != 0 ? IKE_ENCAP_FORCED : IKE_ENCAP_AUTO;
+}
+
+static void fill_identity(const struct conf_identity *id, const struct addr *address, uint8_t *type, uint16_t *len,
+			  uint8_t b[static IKE_ID_MAX])
+{
+	struct bytes from = id->type != 0 ? bytes_of(id->b, id->len) : addr_bytes(address);
+	struct rd r = rd_of(from);
+
+	*type = id->type != 0 ? id->type : address->family == ADDR_V4 ? IKE_ID_IPV4_ADDR : IKE_ID_IPV6_ADDR;
+	*len = (uint16_t)from.len;
+	rd_copy(&r, b, from.len);
+}
+
+static void fill_start(const struct conf_tunnel *t, const struct control_tunnel *tunnel, struct ike_start *s)
+{
+	uint16_t port = t->start_port == 0 ? IKE_PORT : IKE_NATT_PORT;
+
+	*s = (struct ike_start){
+		.peer = { .account_id = tunnel->m.account_id, .tunnel_id = tunnel->id, .account_number = ACCOUNT_NUMBER,
+			  .gateway_endpoint = t->gateway, .customer_endpoint = t->local_address,
+			  .allow_null = t->null_encryption, .settings = tunnel->m.onramp, .psk = t->psk },
+		.local = { t->local_address, port },
+		.remote = { t->gateway, port },
+		.encap = (uint8_t)encap_of(t),
+		.pfs = IKE_PFS_PREFER,
+	};
+	fill_identity(&t->identity, &t->local_address, &s->id_type, &s->id_len, s->id);
+	fill_identity(&t->gateway_id, &t->gateway, &s->gateway_id_type, &s->gateway_id_len, s->gateway_id);
+	s->ts.local_cnt = put_selectors(&t->local_ts, s->ts.local);
+	s->ts.remote_cnt = put_selectors(&t->remote_ts, s->ts.remote);
+}
+
+static enum err add_tunnel(struct control *c, const struct conf_tunnel *t)
+{
+	struct control_starter *s = calloc(1, sizeof(*s));
+	struct model_id id;
+
+	enum err e = s == NULL ? ERR_MEMORY : make_id(c, t, &id);
+	if (e == ERR_NONE) {
+		const struct model_tunnel m = model_of(t, &id);
+		s->tunnel = control_config_put_tunnel(c, &m);
+		e = s->tunnel == NULL ? ERR_MEMORY : ERR_NONE;
+	}
+	if (e != ERR_NONE) {
+		free(s);
+		return e;
+	}
+	s->conf = t;
+	fill_start(t, s->tunnel, &s->ike);
+	start_machine_init(&s->machine, c->now_us);
+	s->tunnel->starter = s;
+	return ERR_NONE;
+}
+
+MUST_USE enum err control_site_load(struct control *c)
+{
+	const struct conf_site *site = c->cfg.site;
+	struct model_account a;
+	enum err e = ERR_NONE;
+
+	model_account_init(&a);
+	a.id = model_live_site_account();
+	a.number = ACCOUNT_NUMBER;
+	snprintf(a.name, sizeof(a.name), "site");
+	control_config_put_account(c, &a);
+	e = fwd_account_set_host(c->fwd, ACCOUNT_NUMBER, true);
+	for (unsigned i = 0; e == ERR_NONE && i < site->tunnel_cnt; i++)
+		if (site->tunnels[i].local_address.family != ADDR_NONE)
+			e = add_tunnel(c, &site->tunnels[i]);
+	if (e != ERR_NONE)
+		log_error("the tunnels of the file cannot be set up: %s", err_text(e));
+	return e;
+}
+
+void control_site_free(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (t->starter == NULL)
+			continue;
+		secret_wipe(t->starter, sizeof(*t->starter));
+		free(t->starter);
+		t->starter = NULL;
+	}
+	heap_fini(&c->waiting_starts);
+	heap_fini(&c->fresh_starts);
+}
+
+/* ---- routes ---- */
+
+/* The routes of a tunnel, and what is on the link of its addresses. Returns how many it put. */
+static size_t add_routes(const struct control_tunnel *t, struct fwd_route *routes, struct addr_prefix *kernel,
+			 size_t *kernel_cnt)
+{
+	const struct conf_tunnel *conf = t->starter->conf;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < conf->routes.cnt; i++) {
+		kernel[(*kernel_cnt)++] = conf->routes.p[i];
+		routes[n++] = (struct fwd_route){ .prefix = conf->routes.p[i], .priority = 100, .tunnel_id = t->id };
+	}
+	for (unsigned i = 0; i < conf->addresses.cnt; i++) {
+		const struct addr_prefix *p = &conf->addresses.p[i];
+		if (p->len < 8 * addr_len(p->addr.family)) /* the kernel has it with the address */
+			routes[n++] = (struct fwd_route){ .prefix = addr_prefix_mask(p), .priority = 100,
+							  .tunnel_id = t->id };
+	}
+	return n;
+}
+
+void control_site_publish(struct control *c, const struct control_account *a)
+{
+	size_t room = 1, cnt = 0, kernel_cnt = 0;
+
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+		if (t->starter != NULL)
+			room += t->starter->conf->routes.cnt + t->starter->conf->addresses.cnt;
+	struct fwd_route *routes = calloc(room, sizeof(*routes));
+	struct addr_prefix *kernel = calloc(room, sizeof(*kernel));
+	enum err e = routes == NULL || kernel == NULL ? ERR_MEMORY : ERR_NONE;
+	for (const struct control_tunnel *t = a->tunnels; e == ERR_NONE && t != NULL; t = t->next)
+		if (t->starter != NULL)
+			cnt += add_routes(t, routes + cnt, kernel, &kernel_cnt);
+	if (e == ERR_NONE)
+		e = fwd_routes_set(c->fwd, a->m.number, routes, cnt);
+	if (e == ERR_NONE)
+		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, kernel, kernel_cnt);
+	else
+		log_error("the routes of the tunnels cannot be published: %s", err_text(e));
+	free(routes);
+	free(kernel);
+}
+
+/* ---- what a Child SA covers ---- */
+
+bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret)
+{
+	const struct control *c = arg;
+	const struct control_tunnel *t = spi_in != 0 ? NULL : control_tunnel_find(c, &sa->tunnel_id);
+	struct fwd_child_selectors s;
+
+	if (t != NULL && t->starter != NULL) {
+		*ret = t->starter->ike.ts;
+		return true;
+	}
+	if (spi_in == 0 || fwd_child_selectors(c->fwd, spi_in, &s) != ERR_NONE)
+		return false;
+	*ret = (struct ike_ts_lists){ .local_cnt = s.local_cnt, .remote_cnt = s.remote_cnt };
+	memcpy(ret->local, s.local, sizeof(ret->local));
+	memcpy(ret->remote, s.remote, sizeof(ret->remote));
+	return true;
+}
+
+/* ---- starting ---- */
+
+static uint32_t random_u32(void)
+{
+	uint32_t r;
+	crypt_random(&r, sizeof(r));
+	return r;
+}
+
+static void set_waiting(struct control *c, struct control_starter *s)
+{
+	if (heap_set(&c->waiting_starts, &s->waiting, s->machine.at_us) != ERR_NONE)
+		log_error("tunnel %s: no memory for its timer", s->conf->name);
+}
+
+static bool is_up(const struct control_tunnel *t)
+{
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing)
+			return true;
+	return false;
+}
+
+static void end_attempt(struct control *c, struct control_starter *s, bool clean)
+{
+	heap_remove(&c->fresh_starts, &s->fresh);
+	start_machine_end(&s->machine, c->now_us, clean, random_u32());
+	set_waiting(c, s);
+	log_debug("tunnel %s starts again in %llu ms", s->conf->name,
+		  (unsigned long long)(s->machine.at_us - c->now_us) / 1000);
+}
+
+static void begin_attempt(struct control *c, struct control_starter *s)
+{
+	const struct ike_event ev = { .kind = IKE_EV_START, .now_us = c->now_us };
+
+	start_machine_begin(&s->machine);
+	heap_remove(&c->waiting_starts, &s->waiting);
+	s->ike.initial_contact = !is_up(s->tunnel);
+	struct control_op *op = control_op_new(c, OP_START, &ev);
+	if (op == NULL || heap_set(&c->fresh_starts, &s->fresh, c->now_us + FRESH_US) != ERR_NONE) {
+		if (op != NULL)
+			control_op_free(c, op);
+		end_attempt(c, s, false);
+		return;
+	}
+	op->starter = s;
+	control_op_run(c, op);
+}
+
+void control_site_timers(struct control *c)
+{
+	struct heap_node *n;
+
+	while ((n = heap_first(&c->fresh_starts)) != NULL && n->at <= c->now_us)
+		heap_remove(&c->fresh_starts, n);
+	while ((n = heap_first(&c->waiting_starts)) != NULL && n->at <= c->now_us && c->fresh_starts.cnt < FRESH_MAX)
+		begin_attempt(c, CONTAINER_OF(n, struct control_starter, waiting));
+}
+
+uint64_t control_site_next_us(const struct control *c)
+{
+	const struct heap_node *waiting = heap_first(&c->waiting_starts), *fresh = heap_first(&c->fresh_starts);
+	bool room = c->fresh_starts.cnt < FRESH_MAX;
+
+	if (room)
+		return waiting == NULL ? UINT64_MAX : waiting->at;
+	return fresh->at;
+}
+
+void control_site_begin(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (t->starter == NULL)
+			continue;
+		if (is_up(t))
+			start_machine_up(&t->starter->machine, c->now_us);
+		else
+			set_waiting(c, t->starter);
+	}
+}
+
+/* ---- what became of it ---- */
+
+void control_site_failed(struct control *c, const struct model_id *tunnel_id)
+{
+	const struct control_tunnel *t = control_tunnel_find(c, tunnel_id);
+	if (t != NULL && t->starter != NULL && t->starter->machine.state == START_TRYING)
+		end_attempt(c, t->starter, false);
+}
+
+void control_site_up(struct control *c, struct control_tunnel *t)
+{
+	if (t->starter == NULL)
+		return;
+	start_machine_up(&t->starter->machine, c->now_us);
+	heap_remove(&c->fresh_starts, &t->starter->fresh);
+	heap_remove(&c->waiting_starts, &t->starter->waiting);
+}
+
+void control_site_check(struct control *c, struct control_tunnel *t, bool clean)
+{
+	if (t->starter != NULL && t->starter->machine.state == START_UP && !is_up(t))
+		end_attempt(c, t->starter, clean);
+}
