@@ -13,7 +13,7 @@ int cli_tunnel_create(struct cli *cli), cli_tunnel_update(struct cli *cli), cli_
 int cli_tunnel_show(struct cli *cli), cli_tunnel_delete(struct cli *cli), cli_tunnel_psk(struct cli *cli);
 int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
-int cli_status(struct cli *cli), cli_suites(struct cli *cli);
+int cli_status(struct cli *cli), cli_tunnel_why(struct cli *cli), cli_unknown(struct cli *cli), cli_suites(struct cli *cli);
 
 /* The id of the tunnel that a word of the command line names by its id or name. */
 int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40]);

@@ -224,8 +224,11 @@ static struct control_tunnel *tunnel_of(struct control *c, const struct control_
 	return op->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->new_sa.tunnel_id) : NULL;
 }
 
-static void apply_path(struct control *c, const struct ike_sa *sa, const struct model_path *path)
+static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa,
+		       const struct model_path *path)
 {
+	if (t != NULL)
+		control_why_path(c, t, path);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
 		fwd_child_path(c->fwd, sa->children[i].spi_in, path);
 	control_count(c, MODEL_COUNTER_address_changes);
@@ -251,7 +254,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			control_child_remove(c, a->spi);
 			break;
 		case IKE_ACT_PATH:
-			apply_path(c, &op->new_sa, &a->path);
+			apply_path(c, t, &op->new_sa, &a->path);
 			break;
 		case IKE_ACT_SEND:
 			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
@@ -286,11 +289,20 @@ static void finish_init(struct control *c, struct control_op *op)
 	control_op_drop(c, op);
 }
 
+static bool stands(const struct control_tunnel *t)
+{
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing)
+			return true;
+	return false;
+}
+
 /* The committed record of a handshake becomes an SA; the half-open one has done its work. */
 static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_tunnel *t = control_tunnel_find(c, &op->new_sa.tunnel_id);
 	struct control_half *half = op->half;
+	bool replaced = t != NULL && stands(t);
 	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->new_sa, rev, &half->iv, t);
 
 	op->half = NULL;
@@ -300,6 +312,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
 		sa->busy = true;
 		act(c, op, sa);
+		control_why_start(c, t, &sa->r.path, replaced);
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
 			 addr_endpoint_format(&sa->r.path.remote, to), model_suite_text(&sa->r.suite, suite));
 		op->sa = sa;

@@ -374,6 +374,8 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 		return;
 	}
 	struct control_half *half = h.spi_r != 0 ? find_half(c, h.spi_r) : find_init(c, h.spi_i, &p->remote);
+	if (half != NULL && h.spi_r == 0 && half->repeats != UINT8_MAX)
+		half->repeats++;
 	if (half == NULL)
 		start_init(c, &p->local, &p->remote, msg);
 	else if (!fragment || control_frag_take(c, &half->frags, &half->h.sa, &ev, SPACE_OF(joined)))
@@ -416,10 +418,7 @@ void control_sa_arm(struct control *c, struct control_sa *sa)
 
 static void expire_half(struct control *c, struct control_half *h)
 {
-	struct model_failure f = { .code = MODEL_FAILURE_HALF_OPEN_TIMEOUT, .stage = MODEL_STAGE_AUTH,
-				   .local = h->h.sa.path.local, .remote = h->h.sa.path.remote,
-				   .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
-	control_failure(c, NULL, &f);
+	control_why_half(c, h);
 	control_half_remove(c, h);
 }
 
