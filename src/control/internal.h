@@ -86,6 +86,8 @@ struct control_datagram {
 struct control_frags {
 	struct heap_node timer;
 	struct control_frags **owner; /* the pointer to this one in its SA */
+	struct model_id tunnel_id;    /* of the SA; zero while it is half open */
+	struct model_path path;
 	struct ike_frags f;
 };
 
@@ -269,9 +271,7 @@ MUST_USE enum err control_states_load(struct control *c, struct store *s);
 /* why.c: failures */
 void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f);
 void control_why_half(struct control *c, const struct control_half *h); /* it expired */
-/* Fragments of a message (RFC 7383) whose rest did not come. t NULL: of a half-open SA. */
-void control_why_fragments(struct control *c, struct control_tunnel *t, const struct model_path *path, unsigned got,
-			   unsigned total);
+void control_why_fragments(struct control *c, const struct control_frags *f); /* the rest did not come */
 /* An IKE SA came up; replaced: another one of the tunnel stood. */
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
 void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path);

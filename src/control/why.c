@@ -235,6 +235,17 @@ static struct model_failure failure_of(const struct control *c, enum model_failu
 				       .remote = *remote, .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
 }
 
+void control_why_fragments(struct control *c, const struct control_frags *fr)
+{
+	bool half = model_id_is_zero(&fr->tunnel_id);
+	struct model_failure f = failure_of(c, MODEL_FAILURE_FRAGMENTS_LOST, half ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE,
+					    &fr->path.local, &fr->path.remote);
+
+	f.tunnel_id = fr->tunnel_id;
+	snprintf(f.offered, sizeof(f.offered), "%u of %u fragments of a message came", fr->f.cnt, fr->f.total);
+	control_failure(c, NULL, &f);
+}
+
 void control_why_half(struct control *c, const struct control_half *h)
 {
 	const struct ike_sa *sa = &h->h.sa;
@@ -244,19 +255,13 @@ void control_why_half(struct control *c, const struct control_half *h)
 									       : MODEL_FAILURE_HALF_OPEN_TIMEOUT;
 	struct model_failure f = failure_of(c, code, MODEL_STAGE_AUTH, &sa->path.local, &sa->path.remote);
 
+	if (h->frags != NULL) {
+		control_why_fragments(c, h->frags);
+		return;
+	}
 	snprintf(f.offered, sizeof(f.offered), "IKE_SA_INIT %u time(s) on UDP %u, NAT detection finds %s", h->repeats + 1u,
 		 sa->path.local.port, nat ? "a NAT" : "no NAT");
 	control_failure(c, NULL, &f);
-}
-
-void control_why_fragments(struct control *c, struct control_tunnel *t, const struct model_path *path, unsigned got,
-			   unsigned total)
-{
-	struct model_failure f = failure_of(c, MODEL_FAILURE_FRAGMENTS_LOST,
-					    t == NULL ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE, &path->local, &path->remote);
-
-	snprintf(f.offered, sizeof(f.offered), "%u of %u fragments", got, total);
-	control_failure(c, t, &f);
 }
 
 static void take_signs(struct control *c, struct control_tunnel *t, const struct explain_sign *signs, unsigned cnt)

@@ -218,7 +218,7 @@ static void change_ike_group(struct explain_text *t, const struct explain_case *
 static void change_profile(struct explain_text *t, const struct explain_case *c)
 {
 	explain_text_say(t, "In the router's connection set a phase 1 proposal that every profile has: ");
-	say_ike_proposals(t);
+	say_ike_proposals(t, c);
 	explain_text_say(t, ". Or give the tunnel the profile with the router's algorithms: PUT ");
 	say_tunnel_path(t, c);
 	explain_text_say(t, " {\"onramp\": {\"profile\": \"%s\" or \"%s\"}}", model_profile_name(MODEL_PROFILE_MAGIC),

@@ -20,7 +20,7 @@ unsigned explain_edit_distance(const char *a, const char *b, unsigned max)
 	for (unsigned j = 0; j <= lb; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= la; i++) {
-		unsigned corner = row[0], least = UINT32_MAX;
+		unsigned corner = row[0], least = (unsigned)i;
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= lb; j++) {
 			unsigned change = corner + (a[i - 1] != b[j - 1]), one = row[j] + 1, other = row[j - 1] + 1;

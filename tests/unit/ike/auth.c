@@ -149,9 +149,35 @@ static void previous_psk(struct net *n)
 	must(secret_set(&gateway_tunnel(&n->g)->psk, bytes_str("the new key")) == ERR_NONE);
 }
 
-static void certificate(struct net *n)
+static void eap(struct net *n)
 {
 	n->p.o.no_auth_payload = true;
+}
+
+static void certificate(struct net *n)
+{
+	n->p.o.auth_method = 1;
+}
+
+static void line_end_behind(struct net *n)
+{
+	must(secret_set(&n->p.o.psk, bytes_str("correct horse\n")) == ERR_NONE);
+}
+
+static void blank_behind(struct net *n)
+{
+	must(secret_set(&n->p.o.psk, bytes_str("correct horse ")) == ERR_NONE);
+}
+
+static void blank_in_ours(struct net *n)
+{
+	must(secret_set(&gateway_tunnel(&n->g)->psk, bytes_str("correct horse \r\n")) == ERR_NONE);
+}
+
+static void blanks_alone(struct net *n)
+{
+	no_psk_yet(n);
+	must(secret_set(&n->p.o.psk, bytes_str("\n")) == ERR_NONE);
 }
 
 static void wrong_gateway(struct net *n)
@@ -181,7 +207,12 @@ static void every_refusal_is_the_same_on_the_wire_and_told_apart_inside(void **s
 		{ unparseable_identity, MODEL_FAILURE_UNKNOWN_IDENTITY },
 		{ no_psk_yet, MODEL_FAILURE_NO_PSK },
 		{ previous_psk, MODEL_FAILURE_PREVIOUS_PSK },
+		{ eap, MODEL_FAILURE_EAP },
 		{ certificate, MODEL_FAILURE_NOT_PSK },
+		{ line_end_behind, MODEL_FAILURE_PSK_BLANK },
+		{ blank_behind, MODEL_FAILURE_PSK_BLANK },
+		{ blank_in_ours, MODEL_FAILURE_PSK_BLANK },
+		{ blanks_alone, MODEL_FAILURE_NO_PSK },
 		{ wrong_gateway, MODEL_FAILURE_WRONG_ENDPOINT },
 		{ wrong_customer, MODEL_FAILURE_WRONG_PEER_ADDRESS },
 		{ decoy_as_psk, MODEL_FAILURE_NO_PSK },
