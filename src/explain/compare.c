@@ -182,12 +182,19 @@ static const struct model_offered *choose(const struct model_failure *f, uint8_t
 	return best;
 }
 
+/* strongSwan's word for a transform; none for those that need none. */
 static void say_word(struct explain_text *t, bool ike, uint8_t type, uint16_t id, uint16_t key_bits)
 {
-	const struct model_transform *row =
-		model_transform_find(ike ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD, type, id, key_bits, true);
-	if (row != NULL && row->swanctl[0] != 0)
+	const uint8_t phase = ike ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD;
+
+	for (size_t i = 0; i < model_transform_cnt; i++) {
+		const struct model_transform *row = &model_transforms[i];
+		if ((row->phase & phase) == 0 || row->type != type || row->id != id || row->key_bits != key_bits ||
+		    row->swanctl[0] == 0)
+			continue;
 		explain_text_say(t, "%s%s", t->len == 0 ? "" : "-", row->swanctl);
+		return;
+	}
 }
 
 static void find_nearest(const struct model_failure *f, struct explain_compare *c)

@@ -19,7 +19,7 @@ static struct model_failure refused(enum model_phase phase)
 
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
-		if ((t->phase & phase) != 0 && !t->needs_null_opt_in)
+		if ((t->phase & phase) != 0 && !t->needs_null_opt_in && t->profiles == MODEL_PROFILE_ALL)
 			f.allow[f.allow_cnt++] = (struct model_offered){ 0, t->type, t->id, t->key_bits };
 	}
 	return f;
@@ -86,7 +86,7 @@ static void phase_2_is_judged_by_its_own_rules(void **state)
 	struct explain_compare c;
 
 	offer(&f, 1, IKE_TT_ENCR, 3, 0);
-	offer(&f, 1, IKE_TT_INTEG, 2, 0);
+	offer(&f, 1, IKE_TT_INTEG, 12, 0);
 	offer(&f, 1, IKE_TT_ESN, 0, 0);
 	assert_int_equal(explain_compare_code(&f), MODEL_FAILURE_NO_ENCR_CHILD);
 
