@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/accounts.h"
 #include "api/handlers.h"
@@ -7,6 +8,8 @@
 #include "model/counter.h"
 #include "model/drop.h"
 #include "model/proposal.h"
+
+#define API_WHY_MAX 32
 
 void api_status_list(struct api_call *c)
 {
@@ -127,6 +130,110 @@ static json_t *unknown_json(struct api_call *c)
 		api_fail_store(c, e, "the failures of unknown peers could not be read");
 	return s.list;
 }
+
+void api_admin_unknown(struct api_call *c)
+{
+	json_t *unknown = unknown_json(c);
+	api_answer(c, json_pack("{s:o}", "unknown_peers", unknown));
+}
+
+/* ---- why a tunnel fails ---- */
+
+struct why {
+	const struct api_call *call;
+	const struct model_tunnel *tunnel;
+	json_t *history, *near;
+};
+
+static void add_why(void *arg, const struct model_failure *f)
+{
+	struct why *w = arg;
+
+	if (model_id_eq(&f->tunnel_id, &w->tunnel->id))
+		json_array_append_new(w->history, api_verdict_json(w->call, f, w->tunnel));
+	else
+		json_array_append_new(w->near, api_verdict_json(w->call, f, NULL));
+}
+
+static void add_stored_why(void *arg, const struct store_row *row)
+{
+	struct model_failure f;
+
+	if (model_failure_decode(row->value, &f) == ERR_NONE)
+		add_why(arg, &f);
+}
+
+/* RFC 3339 texts of one length and zone sort as times do. */
+static int compare_seen(const void *a, const void *b)
+{
+	const json_t *const *x = a, *const *y = b;
+	const char *s = json_string_value(json_object_get(*x, "last_seen"));
+	const char *t = json_string_value(json_object_get(*y, "last_seen"));
+	return strcmp(t != NULL ? t : "", s != NULL ? s : "");
+}
+
+/* The store has them by slot. */
+static void sort_newest_first(json_t *list)
+{
+	json_t *items[API_WHY_MAX];
+	size_t cnt = json_array_size(list) < API_WHY_MAX ? json_array_size(list) : API_WHY_MAX;
+
+	for (size_t i = 0; i < cnt; i++)
+		items[i] = json_incref(json_array_get(list, i));
+	qsort(items, cnt, sizeof(items[0]), compare_seen);
+	json_array_clear(list);
+	for (size_t i = 0; i < cnt; i++)
+		json_array_append_new(list, items[i]);
+}
+
+/* From the gateway, else from the store, which does not know who is near. */
+static void read_why(struct api_call *c, struct why *w)
+{
+	const struct model_live_request request = { .op = MODEL_LIVE_WHY, .account_id = c->account.id,
+						    .tunnel_id = w->tunnel->id };
+	const struct model_live_sink sink = { .failure = add_why, .arg = w };
+	struct model_key key = model_key_why_all(&c->account.id, &w->tunnel->id);
+
+	if (api_live_ask(&c->server->live, &request, &sink) == ERR_NONE || c->server->store == NULL)
+		return;
+	json_array_clear(w->history);
+	json_array_clear(w->near);
+	enum err e = store_range(c->server->store, model_key_bytes(&key), (struct bytes){ 0 }, 0, add_stored_why, w, NULL);
+	if (e != ERR_NONE)
+		api_fail_store(c, e, "the failures of the tunnel could not be read");
+	sort_newest_first(w->history);
+}
+
+void api_tunnel_why(struct api_call *c)
+{
+	struct api_states states = { 0 };
+	struct api_view view;
+	struct model_id id;
+
+	api_view_load(c, API_NEED_TUNNELS, &view);
+	const struct model_tunnel *t =
+		model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
+	if (t == NULL)
+		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
+	else
+		api_states_load(c, &id, &states);
+	if (!api_failed(c)) {
+		struct why w = { c, t, json_array(), json_array() };
+		json_t *status = api_status_json(c, &states, t);
+		read_why(c, &w);
+		json_t *o = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:o, s:o}", "id", json_object_get(status, "id"),
+				      "name", json_object_get(status, "name"), "up", json_object_get(status, "up"),
+				      "since", json_object_get(status, "since"), "source",
+				      json_object_get(status, "source"), "verdict", json_object_get(status, "verdict"),
+				      "history", w.history, "unknown_near", w.near);
+		json_decref(status);
+		api_answer(c, o);
+	}
+	api_states_fini(&states);
+	api_view_fini(&view);
+}
+
+/* ---- the overview ---- */
 
 void api_admin_status(struct api_call *c)
 {

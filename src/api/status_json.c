@@ -4,6 +4,7 @@
 
 #include "api/record.h"
 #include "base/iana.h"
+#include "explain/compare.h"
 #include "explain/verdict.h"
 #include "model/identity.h"
 
@@ -141,6 +142,80 @@ static json_t *endpoint_json(const struct addr_endpoint *e)
 	return e->addr.family == ADDR_NONE ? json_null() : json_string(addr_endpoint_format(e, text));
 }
 
+/* ---- evidence: the offer against what is allowed, transform by transform ---- */
+
+static json_t *transform_json(const struct model_offered *o)
+{
+	char name[MODEL_TRANSFORM_TEXT_MAX];
+	return json_string(model_transform_text(o->type, o->id, o->key_bits, name));
+}
+
+/* Of one proposal, or with number 0 of what is allowed: by kind, each with whether it is allowed. */
+static json_t *kinds_json(const struct model_failure *f, uint8_t number)
+{
+	const struct model_offered *list = number == 0 ? f->allow : f->offer;
+	unsigned cnt = number == 0 ? f->allow_cnt : f->offer_cnt;
+	json_t *o = json_object();
+
+	for (unsigned k = 0; k < EXPLAIN_KINDS; k++) {
+		json_t *names = json_array();
+		for (unsigned i = 0; i < cnt; i++) {
+			const struct model_offered *t = &list[i];
+			if (t->proposal != number || t->type != explain_kind_type(k))
+				continue;
+			bool allowed = explain_offered_has(f->allow, f->allow_cnt, 0, t->type, t->id, t->key_bits);
+			json_array_append_new(names, number == 0 ? transform_json(t)
+								 : json_pack("{s:o, s:b}", "name", transform_json(t),
+									     "allowed", (int)allowed));
+		}
+		if (json_array_size(names) != 0)
+			json_object_set(o, explain_kind_name(k), names);
+		json_decref(names);
+	}
+	return o;
+}
+
+static json_t *proposal_json(const struct model_failure *f, const struct explain_proposal *p)
+{
+	json_t *misfits = json_array();
+
+	for (unsigned k = 0; k < EXPLAIN_KINDS; k++)
+		if ((p->bad & 1u << k) != 0)
+			json_array_append_new(misfits, json_string(explain_kind_name(k)));
+	return json_pack("{s:i, s:o, s:o}", "number", (int)p->number, "misfits", misfits, "offered",
+			 kinds_json(f, p->number));
+}
+
+/* null for a failure that is no refused offer */
+static json_t *evidence_json(const struct model_failure *f)
+{
+	struct explain_compare c;
+	char suite[MODEL_SUITE_TEXT_MAX];
+	json_t *proposals;
+
+	explain_compare_offer(f, &c);
+	if (c.proposal_cnt == 0)
+		return json_null();
+	proposals = json_array();
+	for (unsigned i = 0; i < c.proposal_cnt; i++)
+		json_array_append_new(proposals, proposal_json(f, &c.proposals[i]));
+	return json_pack("{s:i, s:o, s:o, s:{s:i, s:s, s:s}}", "phase", c.ike ? 1 : 2, "proposals", proposals, "allowed",
+			 kinds_json(f, 0), "nearest", "of_proposal", (int)c.proposals[c.nearest].number, "swanctl",
+			 c.swanctl, "suite", model_suite_text(&c.suite, suite));
+}
+
+/* The tunnel that an unknown identity probably meant; null if none is near. */
+static json_t *near_json(const struct api_call *c, const struct model_failure *f)
+{
+	char tunnel[MODEL_ID_TEXT_MAX], account[MODEL_ID_TEXT_MAX], identity[MODEL_IDENTITY_TEXT_MAX];
+
+	if (model_id_is_zero(&f->near_tunnel_id))
+		return json_null();
+	model_identity_user(f->near_account_number, &f->near_tunnel_id, c->server->conf->identity_domain, identity);
+	return json_pack("{s:s, s:s, s:s}", "account_id", model_id_text(&f->near_account_id, account), "tunnel_id",
+			 model_id_text(&f->near_tunnel_id, tunnel), "identity", identity);
+}
+
 json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f,
 			 const struct model_tunnel *t)
 {
@@ -162,6 +237,9 @@ json_t *api_verdict_json(const struct api_call *c, const struct model_failure *f
 	json_object_set_new(o, "identity", peer_text_json(f->identity));
 	json_object_set_new(o, "offered", peer_text_json(f->offered));
 	json_object_set_new(o, "allowed", peer_text_json(f->allowed));
+	json_object_set_new(o, "evidence", evidence_json(f));
+	json_object_set_new(o, "nearest_tunnel", near_json(c, f));
+	json_object_set_new(o, "over_since", time_json(f->over_us));
 	json_object_set_new(o, "first_seen", time_json(f->first_us));
 	json_object_set_new(o, "last_seen", time_json(f->last_us));
 	json_object_set_new(o, "count", json_integer(f->cnt));
@@ -241,8 +319,8 @@ json_t *api_status_json(struct api_call *c, const struct api_states *s, const st
 		set_live(c, o, live, t);
 	/* a failure from before the tunnel came up explains nothing any more, but is kept for the curious */
 	json_t *told = failure == NULL ? json_null() : api_verdict_json(c, failure, t);
-	json_object_set(o, "verdict",
-			failure != NULL && (!up || failure->last_us > since) ? told : json_null());
+	bool stands = failure != NULL && (!up || (failure->last_us > since && failure->over_us == 0));
+	json_object_set(o, "verdict", stands ? told : json_null());
 	json_object_set_new(o, "last_failure", told);
 	return o;
 }

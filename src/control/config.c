@@ -185,6 +185,7 @@ static void free_tunnel(struct control *c, struct control_tunnel *t)
 	}
 	t->account->dirty = true;
 	hmap_remove(&c->tunnels, &t->by_id);
+	explain_history_free(&t->why);
 	free(t);
 }
 
@@ -193,6 +194,7 @@ static void delete_tunnel(struct control *c, struct control_tunnel *t)
 {
 	if (t->configured)
 		count_profile(c, t, false);
+	control_why_gone(c, t);
 	t->configured = false;
 	t->has_psk = false;
 	secret_wipe(&t->psk, sizeof(t->psk));

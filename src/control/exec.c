@@ -227,8 +227,11 @@ static struct control_tunnel *tunnel_of(struct control *c, const struct control_
 	return op->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->new_sa.tunnel_id) : NULL;
 }
 
-static void apply_path(struct control *c, const struct ike_sa *sa, const struct model_path *path)
+static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa,
+		       const struct model_path *path)
 {
+	if (t != NULL)
+		control_why_path(c, t, path);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
 		fwd_child_path(c->fwd, sa->children[i].spi_in, path);
 	control_count(c, MODEL_COUNTER_address_changes);
@@ -254,7 +257,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			control_child_remove(c, a->spi);
 			break;
 		case IKE_ACT_PATH:
-			apply_path(c, &op->new_sa, &a->path);
+			apply_path(c, t, &op->new_sa, &a->path);
 			break;
 		case IKE_ACT_SEND:
 			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
@@ -264,7 +267,11 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 				drop_others(c, t, sa);
 			break;
 		case IKE_ACT_FAILURE:
-			control_failure(c, t, &op->out.failure);
+			if (op->out.failure.code == MODEL_FAILURE_HALF_OPEN_TIMEOUT && op->half != NULL &&
+			    op->half->h.start == NULL)
+				control_why_half(c, op->half); /* it knows more of what the peer did */
+			else
+				control_failure(c, t, &op->out.failure);
 			break;
 		case IKE_ACT_DROP:
 			control_drop(c, a->drop);
@@ -299,11 +306,20 @@ static void finish_init(struct control *c, struct control_op *op)
 	control_op_drop(c, op);
 }
 
+static bool stands(const struct control_tunnel *t)
+{
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing)
+			return true;
+	return false;
+}
+
 /* The committed record of a handshake becomes an SA; the half-open one has done its work. */
 static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_tunnel *t = control_tunnel_find(c, &op->new_sa.tunnel_id);
 	struct control_half *half = op->half;
+	bool replaced = t != NULL && stands(t);
 	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->new_sa, rev, &half->iv, t);
 
 	op->half = NULL;
@@ -313,6 +329,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
 		sa->busy = true;
 		act(c, op, sa);
+		control_why_start(c, t, &sa->r.path, replaced);
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
 			 addr_endpoint_format(&sa->r.path.remote, to), model_suite_text(&sa->r.suite, suite));
 		op->sa = sa;

@@ -42,7 +42,7 @@ static void act(struct control *c, const struct ike_out *out)
 }
 
 /* Keeps the fragments where they were kept before, or puts them where the SA will find them. */
-static bool keep(struct control *c, struct control_frags **owner, struct control_frags *f)
+static bool keep(struct control *c, struct control_frags **owner, struct control_frags *f, const struct ike_sa *r)
 {
 	if (*owner != NULL)
 		return true;
@@ -50,6 +50,8 @@ static bool keep(struct control *c, struct control_frags **owner, struct control
 	if (heap_set(&c->frag_timers, &f->timer, c->now_us + IKE_FRAGS_LIFE_US) != ERR_NONE)
 		return false;
 	f->owner = owner;
+	f->tunnel_id = r->tunnel_id;
+	f->path = r->path;
 	*owner = f;
 	return true;
 }
@@ -69,7 +71,7 @@ bool control_frag_take(struct control *c, struct control_frags **owner, const st
 		control_drop(c, MODEL_DROP_ike_busy);
 	}
 	free(out);
-	if (result == IKE_FRAG_KEPT && keep(c, owner, f))
+	if (result == IKE_FRAG_KEPT && keep(c, owner, f, r))
 		return false;
 	if (result == IKE_FRAG_WHOLE)
 		ike_frag_join(&f->f, room, ev);
@@ -91,6 +93,7 @@ void control_frags_timers(struct control *c)
 		uint64_t end = f->f.since_us + IKE_FRAGS_LIFE_US; /* of the message that is there now */
 		if (end > c->now_us && heap_set(&c->frag_timers, n, end) == ERR_NONE)
 			continue;
+		control_why_fragments(c, f);
 		control_frag_free(c, f->owner);
 		control_drop(c, MODEL_DROP_ike_fragment);
 	}

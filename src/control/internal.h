@@ -9,6 +9,8 @@
 #include "control/control.h"
 #include "control/dh.h"
 #include "control/start.h"
+#include "explain/history.h"
+#include "explain/watch.h"
 #include "ike/frag.h"
 #include "ike/step.h"
 #include "model/account.h"
@@ -24,6 +26,7 @@
 #define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
 #define CONTROL_FRAGS_MAX 256     /* messages of which some fragments came; above, the oldest is forgotten */
 #define CONTROL_UNKNOWN_MAX 64    /* failures that belong to no tunnel */
+#define CONTROL_GONE_MAX 32       /* deleted tunnels that are remembered */
 #define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
@@ -60,9 +63,12 @@ struct control_tunnel {
 	/* life (state.c) */
 	bool up;
 	uint64_t since_us;
-	bool has_failure;
-	struct model_failure failure;
+	struct explain_history why;
+	struct explain_watch watch;
+	struct addr_endpoint seen_local, seen_at; /* the path, as the watch knows it */
 	bool state_dirty;
+	uint16_t why_dirty;           /* bit set of the history's slots that the store does not have */
+	uint64_t why_after_us;        /* failures that only repeat are not written before */
 	struct control_tunnel *next_dirty;
 	uint32_t ike_rekeys, child_rekeys;
 	struct control_starter *starter; /* of a tunnel that we start; else NULL */
@@ -93,6 +99,8 @@ struct control_datagram {
 struct control_frags {
 	struct heap_node timer;
 	struct control_frags **owner; /* the pointer to this one in its SA */
+	struct model_id tunnel_id;    /* of the SA; zero while it is half open */
+	struct model_path path;
 	struct ike_frags f;
 };
 
@@ -103,6 +111,7 @@ struct control_half {
 	struct crypt_iv_space iv;
 	struct control_frags *frags;
 	bool busy;
+	uint8_t repeats;              /* of its IKE_SA_INIT */
 };
 
 struct control_sa {
@@ -131,6 +140,20 @@ struct control_child {
 };
 
 enum control_op_kind { OP_INIT, OP_START, OP_HALF, OP_SA };
+
+/* A failure that belongs to no tunnel (why.c). */
+struct control_unknown {
+	struct model_failure f;       /* cnt 0: free */
+	bool unsolved;                /* the tunnel that was meant is still to be looked for */
+	bool dirty;
+	uint64_t after_us;            /* not written before */
+};
+
+/* A tunnel that was deleted since the start. */
+struct control_gone {
+	struct model_id account_id, tunnel_id;
+	uint32_t account_number;
+};
 
 /* One step under way, with all it needs to be run again. */
 struct control_op {
@@ -178,8 +201,10 @@ struct control {
 	uint64_t flush_us;            /* when states are written again */
 	uint64_t reserve_us;          /* when sequence numbers are looked at again */
 	struct control_tunnel *dirty;
-	unsigned unknown_cnt;
-	struct model_failure unknown[CONTROL_UNKNOWN_MAX];
+	struct control_unknown unknown[CONTROL_UNKNOWN_MAX];
+	unsigned gone_cnt;            /* ever; the last of them are kept */
+	struct control_gone gone[CONTROL_GONE_MAX];
+	uint64_t sample_us;           /* when the watches are fed again */
 	struct log_limit failure_log;
 };
 
@@ -257,9 +282,9 @@ MUST_USE enum err control_restore(struct control *c, struct store *s);
 MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
 				      struct space out, size_t *ret_len);
 
-/* state.c: up and down, failures */
+/* state.c: up and down, and the store's copy */
 void control_tunnel_check_up(struct control *c, struct control_tunnel *t);
-void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f);
+void control_tunnel_dirty(struct control *c, struct control_tunnel *t);
 void control_states_flush(struct control *c);
 MUST_USE enum err control_states_load(struct control *c, struct store *s);
 
@@ -279,6 +304,18 @@ void control_site_failed(struct control *c, const struct model_id *tunnel_id);
 void control_site_up(struct control *c, struct control_tunnel *t);
 void control_site_check(struct control *c, struct control_tunnel *t, bool clean);
 bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
+
+/* why.c: failures */
+void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f);
+void control_why_half(struct control *c, const struct control_half *h); /* it expired */
+void control_why_fragments(struct control *c, const struct control_frags *f); /* the rest did not come */
+/* An IKE SA came up; replaced: another one of the tunnel stood. */
+void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
+void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path);
+void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
+void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
+void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */
+MUST_USE enum err control_why_load(struct control *c, struct store *s);
 
 static inline void control_drop(struct control *c, enum model_drop d)
 {

@@ -36,13 +36,17 @@ static struct model_live_tunnel live_of(const struct control *c, const struct co
 {
 	struct model_live_tunnel l = { .account_id = t->account->m.id, .tunnel_id = t->id, .up = t->up,
 				       .since_us = t->since_us, .child_rekeys = t->child_rekeys,
-				       .ike_rekeys = t->ike_rekeys, .has_failure = t->has_failure,
-				       .failure = t->failure };
+				       .ike_rekeys = t->ike_rekeys };
+	const struct model_failure *last = explain_history_last(&t->why);
 	const struct control_sa *sa = newest_sa(t);
 	struct fwd_tunnel_stats s;
 
 	if (t->starter != NULL)
 		snprintf(l.name, sizeof(l.name), "%s", t->starter->conf->name);
+	if (last != NULL) {
+		l.has_failure = true;
+		l.failure = *last;
+	}
 	if (sa != NULL)
 		fill_sa(c, sa, &l);
 	if (fwd_tunnel_stats(c->fwd, &t->id, &s) == ERR_NONE) {
@@ -104,6 +108,43 @@ static void add_counters(const struct control *c, struct model_live_reply *r)
 	must(e == ERR_NONE); /* the list is far smaller than a message */
 }
 
+/* The newest first, so that what does not fit is the oldest. near NULL: all, else those near that tunnel. */
+static void add_unknown(const struct control *c, const struct model_id *near, struct model_live_reply *r)
+{
+	uint64_t before = UINT64_MAX;
+	uint64_t told = 0; /* bit set: several may have one time */
+
+	for (unsigned n = 0; n < CONTROL_UNKNOWN_MAX; n++) {
+		const struct control_unknown *best = NULL;
+		for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX; i++) {
+			const struct control_unknown *u = &c->unknown[i];
+			if (u->f.cnt == 0 || (told & (uint64_t)1 << i) != 0 || u->f.last_us > before ||
+			    (near != NULL && !model_id_eq(&u->f.near_tunnel_id, near)))
+				continue;
+			if (best == NULL || u->f.last_us > best->f.last_us)
+				best = u;
+		}
+		if (best == NULL)
+			return;
+		told |= (uint64_t)1 << (best - c->unknown);
+		before = best->f.last_us;
+		if (model_live_reply_add_failure(r, &best->f) != ERR_NONE)
+			return;
+	}
+}
+_Static_assert(CONTROL_UNKNOWN_MAX <= 64, "the bit set above is too small");
+
+static void add_why(const struct control *c, const struct control_tunnel *t, struct model_live_reply *r)
+{
+	uint8_t order[EXPLAIN_HISTORY_MAX];
+	unsigned cnt = explain_history_order(&t->why, order);
+
+	for (unsigned i = 0; i < cnt; i++)
+		if (model_live_reply_add_failure(r, t->why.slots[order[i]]) != ERR_NONE)
+			return;
+	add_unknown(c, &t->id, r);
+}
+
 static struct bytes answer(const struct control *c, const struct model_live_request *q, struct space room)
 {
 	struct model_live_reply r;
@@ -129,9 +170,13 @@ static struct bytes answer(const struct control *c, const struct model_live_requ
 		break;
 	case MODEL_LIVE_UNKNOWN:
 		model_live_reply_begin(&r, room, ERR_NONE);
-		for (unsigned i = 0; i < c->unknown_cnt && !more; i++)
-			more = model_live_reply_add_failure(&r, &c->unknown[i]) != ERR_NONE;
-		more = false; /* what does not fit is older and is left out */
+		add_unknown(c, NULL, &r);
+		break;
+	case MODEL_LIVE_WHY:
+		t = control_tunnel_find(c, &q->tunnel_id);
+		model_live_reply_begin(&r, room, t == NULL ? ERR_NOTFOUND : ERR_NONE);
+		if (t != NULL)
+			add_why(c, t, &r);
 		break;
 	default:
 		model_live_reply_begin(&r, room, ERR_UNSUPPORTED);

@@ -146,6 +146,8 @@ static enum err load_all(struct control *c, uint64_t *ret_rev)
 	if (e == ERR_NONE)
 		e = control_states_load(c, c->cfg.store);
 	if (e == ERR_NONE)
+		e = control_why_load(c, c->cfg.store);
+	if (e == ERR_NONE)
 		e = control_restore(c, c->cfg.store);
 	if (e == ERR_NONE) {
 		struct hmap_walk w;
@@ -206,7 +208,9 @@ void control_free(struct control *c)
 		return;
 	c->flush_us = 0;
 	if (c->store != NULL) {
+		c->stop = true;
 		control_states_flush(c);
+		control_why_flush(c);
 		store_thread_stop(c->store);
 	}
 	control_dh_free(c->dh);
@@ -349,6 +353,7 @@ void control_run(struct control *c)
 			take_event(c, events[i].data.u32);
 		control_sas_timers(c);
 		control_site_timers(c);
+		control_why_tick(c);
 		control_states_flush(c);
 		control_sequences_reserve(c);
 		fwd_collect(c->fwd);

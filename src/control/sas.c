@@ -398,6 +398,8 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 		return;
 	}
 	struct control_half *half = ours != 0 ? find_half(c, ours) : find_init(c, h.spi_i, &p->remote);
+	if (half != NULL && ours == 0 && half->repeats != UINT8_MAX)
+		half->repeats++;
 	if (half == NULL && c->cfg.site != NULL) /* a site starts, nobody starts it */
 		control_drop(c, MODEL_DROP_ike_unknown_spi);
 	else if (half == NULL)

@@ -1,11 +1,11 @@
-// A tunnel's life for people: up or down since when, and why the last attempt failed.
+// A tunnel's life for people: up or down since when, and what the store has of that and of its failures.
 #include "control/internal.h"
 
-#include "explain/verdict.h"
+#define FLUSH_US 1000000u    /* states are written at most this often: strangers can cause failures, not disk load */
+#define WRITES_MAX 1024      /* tunnels in one go */
+#define WHY_PAUSE_US 10000000u /* failures that only repeat are counted in the store at most this often */
 
-#define FLUSH_US 1000000u /* states are written at most this often: strangers can cause failures, not disk load */
-
-static void mark_dirty(struct control *c, struct control_tunnel *t)
+void control_tunnel_dirty(struct control *c, struct control_tunnel *t)
 {
 	if (t->state_dirty || !t->configured)
 		return;
@@ -24,140 +24,73 @@ void control_tunnel_check_up(struct control *c, struct control_tunnel *t)
 		return;
 	t->up = up;
 	t->since_us = c->now_us;
+	t->why_after_us = 0;
 	log_info("tunnel %s is %s", t->m.name, up ? "up" : "down");
-	mark_dirty(c, t);
-}
-
-/* ---- failures ---- */
-
-/* Before IKE_AUTH the peer has no name: its address may tell whose it is. */
-static struct control_tunnel *guess_tunnel(const struct control *c, const struct addr *remote)
-{
-	struct control_tunnel *found = NULL;
-	struct hmap_walk w;
-
-	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (!t->configured || !(addr_eq(&t->m.customer_endpoint, remote) || addr_eq(&t->last_remote, remote)))
-			continue;
-		if (found != NULL)
-			return NULL; /* several: it could be any */
-		found = t;
-	}
-	return found;
-}
-
-static void merge(struct model_failure *old, bool had, const struct model_failure *f)
-{
-	struct model_failure m = *f;
-	bool same = had && old->code == f->code && strcmp(old->identity, f->identity) == 0;
-
-	m.first_us = same ? old->first_us : f->last_us;
-	m.cnt = same && old->cnt != UINT32_MAX ? old->cnt + 1 : 1;
-	*old = m;
-}
-
-/* The oldest makes room. */
-static struct model_failure *unknown_slot(struct control *c, const struct model_failure *f, bool *ret_had)
-{
-	struct model_failure *oldest = &c->unknown[0];
-
-	for (unsigned i = 0; i < c->unknown_cnt; i++) {
-		struct model_failure *u = &c->unknown[i];
-		if (u->code == f->code && addr_eq(&u->remote.addr, &f->remote.addr)) {
-			*ret_had = true;
-			return u;
-		}
-		if (u->last_us < oldest->last_us)
-			oldest = u;
-	}
-	*ret_had = false;
-	return c->unknown_cnt < CONTROL_UNKNOWN_MAX ? &c->unknown[c->unknown_cnt++] : oldest;
-}
-
-static void log_failure(struct control *c, const struct control_tunnel *t, const struct model_failure *f)
-{
-	struct explain_context context = { .identity_domain = c->cfg.conf->identity_domain };
-	struct explain_verdict v;
-	char from[ADDR_ENDPOINT_TEXT_MAX];
-	uint32_t held;
-
-	if (!log_limit_take(&c->failure_log, c->now_us / 1000, &held))
-		return;
-	if (t != NULL) {
-		context.gateway = t->m.cloudflare_endpoint;
-		context.customer_endpoint = t->m.customer_endpoint;
-		context.account_number = t->account->m.number;
-	}
-	explain_failure(f, &context, &v);
-	if (held != 0)
-		log_warn("%u more failures were not logged; onramp status has the last of each tunnel", held);
-	log_warn("%s%s from %s: %s (%s)", t == NULL ? "peer" : "tunnel ", t == NULL ? "" : t->m.name,
-		 addr_endpoint_format(&f->remote, from), v.sentence, v.code);
-}
-
-/* A router that got no Child SA deletes its IKE SA at once: that must not hide why it got none. */
-static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
-{
-	return f->code == MODEL_FAILURE_PEER_DELETED && t->has_failure && !t->up &&
-	       t->failure.code != MODEL_FAILURE_PEER_DELETED && t->failure.last_us >= t->since_us;
-}
-
-void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *f)
-{
-	if (t == NULL && !model_id_is_zero(&f->tunnel_id))
-		t = control_tunnel_find(c, &f->tunnel_id);
-	if (t == NULL && f->identity[0] == 0)
-		t = guess_tunnel(c, &f->remote.addr);
-	if (t != NULL && t->configured && hides_the_cause(t, f))
-		return;
-	if (t != NULL && t->configured) {
-		merge(&t->failure, t->has_failure, f);
-		t->failure.account_id = t->account->m.id;
-		t->failure.tunnel_id = t->id;
-		t->has_failure = true;
-		mark_dirty(c, t);
-	} else {
-		bool had;
-		struct model_failure *u = unknown_slot(c, f, &had);
-		merge(u, had, f);
-	}
-	log_failure(c, t, f);
+	control_tunnel_dirty(c, t);
 }
 
 /* ---- the store's copy ---- */
 
-static void write_state(struct control *c, const struct control_tunnel *t)
+/* The state and the slots of the history that have changed, in one transaction. */
+static void write_state(struct control *c, struct control_tunnel *t)
 {
+	static uint8_t room[MODEL_STATE_RECORD_MAX + EXPLAIN_HISTORY_MAX * MODEL_FAILURE_RECORD_MAX];
+	struct model_key keys[1 + EXPLAIN_HISTORY_MAX];
+	struct store_op ops[1 + EXPLAIN_HISTORY_MAX];
+	const struct model_failure *last = explain_history_last(&t->why);
 	struct model_tunnel_state s = { .account_id = t->account->m.id, .tunnel_id = t->id,
 					.up = t->up ? MODEL_TUNNEL_UP : MODEL_TUNNEL_DOWN, .since_us = t->since_us,
-					.has_failure = t->has_failure, .failure = t->failure };
-	struct model_key key = model_key_tunnel_state(&t->account->m.id, &t->id);
-	uint8_t room[MODEL_STATE_RECORD_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
+					.has_failure = last != NULL };
+	struct store_txn txn = { .ops = ops, .op_cnt = 1 };
+	struct wr w = wr_of((struct space){ room, MODEL_STATE_RECORD_MAX });
 
+	if (last != NULL)
+		s.failure = *last;
 	enum err e = model_tunnel_state_encode(&s, &w);
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
+	keys[0] = model_key_tunnel_state(&t->account->m.id, &t->id);
+	ops[0] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[0]), wr_bytes(&w) };
+	for (unsigned i = 0; e == ERR_NONE && i < EXPLAIN_HISTORY_MAX; i++) {
+		if ((t->why_dirty & 1u << i) == 0 || t->why.slots[i] == NULL)
+			continue;
+		w = wr_of((struct space){ room + MODEL_STATE_RECORD_MAX + i * MODEL_FAILURE_RECORD_MAX,
+					  MODEL_FAILURE_RECORD_MAX });
+		e = model_failure_encode(t->why.slots[i], &w);
+		keys[txn.op_cnt] = model_key_why(&t->account->m.id, &t->id, i);
+		ops[txn.op_cnt] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[txn.op_cnt]), wr_bytes(&w) };
+		txn.op_cnt++;
+	}
 	if (e == ERR_NONE)
 		e = store_thread_submit(c->store, &txn, 0);
 	if (e != ERR_NONE)
 		log_warn("the state of tunnel %s could not be written: %s", t->m.name, err_text(e));
+	t->why_dirty = 0;
+	t->why_after_us = c->now_us + WHY_PAUSE_US;
 }
 
 void control_states_flush(struct control *c)
 {
+	struct control_tunnel *later = NULL;
+	unsigned done = 0;
+
 	if (c->dirty == NULL || c->now_us < c->flush_us)
 		return;
 	c->flush_us = c->now_us + FLUSH_US;
 	while (c->dirty != NULL) {
 		struct control_tunnel *t = c->dirty;
 		c->dirty = t->next_dirty;
+		if (t->configured && (done == WRITES_MAX || c->now_us < t->why_after_us) && !c->stop) {
+			t->next_dirty = later;
+			later = t;
+			continue;
+		}
 		t->state_dirty = false;
 		t->next_dirty = NULL;
-		if (t->configured)
+		if (t->configured) {
 			write_state(c, t);
+			done++;
+		}
 	}
+	c->dirty = later;
 }
 
 static void load_state(void *arg, const struct store_row *row)
@@ -170,8 +103,6 @@ static void load_state(void *arg, const struct store_row *row)
 	struct control_tunnel *t = control_tunnel_find(c, &s.tunnel_id);
 	if (t == NULL)
 		return;
-	t->has_failure = s.has_failure;
-	t->failure = s.failure;
 	t->up = s.up == MODEL_TUNNEL_UP;
 	t->since_us = s.since_us;
 }

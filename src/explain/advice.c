@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "explain/compare.h"
 #include "model/proposal.h"
 
 #define DOMAIN_DEFAULT "ipsec.cloudflare.com"
@@ -67,20 +68,36 @@ static const char *best_word(enum model_phase phase, uint8_t type, bool aead)
 	return "";
 }
 
-static void say_ike_proposals(struct explain_text *t)
+/* The proposal that is nearest to what the peer offered, if that is known. */
+static bool say_nearest(struct explain_text *t, const struct explain_case *c, bool ike)
+{
+	struct explain_compare compare;
+
+	explain_compare_offer(c->f, &compare);
+	if (compare.swanctl[0] == 0 || compare.ike != ike)
+		return false;
+	explain_text_say(t, "%s = %s", ike ? "proposals" : "esp_proposals", compare.swanctl);
+	return true;
+}
+
+static void say_ike_proposals(struct explain_text *t, const struct explain_case *c)
 {
 	const enum model_phase p = MODEL_PHASE_IKE;
 	const char *prf = best_word(p, IKE_TT_PRF, false), *group = best_word(p, IKE_TT_KE, false);
-	explain_text_say(t, "proposals = %s-%s-%s,%s-%s-%s-%s", best_word(p, IKE_TT_ENCR, true), prf, group,
-			 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), prf, group);
+
+	if (!say_nearest(t, c, true))
+		explain_text_say(t, "proposals = %s-%s-%s,%s-%s-%s-%s", best_word(p, IKE_TT_ENCR, true), prf, group,
+				 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), prf, group);
 }
 
-static void say_esp_proposals(struct explain_text *t)
+static void say_esp_proposals(struct explain_text *t, const struct explain_case *c)
 {
 	const enum model_phase p = MODEL_PHASE_CHILD;
 	const char *group = best_word(p, IKE_TT_KE, false);
-	explain_text_say(t, "esp_proposals = %s-%s,%s-%s-%s", best_word(p, IKE_TT_ENCR, true), group,
-			 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), group);
+
+	if (!say_nearest(t, c, false))
+		explain_text_say(t, "esp_proposals = %s-%s,%s-%s-%s", best_word(p, IKE_TT_ENCR, true), group,
+				 best_word(p, IKE_TT_ENCR, false), best_word(p, IKE_TT_INTEG, false), group);
 }
 
 /* ---- identities and addresses ---- */
@@ -93,9 +110,12 @@ static const char *domain_of(const struct explain_case *c)
 static void say_identity(struct explain_text *t, const struct explain_case *c)
 {
 	char text[MODEL_IDENTITY_TEXT_MAX], tunnel[MODEL_ID_TEXT_MAX];
-	const struct model_id *id = &c->f->tunnel_id;
+	const struct model_id *id = &c->f->tunnel_id, *near = &c->f->near_tunnel_id;
 
-	if (model_id_is_zero(id)) {
+	if (model_id_is_zero(id) && !model_id_is_zero(near)) {
+		model_identity_user(c->f->near_account_number, near, domain_of(c), text);
+		explain_text_say(t, "%s", text);
+	} else if (model_id_is_zero(id)) {
 		explain_text_say(t, "ipsec@TUNNEL.ACCOUNT.%s", domain_of(c));
 	} else if (c->context->account_number == 0) {
 		explain_text_say(t, "ipsec@%s.ACCOUNT.%s", model_id_text(id, tunnel), domain_of(c));
@@ -135,6 +155,22 @@ static void allowed_identities(struct explain_text *t, const struct explain_case
 	explain_text_say(t, "ipsec@TUNNEL.ACCOUNT.%s, TUNNEL.ACCOUNT.%s or the key id ACCOUNT_TUNNEL", domain, domain);
 }
 
+/* The three names of the tunnel that was probably meant. */
+static void allowed_near(struct explain_text *t, const struct explain_case *c)
+{
+	char user[MODEL_IDENTITY_TEXT_MAX], fqdn[MODEL_IDENTITY_TEXT_MAX], key[MODEL_IDENTITY_TEXT_MAX];
+	const struct model_failure *f = c->f;
+
+	if (model_id_is_zero(&f->near_tunnel_id)) {
+		allowed_identities(t, c);
+		return;
+	}
+	model_identity_user(f->near_account_number, &f->near_tunnel_id, domain_of(c), user);
+	model_identity_fqdn(f->near_account_number, &f->near_tunnel_id, domain_of(c), fqdn);
+	model_identity_key(f->near_account_number, &f->near_tunnel_id, key);
+	explain_text_say(t, "%s as rfc822, %s as fqdn, %s as keyid", user, fqdn, key);
+}
+
 static void allowed_auth(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
@@ -169,22 +205,20 @@ static void allowed_marker(struct explain_text *t, const struct explain_case *c)
 
 static void change_ike_proposals(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "In the router's connection set one of the allowed phase 1 proposals: ");
-	say_ike_proposals(t);
+	say_ike_proposals(t, c);
 }
 
 static void change_ike_group(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "In the router's connection name an allowed group, and name it first: ");
-	say_ike_proposals(t);
+	say_ike_proposals(t, c);
 }
 
 static void change_profile(struct explain_text *t, const struct explain_case *c)
 {
 	explain_text_say(t, "In the router's connection set a phase 1 proposal that every profile has: ");
-	say_ike_proposals(t);
+	say_ike_proposals(t, c);
 	explain_text_say(t, ". Or give the tunnel the profile with the router's algorithms: PUT ");
 	say_tunnel_path(t, c);
 	explain_text_say(t, " {\"onramp\": {\"profile\": \"%s\" or \"%s\"}}", model_profile_name(MODEL_PROFILE_MAGIC),
@@ -193,10 +227,9 @@ static void change_profile(struct explain_text *t, const struct explain_case *c)
 
 static void change_ke(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "No setting makes such a value: update the router's IPsec software, or try "
 			    "another group: ");
-	say_ike_proposals(t);
+	say_ike_proposals(t, c);
 }
 
 static void change_version(struct explain_text *t, const struct explain_case *c)
@@ -212,9 +245,9 @@ static void change_chosen_group(struct explain_text *t, const struct explain_cas
 	explain_text_say(t, "Usually nothing: the router tries again with the chosen group. If it does not, "
 			    "name that group first in its %s: ", child ? "child section" : "connection");
 	if (child)
-		say_esp_proposals(t);
+		say_esp_proposals(t, c);
 	else
-		say_ike_proposals(t);
+		say_ike_proposals(t, c);
 }
 
 static void change_identity(struct explain_text *t, const struct explain_case *c)
@@ -260,6 +293,22 @@ static void change_psk(struct explain_text *t, const struct explain_case *c)
 	explain_text_say(t, ". If nobody has it any more, make a new one: POST ");
 	say_tunnel_path(t, c);
 	explain_text_say(t, "/psk_generate");
+}
+
+static void change_blank(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Enter the key at the router as it is, with no blank or line end more or less: ");
+	say_secret(t, c);
+	explain_text_say(t, ". If the key was set here with a blank at its end, set it again without: POST ");
+	say_tunnel_path(t, c);
+	explain_text_say(t, "/psk_generate");
+}
+
+static void change_deleted(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Take the connection out of the router, or make a new tunnel here and enter its "
+			    "identity and key at the router: POST /accounts/ACCOUNT/magic/ipsec_tunnels");
 }
 
 static void change_old_psk(struct explain_text *t, const struct explain_case *c)
@@ -314,22 +363,20 @@ static void change_restart(struct explain_text *t, const struct explain_case *c)
 
 static void change_esp_proposals(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "In the router's child section set one of the allowed phase 2 proposals: ");
-	say_esp_proposals(t);
+	say_esp_proposals(t, c);
 }
 
 static void change_pfs(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "In the router's child section name an allowed PFS group, or none: ");
-	say_esp_proposals(t);
+	say_esp_proposals(t, c);
 }
 
 static void change_null(struct explain_text *t, const struct explain_case *c)
 {
 	explain_text_say(t, "In the router's child section switch encryption on: ");
-	say_esp_proposals(t);
+	say_esp_proposals(t, c);
 	explain_text_say(t, ". Only if the traffic may go unencrypted, allow it here: PUT ");
 	say_tunnel_path(t, c);
 	explain_text_say(t, " {\"allow_null_cipher\": true}");
@@ -384,6 +431,79 @@ static void change_firewall(struct explain_text *t, const struct explain_case *c
 	say_gateway(t, c);
 	explain_text_say(t, " in both directions (behind NAT the second message moves there), and IP "
 			    "fragments too; the router's own log says if it gave up by itself");
+}
+
+static void change_answers(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Let UDP 500 pass from ");
+	say_gateway(t, c);
+	explain_text_say(t, " back to the router: a firewall or NAT before it takes the answers away. With UDP 500 "
+			    "closed start on 4500: local_port = 4500 and remote_port = 4500");
+}
+
+static void change_fragments(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Make the fragments smaller (strongswan.conf: charon.fragment_size = 1200), and look for a "
+			    "device on the way that drops some of several datagrams sent at once");
+}
+
+static void change_childless(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Let the router start its child: start_action = start in the child section; its log says "
+			    "if it refused the gateway's answer");
+}
+
+static void change_flapping(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Keep the NAT's entry alive (strongswan.conf: charon.keep_alive = 20s), raise the NAT "
+			    "device's time-out for UDP, and let the router use one uplink: local_addrs = ADDRESS");
+}
+
+static void change_loop(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "The router's log says why it starts again; often two of its connections use this "
+			    "tunnel's identity, or it re-authenticates: reauth_time = 0 and dpd_delay = 30s in the "
+			    "connection");
+}
+
+static void change_turns(struct explain_text *t, const struct explain_case *c)
+{
+	const struct model_id *account = &c->f->account_id;
+	char text[MODEL_ID_TEXT_MAX];
+
+	explain_text_say(t, "Stop one of the two routers, or give each a tunnel and identity of its own: POST "
+			    "/accounts/%s/magic/ipsec_tunnels", model_id_is_zero(account) ? "ACCOUNT"
+								     : model_id_text(account, text));
+}
+
+static void change_no_esp(struct explain_text *t, const struct explain_case *c)
+{
+	explain_text_say(t, "Let ESP (IP protocol 50, or UDP 4500 behind NAT) pass from the router to ");
+	say_gateway(t, c);
+	explain_text_say(t, ", or have it put into UDP: encap = yes in the connection. If nothing stops it, the "
+			    "router does not route into the tunnel, or the traffic goes one way by nature");
+}
+
+static void change_one_way(struct explain_text *t, const struct explain_case *c)
+{
+	const struct model_id *account = &c->f->account_id;
+	char text[MODEL_ID_TEXT_MAX];
+
+	explain_text_say(t, "Make a route to the networks behind the router: POST /accounts/%s/magic/routes, and see that "
+			    "the hosts behind the gateway answer through it; nothing, if the traffic goes one way by "
+			    "nature", model_id_is_zero(account) ? "ACCOUNT" : model_id_text(account, text));
+}
+
+static void change_replay(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Switch the anti-replay check of the router off: replay_window = 0 in the child section; "
+			    "packets of several threads and nodes come out of their order. It is a sign and no "
+			    "proof: the router's own counter of replayed packets can prove it");
 }
 
 static void change_liveness(struct explain_text *t, const struct explain_case *c)
@@ -464,11 +584,16 @@ static void change_unknown(struct explain_text *t, const struct explain_case *c)
 #define OFFERED "it offered"
 #define SAID "it said"
 #define ALLOWED "allowed is"
+#define NEAR "the nearest tunnel is known as"
+#define KNOWN "what is known:"
 
 static const struct explain_advice advices[] = {
 #define ROW(code, side, offered, allowed_lead, allowed, change) \
 	[MODEL_FAILURE_##code] = { EXPLAIN_SIDE_##side, offered, allowed_lead, allowed, change }
 	ROW(NO_PROPOSAL_IKE, PEER, OFFERED, ALLOWED, allowed_in_phase_1, change_ike_proposals),
+	ROW(NO_ENCR_IKE, PEER, OFFERED, ALLOWED, allowed_in_phase_1, change_ike_proposals),
+	ROW(NO_INTEG_IKE, PEER, OFFERED, ALLOWED, allowed_in_phase_1, change_ike_proposals),
+	ROW(NO_PRF_IKE, PEER, OFFERED, ALLOWED, allowed_in_phase_1, change_ike_proposals),
 	ROW(NO_GROUP_IKE, PEER, OFFERED, ALLOWED, allowed_ike_groups, change_ike_group),
 	ROW(WRONG_GROUP, PEER, "it sent a key for", "the group chosen "
 						    "is", allowed_ike_groups, change_chosen_group),
@@ -476,15 +601,25 @@ static const struct explain_advice advices[] = {
 	ROW(PROFILE, EITHER, "the suite was", "the tunnel has", NULL, change_profile),
 	ROW(IKEV1, PEER, "it sent", ALLOWED, allowed_version, change_version),
 	ROW(UNKNOWN_IDENTITY, PEER, SAID, ALLOWED, allowed_identities, change_identity),
+	ROW(IDENTITY_TYPO, PEER, SAID, NEAR, allowed_near, change_identity),
+	ROW(IDENTITY_ACCOUNT, PEER, SAID, NEAR, allowed_near, change_identity),
+	ROW(IDENTITY_FORM, PEER, SAID, NEAR, allowed_near, change_identity),
+	ROW(IDENTITY_DOMAIN, PEER, SAID, NEAR, allowed_near, change_identity),
+	ROW(IDENTITY_ADDRESS, EITHER, SAID, ALLOWED, allowed_identities, change_identity),
+	ROW(TUNNEL_DELETED, PEER, SAID, ALLOWED, NULL, change_deleted),
 	ROW(NO_PSK, GATEWAY, SAID, ALLOWED, NULL, change_missing_psk),
 	ROW(WRONG_PSK, PEER, SAID, ALLOWED, NULL, change_psk),
 	ROW(PREVIOUS_PSK, PEER, SAID, ALLOWED, NULL, change_old_psk),
+	ROW(PSK_BLANK, PEER, "it has", ALLOWED, NULL, change_blank),
+	ROW(EAP, PEER, OFFERED, ALLOWED, allowed_auth, change_auth),
 	ROW(NOT_PSK, PEER, OFFERED, ALLOWED, allowed_auth, change_auth),
 	ROW(WRONG_ENDPOINT, PEER, "it came to", "the tunnel's is", NULL, change_endpoint),
 	ROW(WRONG_PEER_ADDRESS, EITHER, "it came from", "the tunnel's is", NULL, change_peer_address),
 	ROW(BAD_MESSAGE, PEER, "it sent", ALLOWED, NULL, change_nothing_by_setting),
 	ROW(DECRYPT, PEER, "it sent", ALLOWED, NULL, change_restart),
 	ROW(NO_PROPOSAL_CHILD, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_esp_proposals),
+	ROW(NO_ENCR_CHILD, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_esp_proposals),
+	ROW(NO_INTEG_CHILD, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_esp_proposals),
 	ROW(NO_PFS_GROUP, PEER, OFFERED, ALLOWED, allowed_pfs_groups, change_pfs),
 	ROW(NULL_NOT_ALLOWED, PEER, OFFERED, ALLOWED, allowed_in_phase_2, change_null),
 	ROW(ESN_ONLY, PEER, OFFERED, ALLOWED, allowed_esn, change_esn),
@@ -493,13 +628,24 @@ static const struct explain_advice advices[] = {
 	ROW(TOO_MANY_CHILDREN, PEER, OFFERED, "the limit is", NULL, change_children),
 	ROW(WRONG_PORT, PEER, "it sent", ALLOWED, allowed_port, change_port),
 	ROW(NO_MARKER, PEER, "it sent", ALLOWED, allowed_marker, change_marker),
-	ROW(HALF_OPEN_TIMEOUT, PEER, "what is known:", ALLOWED, NULL, change_firewall),
-	ROW(LIVENESS, PEER, "what is known:", ALLOWED, NULL, change_liveness),
-	ROW(PEER_DELETED, NONE, "what is known:", ALLOWED, NULL, change_if_unwanted),
-	ROW(REPLACED, NONE, "what is known:", ALLOWED, NULL, change_if_repeated),
-	ROW(CONFIG_REMOVED, NONE, "what is known:", ALLOWED, NULL, change_after_edit),
-	ROW(EXPIRED, PEER, "what is known:", ALLOWED, NULL, change_lifetime),
-	ROW(NO_ANSWER, EITHER, "what is known:", ALLOWED, NULL, change_no_answer),
+	ROW(NO_CHILD, PEER, KNOWN, ALLOWED, NULL, change_childless),
+	ROW(PORT_4500, PEER, KNOWN, ALLOWED, allowed_port, change_firewall),
+	ROW(NAT_FLAPPING, PEER, KNOWN, ALLOWED, NULL, change_flapping),
+	ROW(ANSWER_LOST, PEER, KNOWN, ALLOWED, NULL, change_answers),
+	ROW(FRAGMENTS_LOST, PEER, KNOWN, ALLOWED, NULL, change_fragments),
+	ROW(RESTART_LOOP, PEER, KNOWN, ALLOWED, NULL, change_loop),
+	ROW(TWO_PEERS, PEER, KNOWN, ALLOWED, NULL, change_turns),
+	ROW(NO_ESP, EITHER, KNOWN, ALLOWED, NULL, change_no_esp),
+	ROW(ESP_STOPPED, EITHER, KNOWN, ALLOWED, NULL, change_no_esp),
+	ROW(ONE_WAY, EITHER, KNOWN, ALLOWED, NULL, change_one_way),
+	ROW(ANTI_REPLAY, PEER, KNOWN, ALLOWED, NULL, change_replay),
+	ROW(HALF_OPEN_TIMEOUT, PEER, KNOWN, ALLOWED, NULL, change_firewall),
+	ROW(LIVENESS, PEER, KNOWN, ALLOWED, NULL, change_liveness),
+	ROW(PEER_DELETED, NONE, KNOWN, ALLOWED, NULL, change_if_unwanted),
+	ROW(REPLACED, NONE, KNOWN, ALLOWED, NULL, change_if_repeated),
+	ROW(CONFIG_REMOVED, NONE, KNOWN, ALLOWED, NULL, change_after_edit),
+	ROW(EXPIRED, PEER, KNOWN, ALLOWED, NULL, change_lifetime),
+	ROW(NO_ANSWER, EITHER, KNOWN, ALLOWED, NULL, change_no_answer),
 	ROW(START_NO_PROPOSAL, EITHER, SAID, ALLOWED, NULL, change_start_offer),
 	ROW(START_REFUSED, PEER, SAID, ALLOWED, NULL, change_refused),
 	ROW(AUTH_REFUSED, EITHER, SAID, ALLOWED, NULL, change_auth_refused),

@@ -7,7 +7,10 @@
 static bool identity_is_the_offer(const struct model_failure *f)
 {
 	return f->offered[0] == 0 && f->identity[0] != 0 &&
-	       (f->code == MODEL_FAILURE_UNKNOWN_IDENTITY || f->code == MODEL_FAILURE_NO_PSK ||
+	       (f->code == MODEL_FAILURE_UNKNOWN_IDENTITY || f->code == MODEL_FAILURE_IDENTITY_TYPO ||
+		f->code == MODEL_FAILURE_IDENTITY_ACCOUNT || f->code == MODEL_FAILURE_IDENTITY_FORM ||
+		f->code == MODEL_FAILURE_IDENTITY_DOMAIN || f->code == MODEL_FAILURE_IDENTITY_ADDRESS ||
+		f->code == MODEL_FAILURE_TUNNEL_DELETED || f->code == MODEL_FAILURE_NO_PSK ||
 		f->code == MODEL_FAILURE_WRONG_PSK || f->code == MODEL_FAILURE_PREVIOUS_PSK);
 }
 

@@ -115,12 +115,18 @@ void fwd_child_count_in(struct fwd_child *c, size_t bytes, uint64_t now_us)
 	atomic_store_explicit(&c->tunnel->last_in_us, now_us, memory_order_relaxed);
 }
 
-void fwd_child_count_out(struct fwd_child *c, size_t bytes)
+void fwd_child_count_out(struct fwd_child *c, size_t bytes, unsigned worker)
 {
+	struct fwd_tunnel *t = c->tunnel;
+
+	if (atomic_load_explicit(&t->sender, memory_order_relaxed) != worker) {
+		atomic_store_explicit(&t->sender, worker, memory_order_relaxed);
+		add(&t->switches, 1);
+	}
 	add(&c->out_packets, 1);
 	add(&c->out_bytes, bytes);
-	add(&c->tunnel->out_packets, 1);
-	add(&c->tunnel->out_bytes, bytes);
+	add(&t->out_packets, 1);
+	add(&t->out_bytes, bytes);
 }
 
 /* A plain look first: the common answer is no, and it must not take the cache line from the others. */

@@ -51,7 +51,7 @@ bool fwd_child_accepts(const struct fwd_child *c, const struct wire_ip *ip, enum
 
 /* Inner bytes, counted for the SA and its tunnel. */
 void fwd_child_count_in(struct fwd_child *c, size_t bytes, uint64_t now_us);
-void fwd_child_count_out(struct fwd_child *c, size_t bytes);
+void fwd_child_count_out(struct fwd_child *c, size_t bytes, unsigned worker);
 
 /* True when this notice is due, and then no other caller gets true for it; withdraw gives the turn back. */
 bool fwd_child_claim(struct fwd_child *c, enum fwd_notice_kind kind, uint64_t now_ms);

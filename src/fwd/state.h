@@ -107,7 +107,8 @@ struct fwd_tunnel {
 	_Alignas(64) _Atomic uint64_t in_packets;
 	_Atomic uint64_t in_bytes, last_in_us;
 	_Alignas(64) _Atomic uint64_t out_packets;
-	_Atomic uint64_t out_bytes;
+	_Atomic uint64_t out_bytes, switches;
+	_Atomic unsigned sender; /* the worker that sent last */
 	/* writer */
 	struct hmap_node node;      /* by id */
 	struct fwd_tunnel *next;    /* of the account */

@@ -157,6 +157,7 @@ MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *t
 		.out_packets = atomic_load(&t->out_packets),
 		.out_bytes = atomic_load(&t->out_bytes),
 		.last_in_us = atomic_load(&t->last_in_us),
+		.switches = atomic_load(&t->switches),
 	};
 	for (uint32_t i = 0; s != NULL && i < s->cnt && !v.up; i++) {
 		const struct fwd_child *c = FWD_READ(s->children[i]);

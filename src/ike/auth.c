@@ -11,6 +11,7 @@
 struct verdict {
 	bool ok;
 	enum model_failure_code code;
+	const char *story; /* what the peer has, NULL: the code says it all */
 };
 
 static void keep_identity(struct ike_sa *sa, const struct wire_ike_id *id)
@@ -39,6 +40,45 @@ static bool find_peer(struct ike_ctx *c, const struct wire_ike_id *idi, struct i
 	return true;
 }
 
+#define BLANKS " \t\r\n"
+
+/* How a key gets changed on its way into a router: by a paste, a file with a line end, a form that trims. */
+static const struct blank {
+	const char *tail; /* NULL: blanks at its ends are cut off */
+	const char *story;
+} blanks[] = {
+	{ NULL, "the key without the blanks or line end at its ends" },
+	{ "\n", "the key with a line end behind it" },
+	{ "\r\n", "the key with a DOS line end behind it" },
+	{ " ", "the key with a blank behind it" },
+};
+
+static bool is_blank(uint8_t c)
+{
+	return c != 0 && strchr(BLANKS, c) != NULL;
+}
+
+/* The key as it would be after such a change; cut off at the longest that there is. */
+static void change_key(const struct secret *psk, const struct blank *how, struct secret *ret)
+{
+	struct bytes key = secret_bytes(psk);
+	uint8_t room[SECRET_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	while (how->tail == NULL && key.len > 0 && is_blank(key.p[key.len - 1]))
+		key.len--;
+	while (how->tail == NULL && key.len > 0 && is_blank(key.p[0])) {
+		key.p++;
+		key.len--;
+	}
+	wr_put(&w, key);
+	if (how->tail != NULL)
+		wr_put(&w, bytes_str(how->tail));
+	if (w.bad || secret_set(ret, wr_bytes(&w)) != ERR_NONE)
+		*ret = (struct secret){ 0 };
+	secret_wipe(room, sizeof(room));
+}
+
 /* What the peer's AUTH has to be under a key, or under the decoy where there is none, so that the work is the same
  * for a known and an unknown identity. */
 static bool auth_matches(struct ike_ctx *c, const struct secret *psk, const struct wire_ike_id *idi,
@@ -57,6 +97,23 @@ static bool auth_matches(struct ike_ctx *c, const struct secret *psk, const stru
 	return e == ERR_NONE && same && real;
 }
 
+/* Which change of the key the peer has, NULL: none. Computed for every peer that is refused, known or not, so that
+ * refusals take the same time. */
+static const struct blank *find_blank(struct ike_ctx *c, const struct secret *psk, const struct wire_ike_id *idi,
+				      struct bytes auth)
+{
+	const struct blank *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(blanks); i++) {
+		struct secret changed = { 0 };
+		change_key(psk, &blanks[i], &changed);
+		if (auth_matches(c, &changed, idi, auth) && psk->len != 0 && found == NULL)
+			found = &blanks[i];
+		secret_wipe(&changed, sizeof(changed));
+	}
+	return found;
+}
+
 /* Every way through does the same work up to the comparison. */
 static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, const struct wire_ike_auth *auth,
 			    struct ike_peer *peer)
@@ -65,28 +122,48 @@ static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, co
 	bool present = auth_matches(c, &peer->psk, idi, auth->data);
 	bool previous = auth_matches(c, &peer->previous_psk, idi, auth->data);
 	const struct addr *local = &c->ev->local.addr, *remote = &c->ev->remote.addr;
+	const struct blank *blank = present ? NULL : find_blank(c, &peer->psk, idi, auth->data);
 
+	if (auth->method == 0)
+		return (struct verdict){ false, MODEL_FAILURE_EAP, NULL };
 	if (auth->method != IKE_AUTH_PSK)
-		return (struct verdict){ false, MODEL_FAILURE_NOT_PSK };
+		return (struct verdict){ false, MODEL_FAILURE_NOT_PSK, NULL };
 	if (!known)
-		return (struct verdict){ false, MODEL_FAILURE_UNKNOWN_IDENTITY };
+		return (struct verdict){ false, MODEL_FAILURE_UNKNOWN_IDENTITY, NULL };
 	if (peer->psk.len == 0)
-		return (struct verdict){ false, MODEL_FAILURE_NO_PSK };
+		return (struct verdict){ false, MODEL_FAILURE_NO_PSK, NULL };
+	if (!present && previous)
+		return (struct verdict){ false, MODEL_FAILURE_PREVIOUS_PSK, NULL };
+	if (!present && blank != NULL)
+		return (struct verdict){ false, MODEL_FAILURE_PSK_BLANK, blank->story };
 	if (!present)
-		return (struct verdict){ false, previous ? MODEL_FAILURE_PREVIOUS_PSK : MODEL_FAILURE_WRONG_PSK };
+		return (struct verdict){ false, MODEL_FAILURE_WRONG_PSK, NULL };
 	if (peer->gateway_endpoint.family != ADDR_NONE && !addr_eq(&peer->gateway_endpoint, local))
-		return (struct verdict){ false, MODEL_FAILURE_WRONG_ENDPOINT };
+		return (struct verdict){ false, MODEL_FAILURE_WRONG_ENDPOINT, NULL };
 	if (peer->customer_endpoint.family != ADDR_NONE && !addr_eq(&peer->customer_endpoint, remote))
-		return (struct verdict){ false, MODEL_FAILURE_WRONG_PEER_ADDRESS };
+		return (struct verdict){ false, MODEL_FAILURE_WRONG_PEER_ADDRESS, NULL };
 	/* IKE_SA_INIT was answered before it was known for which tunnel. */
 	if (!model_ike_suite_in_profile(&c->sa->suite, (enum model_profile)peer->settings.profile))
-		return (struct verdict){ false, MODEL_FAILURE_PROFILE };
-	return (struct verdict){ true, MODEL_FAILURE_UNKNOWN_IDENTITY };
+		return (struct verdict){ false, MODEL_FAILURE_PROFILE, NULL };
+	return (struct verdict){ true, MODEL_FAILURE_UNKNOWN_IDENTITY, NULL };
+}
+
+/* IANA "IKEv2 Authentication Method" */
+static const char *method_name(uint8_t method)
+{
+	switch (method) {
+	case 1: return "RSA signature";
+	case 3: return "DSS signature";
+	case 9: case 10: case 11: return "ECDSA signature";
+	case 14: return "digital signature";
+	}
+	return "not known here";
 }
 
 /* RFC 7296 2.21.2: one notify, the same for every reason, and no SA. */
-static enum ike_state refuse(struct ike_ctx *c, enum model_failure_code code, const struct ike_peer *peer)
+static enum ike_state refuse(struct ike_ctx *c, const struct verdict *v, uint8_t method, const struct ike_peer *peer)
 {
+	enum model_failure_code code = v->code;
 	char text[ADDR_TEXT_MAX];
 
 	ike_reply_notify(c, IKE_N_AUTHENTICATION_FAILED, (struct bytes){ 0 });
@@ -99,9 +176,13 @@ static enum ike_state refuse(struct ike_ctx *c, enum model_failure_code code, co
 		ike_text_add(f->offered, sizeof(f->offered), "%s", addr_format(&c->ev->remote.addr, text));
 		ike_text_add(f->allowed, sizeof(f->allowed), "%s", addr_format(&peer->customer_endpoint, text));
 	} else if (code == MODEL_FAILURE_NOT_PSK) {
+		ike_text_add(f->offered, sizeof(f->offered), "authentication method %u (%s)", method,
+			     method_name(method));
 		ike_text_add(f->allowed, sizeof(f->allowed), "pre-shared key");
 	} else if (code == MODEL_FAILURE_PROFILE) {
 		ike_select_explain_profile(&c->sa->suite, (enum model_profile)peer->settings.profile, f);
+	} else if (v->story != NULL) {
+		ike_text_add(f->offered, sizeof(f->offered), "%s", v->story);
 	}
 	return IKE_STATE_HALF_OPEN;
 }
@@ -234,7 +315,7 @@ enum ike_state ike_auth_request(struct ike_ctx *c)
 		return IKE_STATE_HALF_OPEN;
 	}
 	struct verdict v = judge(c, &idi, &auth, &peer);
-	enum ike_state next = v.ok ? admit(c, &peer) : refuse(c, v.code, &peer);
+	enum ike_state next = v.ok ? admit(c, &peer) : refuse(c, &v, auth.method, &peer);
 	secret_wipe(&peer, sizeof(peer));
 	return next;
 }

@@ -281,6 +281,27 @@ static void add_allowed(const struct ike_ask *ask, uint8_t only, char *text, siz
 	}
 }
 
+/* The same for programs: transform by transform. What is more than there is room for is left out. */
+static void keep_offer(const struct wire_ike_sa *offer, struct model_failure *f)
+{
+	for (unsigned i = 0; i < offer->cnt; i++)
+		for (unsigned n = 0; n < offer->p[i].cnt && f->offer_cnt < MODEL_OFFER_MAX; n++) {
+			const struct wire_ike_transform *t = &offer->p[i].t[n];
+			f->offer[f->offer_cnt++] =
+				(struct model_offered){ (uint8_t)(i + 1), t->type, t->id, t->key_bits };
+		}
+}
+
+static void keep_allowed(const struct ike_ask *ask, struct model_failure *f)
+{
+	for (size_t n = 0; n < model_transform_cnt && f->allow_cnt < MODEL_ALLOW_MAX; n++) {
+		const struct model_transform *t = &model_transforms[n];
+		if ((t->phase & ask->phase) != 0 && (t->profiles & profiles_of(ask)) != 0 &&
+		    !(t->needs_null_opt_in && !ask->allow_null) && !(ask->ke_rule == IKE_KE_IGNORED && t->type == IKE_TT_KE))
+			f->allow[f->allow_cnt++] = (struct model_offered){ 0, t->type, t->id, t->key_bits };
+	}
+}
+
 void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *ask, enum model_failure_code code,
 			struct model_failure *f)
 {
@@ -293,6 +314,8 @@ void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *a
 	for (unsigned i = 0; i < offer->cnt; i++)
 		add_proposal(&offer->p[i], only, f->offered, sizeof(f->offered));
 	add_allowed(ask, only, f->allowed, sizeof(f->allowed));
+	keep_offer(offer, f);
+	keep_allowed(ask, f);
 }
 
 void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f)

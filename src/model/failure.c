@@ -45,6 +45,12 @@ enum field {
 	F_FIRST,
 	F_LAST,
 	F_CNT,
+	F_OFFER,
+	F_ALLOW,
+	F_NEAR_ACCOUNT,
+	F_NEAR_TUNNEL,
+	F_NEAR_NUMBER,
+	F_OVER,
 };
 #define REQUIRED (MODEL_RECORD_BIT(F_CODE) | MODEL_RECORD_BIT(F_STAGE))
 
@@ -70,6 +76,35 @@ static void get_printable(struct model_record *d, char *dst, size_t cap)
 		d->bad |= !is_printable((uint8_t)*c);
 }
 
+enum { OFFERED_LEN = 6 };
+
+static void put_offered(struct wr *w, uint16_t type, const struct model_offered *list, unsigned cnt)
+{
+	size_t mark = tlv_open(w, type);
+	for (unsigned i = 0; i < cnt; i++) {
+		wr_u8(w, list[i].proposal);
+		wr_u8(w, list[i].type);
+		wr_u16(w, list[i].id);
+		wr_u16(w, list[i].key_bits);
+	}
+	tlv_close(w, mark);
+}
+
+static uint8_t get_offered(struct model_record *d, struct model_offered *list, unsigned cap)
+{
+	struct rd r = rd_of(d->field.value);
+	unsigned cnt = 0;
+
+	for (; cnt < cap && rd_left(&r) >= OFFERED_LEN; cnt++) {
+		list[cnt].proposal = rd_u8(&r);
+		list[cnt].type = rd_u8(&r);
+		list[cnt].id = rd_u16(&r);
+		list[cnt].key_bits = rd_u16(&r);
+	}
+	d->bad |= rd_left(&r) != 0;
+	return (uint8_t)cnt;
+}
+
 static uint8_t get_code(struct model_record *d)
 {
 	uint8_t code = 0;
@@ -93,6 +128,17 @@ enum err model_failure_encode(const struct model_failure *f, struct wr *w)
 	tlv_u64(w, F_FIRST, f->first_us);
 	tlv_u64(w, F_LAST, f->last_us);
 	tlv_u32(w, F_CNT, f->cnt);
+	if (f->offer_cnt != 0)
+		put_offered(w, F_OFFER, f->offer, f->offer_cnt);
+	if (f->allow_cnt != 0)
+		put_offered(w, F_ALLOW, f->allow, f->allow_cnt);
+	if (!model_id_is_zero(&f->near_tunnel_id)) {
+		model_record_put_id(w, F_NEAR_ACCOUNT, &f->near_account_id);
+		model_record_put_id(w, F_NEAR_TUNNEL, &f->near_tunnel_id);
+		tlv_u32(w, F_NEAR_NUMBER, f->near_account_number);
+	}
+	if (f->over_us != 0)
+		tlv_u64(w, F_OVER, f->over_us);
 	return model_record_written(w);
 }
 
@@ -116,6 +162,12 @@ enum err model_failure_decode(struct bytes record, struct model_failure *ret)
 		case F_FIRST: f.first_us = model_record_u64(&d); break;
 		case F_LAST: f.last_us = model_record_u64(&d); break;
 		case F_CNT: f.cnt = model_record_u32(&d); break;
+		case F_OFFER: f.offer_cnt = get_offered(&d, f.offer, MODEL_OFFER_MAX); break;
+		case F_ALLOW: f.allow_cnt = get_offered(&d, f.allow, MODEL_ALLOW_MAX); break;
+		case F_NEAR_ACCOUNT: f.near_account_id = model_record_id(&d); break;
+		case F_NEAR_TUNNEL: f.near_tunnel_id = model_record_id(&d); break;
+		case F_NEAR_NUMBER: f.near_account_number = model_record_u32(&d); break;
+		case F_OVER: f.over_us = model_record_u64(&d); break;
 		}
 	}
 	if (e == ERR_NONE)

@@ -82,6 +82,18 @@ struct model_key model_key_tunnel_state(const struct model_id *account, const st
 	return join_ids(MODEL_KEY_STATES, account, tunnel);
 }
 
+struct model_key model_key_why_all(const struct model_id *account, const struct model_id *tunnel)
+{
+	char a[MODEL_ID_TEXT_MAX], t[MODEL_ID_TEXT_MAX];
+	return make_key(MODEL_KEY_WHY "%s/%s/", model_id_text(account, a), model_id_text(tunnel, t));
+}
+
+struct model_key model_key_why(const struct model_id *account, const struct model_id *tunnel, unsigned slot)
+{
+	char a[MODEL_ID_TEXT_MAX], t[MODEL_ID_TEXT_MAX];
+	return make_key(MODEL_KEY_WHY "%s/%s/%u", model_id_text(account, a), model_id_text(tunnel, t), slot);
+}
+
 struct model_key model_key_unknown(unsigned slot)
 {
 	return make_key(MODEL_KEY_UNKNOWN "%u", slot);

@@ -9,6 +9,7 @@
 //   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
 //   seq/<spi in>                  outbound sequence numbers of that SA are used below this (u32)
 //   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
+//   st/why/<account>/<tunnel>/<slot>  the failures of a tunnel, one each
 //   st/unknown/<slot>             failures that belong to no tunnel
 //   meta/incarnation              last incarnation given out (u32)
 //   meta/schema                   version of the key layout (u32)
@@ -38,6 +39,9 @@ struct model_key model_key_ike(uint64_t our_spi);
 struct model_key model_key_child(uint32_t spi_in);
 struct model_key model_key_sequence(uint32_t spi_in);
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel);
+struct model_key model_key_why(const struct model_id *account, const struct model_id *tunnel, unsigned slot);
+/* The range of a tunnel's failures. */
+struct model_key model_key_why_all(const struct model_id *account, const struct model_id *tunnel);
 struct model_key model_key_unknown(unsigned slot);
 /* All keys of a kind in one account, for ranges: kind "cfg/tun/" (or "cfg/tun") gives "cfg/tun/<account>/". */
 struct model_key model_key_prefix(const char *kind, const struct model_id *account);
@@ -49,4 +53,5 @@ struct model_key model_key_prefix(const char *kind, const struct model_id *accou
 #define MODEL_KEY_INCARNATION "meta/incarnation"
 #define MODEL_KEY_SCHEMA "meta/schema"
 #define MODEL_KEY_STATES "st/tun/"
+#define MODEL_KEY_WHY "st/why/"
 #define MODEL_KEY_UNKNOWN "st/unknown/"

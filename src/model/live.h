@@ -8,7 +8,9 @@
 #include "model/failure.h"
 #include "model/sa.h"
 
-enum model_live_op { MODEL_LIVE_TUNNEL = 1, MODEL_LIVE_TUNNELS = 2, MODEL_LIVE_COUNTERS = 3, MODEL_LIVE_UNKNOWN = 4 };
+enum model_live_op { MODEL_LIVE_TUNNEL = 1, MODEL_LIVE_TUNNELS = 2, MODEL_LIVE_COUNTERS = 3, MODEL_LIVE_UNKNOWN = 4,
+	/* the history of a tunnel, newest first, and behind it the failures of unknown identities that are near it */
+	MODEL_LIVE_WHY = 5 };
 
 /* The one account of a site (onrampd --site). */
 static inline struct model_id model_live_site_account(void)
@@ -51,7 +53,7 @@ struct model_live_counter {
 	uint64_t value;
 };
 
-#define MODEL_LIVE_MESSAGE_MAX 32768
+#define MODEL_LIVE_MESSAGE_MAX 65536
 
 MUST_USE enum err model_live_request_encode(const struct model_live_request *r, struct wr *w);
 MUST_USE enum err model_live_request_decode(struct bytes b, struct model_live_request *ret);

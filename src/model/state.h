@@ -14,7 +14,7 @@ struct model_tunnel_state {
 	struct model_failure failure; /* the last one; stays after the tunnel came up, with its time */
 };
 
-#define MODEL_STATE_RECORD_MAX 2304
+#define MODEL_STATE_RECORD_MAX 2816
 
 MUST_USE enum err model_tunnel_state_encode(const struct model_tunnel_state *s, struct wr *w);
 MUST_USE enum err model_tunnel_state_decode(struct bytes record, struct model_tunnel_state *ret);

@@ -70,7 +70,7 @@ static void count_sent(struct worker *w, unsigned from, unsigned cnt)
 
 	for (unsigned i = from; i < from + cnt; i++) {
 		const struct worker_sealing *s = &w->sealing[w->sending[i]];
-		fwd_child_count_out(s->child, s->inner_len);
+		fwd_child_count_out(s->child, s->inner_len, w->config.index);
 		bytes += s->inner_len;
 	}
 	fwd_count(w->counters, MODEL_COUNTER_esp_out_packets, cnt);

@@ -18,7 +18,7 @@ CASES = [
     ("wrong PSK", {"psk": "not the right one"}, "auth.wrong_psk", []),
     ("unknown identity", {"identity": "0" * 32 + ".1.ipsec.cloudflare.com"}, "auth.unknown_identity", ["0" * 32]),
     ("identity of another domain", {"identity": "router.example.com"}, "auth.unknown_identity", ["router.example.com"]),
-    ("no phase 2 proposal", {"esp": "aes128-sha512"}, "child.no_proposal", ["AES-CBC-128"]),
+    ("no phase 2 integrity", {"esp": "aes128-sha512"}, "child.no_integ", ["HMAC-SHA2-512-256"]),
     ("NULL not allowed", {"esp": "null-sha1"}, "child.null_not_allowed", ["allow_null_cipher"]),
     ("ESN only", {"esp": "aes256gcm16-esn"}, "child.esn_only", []),
     ("IKEv1", {"version": 1, "ike": "aes256-sha256-modp2048"}, "ike.ikev1", ["2"]),

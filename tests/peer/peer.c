@@ -414,7 +414,7 @@ static void put_own_auth(struct peer *p, struct wire_ike_builder *b)
 	size_t len = peer_auth(sa->suite.prf, secret_bytes(&p->o.psk), bytes_of(p->init_request, p->init_request_len),
 			       bytes_of(p->nr, p->nr_len), bytes_of(sa->keys.pi, crypt_prf_len(sa->suite.prf)),
 			       bytes_of(rest, 4u + p->o.id_len), auth);
-	wire_ike_put_auth(b, IKE_AUTH_PSK, bytes_of(auth, len));
+	wire_ike_put_auth(b, p->o.auth_method != 0 ? p->o.auth_method : (uint8_t)IKE_AUTH_PSK, bytes_of(auth, len));
 }
 
 void peer_start_auth(struct peer *p)

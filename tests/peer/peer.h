@@ -46,6 +46,7 @@ struct peer_options {
 	bool esn_only;
 	enum peer_natd natd;
 	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
+	uint8_t auth_method;                /* that it claims; 0: pre-shared key */
 	bool initial_contact, transport_mode, no_auth_payload, ask_config;
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];

@@ -149,9 +149,51 @@ static void previous_psk(struct net *n)
 	must(secret_set(&gateway_tunnel(&n->g)->psk, bytes_str("the new key")) == ERR_NONE);
 }
 
-static void certificate(struct net *n)
+static void eap(struct net *n)
 {
 	n->p.o.no_auth_payload = true;
+}
+
+static void certificate(struct net *n)
+{
+	n->p.o.auth_method = 1;
+}
+
+/* A key and something behind it. */
+static void lengthen(struct secret *psk, const char *tail)
+{
+	uint8_t room[SECRET_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	wr_put(&w, secret_bytes(psk));
+	wr_put(&w, bytes_str(tail));
+	must(!w.bad && secret_set(psk, wr_bytes(&w)) == ERR_NONE);
+}
+
+static void line_end_behind(struct net *n)
+{
+	lengthen(&n->p.o.psk, "\n");
+}
+
+static void dos_line_end_behind(struct net *n)
+{
+	lengthen(&n->p.o.psk, "\r\n");
+}
+
+static void blank_behind(struct net *n)
+{
+	lengthen(&n->p.o.psk, " ");
+}
+
+static void blank_in_ours(struct net *n)
+{
+	lengthen(&gateway_tunnel(&n->g)->psk, "\t \r\n");
+}
+
+static void blanks_alone(struct net *n)
+{
+	no_psk_yet(n);
+	must(secret_set(&n->p.o.psk, bytes_str("\n")) == ERR_NONE);
 }
 
 static void wrong_gateway(struct net *n)
@@ -181,7 +223,13 @@ static void every_refusal_is_the_same_on_the_wire_and_told_apart_inside(void **s
 		{ unparseable_identity, MODEL_FAILURE_UNKNOWN_IDENTITY },
 		{ no_psk_yet, MODEL_FAILURE_NO_PSK },
 		{ previous_psk, MODEL_FAILURE_PREVIOUS_PSK },
+		{ eap, MODEL_FAILURE_EAP },
 		{ certificate, MODEL_FAILURE_NOT_PSK },
+		{ line_end_behind, MODEL_FAILURE_PSK_BLANK },
+		{ dos_line_end_behind, MODEL_FAILURE_PSK_BLANK },
+		{ blank_behind, MODEL_FAILURE_PSK_BLANK },
+		{ blank_in_ours, MODEL_FAILURE_PSK_BLANK },
+		{ blanks_alone, MODEL_FAILURE_NO_PSK },
 		{ wrong_gateway, MODEL_FAILURE_WRONG_ENDPOINT },
 		{ wrong_customer, MODEL_FAILURE_WRONG_PEER_ADDRESS },
 		{ decoy_as_psk, MODEL_FAILURE_NO_PSK },
@@ -194,7 +242,8 @@ static void every_refusal_is_the_same_on_the_wire_and_told_apart_inside(void **s
 		struct net *n = make_net();
 		cases[i].spoil(n);
 		struct refusal r = refuse(n);
-		assert_int_equal(r.code, cases[i].code);
+		if (r.code != cases[i].code)
+			fail_msg("case %zu: %s", i, model_failure_code_name((uint8_t)r.code));
 		assert_int_equal(r.len, sizeof(expected));
 		assert_memory_equal(r.b, expected, sizeof(expected));
 		assert_true(sealed == 0 || sealed == r.sealed_len);

@@ -28,6 +28,15 @@ static struct model_failure a_failure(void)
 	strcpy(f.identity, "fqdn:x.1.example");
 	strcpy(f.offered, "what was offered");
 	strcpy(f.allowed, "what is allowed");
+	f.offer_cnt = 2;
+	f.offer[0] = (struct model_offered){ 1, 1, 12, 128 };
+	f.offer[1] = (struct model_offered){ 2, 4, 1024, 0 };
+	f.allow_cnt = 1;
+	f.allow[0] = (struct model_offered){ 0, 1, 20, 256 };
+	f.near_account_id = (struct model_id){ { 3 } };
+	f.near_tunnel_id = (struct model_id){ { 4 } };
+	f.near_account_number = 7;
+	f.over_us = 300;
 	return f;
 }
 
@@ -45,6 +54,14 @@ static void assert_failures_equal(const struct model_failure *a, const struct mo
 	assert_int_equal(a->first_us, b->first_us);
 	assert_int_equal(a->last_us, b->last_us);
 	assert_int_equal(a->cnt, b->cnt);
+	assert_int_equal(a->offer_cnt, b->offer_cnt);
+	assert_int_equal(a->allow_cnt, b->allow_cnt);
+	assert_memory_equal(a->offer, b->offer, sizeof(a->offer));
+	assert_memory_equal(a->allow, b->allow, sizeof(a->allow));
+	assert_true(model_id_eq(&a->near_account_id, &b->near_account_id));
+	assert_true(model_id_eq(&a->near_tunnel_id, &b->near_tunnel_id));
+	assert_int_equal(a->near_account_number, b->near_account_number);
+	assert_int_equal(a->over_us, b->over_us);
 }
 
 static void every_code_comes_back_as_it_was(void **state)
@@ -118,6 +135,8 @@ static void biggest_failure_and_state_fit_their_records(void **state)
 	memset(f->offered, 'o', sizeof(f->offered) - 1);
 	memset(f->allowed, 'a', sizeof(f->allowed) - 1);
 	f->local.addr = f->remote.addr;
+	f->offer_cnt = MODEL_OFFER_MAX;
+	f->allow_cnt = MODEL_ALLOW_MAX;
 	assert_int_equal(model_failure_encode(f, &w), ERR_NONE);
 	assert_int_equal(codec_try(&codec, wr_bytes(&w)), ERR_NONE);
 	assert_int_equal(model_tunnel_state_encode(&s, &v), ERR_NONE);

@@ -1,0 +1,414 @@
+// Why tunnels fail: takes failures in, finds whose they are, keeps them, and feeds the detectors of explain/.
+#include "control/internal.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "explain/compare.h"
+#include "explain/near.h"
+#include "explain/verdict.h"
+
+#define SAMPLE_US 2000000u         /* the watches are fed this often */
+#define UNKNOWN_PAUSE_US 10000000u /* one entry is written at most this often */
+#define UNKNOWN_WRITES_MAX 4       /* entries in one turn of the samples */
+#define NEAR_TRIES_MAX 20000       /* tunnels that are compared in one turn of the samples */
+#define REPEATS_LOST 2             /* so often nobody asks who had the answer */
+
+/* Slots below are for peers that have shown, by IKE_AUTH, that packets reach them; nobody can crowd those out with
+ * forged sources. */
+#define UNKNOWN_PROVEN (CONTROL_UNKNOWN_MAX / 2)
+
+/* ---- words for the log ---- */
+
+static void log_failure(struct control *c, const struct control_tunnel *t, const struct model_failure *f)
+{
+	struct explain_context context = { .identity_domain = c->cfg.conf->identity_domain };
+	struct explain_verdict v;
+	char from[ADDR_ENDPOINT_TEXT_MAX];
+	uint32_t held;
+
+	if (!log_limit_take(&c->failure_log, c->now_us / 1000, &held))
+		return;
+	if (t != NULL) {
+		context.gateway = t->m.cloudflare_endpoint;
+		context.customer_endpoint = t->m.customer_endpoint;
+		context.account_number = t->account->m.number;
+	}
+	explain_failure(f, &context, &v);
+	if (held != 0)
+		log_warn("%u more failures were not logged; onramp tunnel why has those of each tunnel", held);
+	log_warn("%s%s from %s: %s (%s)", t == NULL ? "peer" : "tunnel ", t == NULL ? "" : t->m.name,
+		 addr_endpoint_format(&f->remote, from), v.sentence, v.code);
+}
+
+/* ---- whose it is ---- */
+
+/* Before IKE_AUTH the peer has no name: its address may tell whose it is. */
+static struct control_tunnel *guess_tunnel(const struct control *c, const struct addr *remote)
+{
+	struct control_tunnel *found = NULL;
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (!t->configured || !(addr_eq(&t->m.customer_endpoint, remote) || addr_eq(&t->last_remote, remote)))
+			continue;
+		if (found != NULL)
+			return NULL; /* several: it could be any */
+		found = t;
+	}
+	return found;
+}
+
+/* A router that got no Child SA deletes its IKE SA at once: that must not hide why it got none. */
+static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
+{
+	const struct model_failure *last = explain_history_last(&t->why);
+
+	return f->code == MODEL_FAILURE_PEER_DELETED && last != NULL && !t->up &&
+	       last->code != MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
+}
+
+static void keep_known(struct control *c, struct control_tunnel *t, struct model_failure *f)
+{
+	bool is_new;
+
+	if (hides_the_cause(t, f))
+		return;
+	f->account_id = t->account->m.id;
+	f->tunnel_id = t->id;
+	int slot = explain_history_add(&t->why, f, &is_new);
+	if (slot < 0)
+		return;
+	t->why_dirty |= (uint16_t)(1u << slot);
+	if (is_new)
+		t->why_after_us = 0;
+	control_tunnel_dirty(c, t);
+	log_failure(c, t, f);
+}
+
+/* ---- failures of nobody ---- */
+
+static bool is_identity_code(uint8_t code)
+{
+	return code == MODEL_FAILURE_UNKNOWN_IDENTITY || code == MODEL_FAILURE_IDENTITY_TYPO ||
+	       code == MODEL_FAILURE_IDENTITY_ACCOUNT || code == MODEL_FAILURE_IDENTITY_FORM ||
+	       code == MODEL_FAILURE_IDENTITY_DOMAIN || code == MODEL_FAILURE_IDENTITY_ADDRESS ||
+	       code == MODEL_FAILURE_TUNNEL_DELETED;
+}
+
+static bool is_same(const struct model_failure *a, const struct model_failure *b)
+{
+	bool code = a->code == b->code || (is_identity_code(a->code) && is_identity_code(b->code));
+	return code && strcmp(a->identity, b->identity) == 0 && addr_eq(&a->remote.addr, &b->remote.addr);
+}
+
+/* The same one, a free one, or the one not seen for longest. */
+static struct control_unknown *unknown_slot(struct control *c, const struct model_failure *f)
+{
+	unsigned from = f->identity[0] != 0 ? 0 : UNKNOWN_PROVEN;
+	struct control_unknown *oldest = &c->unknown[from];
+
+	for (unsigned i = from; i < from + UNKNOWN_PROVEN; i++) {
+		struct control_unknown *u = &c->unknown[i];
+		if (u->f.cnt != 0 && is_same(&u->f, f))
+			return u;
+		if (u->f.last_us < oldest->f.last_us)
+			oldest = u;
+	}
+	*oldest = (struct control_unknown){ 0 };
+	return oldest;
+}
+
+static void keep_unknown(struct control *c, const struct model_failure *f)
+{
+	struct control_unknown *u = unknown_slot(c, f);
+	struct model_failure m = *f;
+
+	m.first_us = u->f.cnt != 0 ? u->f.first_us : f->last_us;
+	m.cnt = u->f.cnt == UINT32_MAX ? UINT32_MAX : u->f.cnt + 1;
+	u->unsolved = is_identity_code(f->code);
+	if (u->f.cnt != 0 && u->unsolved) { /* what was found before stands until it is looked for again */
+		m.code = u->f.code;
+		m.near_account_id = u->f.near_account_id;
+		m.near_tunnel_id = u->f.near_tunnel_id;
+		m.near_account_number = u->f.near_account_number;
+	}
+	u->f = m;
+	u->dirty = true;
+	if (!u->unsolved)
+		log_failure(c, NULL, f);
+}
+
+void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *failure)
+{
+	struct model_failure f = *failure;
+
+	f.code = explain_compare_code(failure);
+	if (t == NULL && !model_id_is_zero(&f.tunnel_id))
+		t = control_tunnel_find(c, &f.tunnel_id);
+	if (t == NULL && f.identity[0] == 0)
+		t = guess_tunnel(c, &f.remote.addr);
+	if (t != NULL && t->configured)
+		keep_known(c, t, &f);
+	else
+		keep_unknown(c, &f);
+}
+
+/* ---- who was meant ---- */
+
+static bool find_gone(const struct control *c, const struct explain_near *asked, struct model_failure *f)
+{
+	struct explain_near n = *asked;
+	unsigned cnt = c->gone_cnt < CONTROL_GONE_MAX ? c->gone_cnt : CONTROL_GONE_MAX;
+
+	for (unsigned i = 0; i < cnt; i++)
+		explain_near_try(&n, &c->gone[i].tunnel_id, &c->gone[i].account_id, c->gone[i].account_number);
+	if (cnt == 0 || n.distance != 0)
+		return false;
+	f->code = MODEL_FAILURE_TUNNEL_DELETED;
+	return true;
+}
+
+/* After the answer has gone, so that its time says nothing of the tunnels that there are. */
+static void solve(struct control *c, struct control_unknown *u)
+{
+	struct explain_near n;
+	struct hmap_walk w;
+
+	explain_near_start(&n, u->f.identity, c->cfg.conf->identity_domain);
+	const struct explain_near asked = n;
+	for (struct hmap_node *node = hmap_walk_first(&c->tunnels, &w); node != NULL;
+	     node = hmap_walk_next(&c->tunnels, &w)) {
+		const struct control_tunnel *t = CONTAINER_OF(node, struct control_tunnel, by_id);
+		if (t->configured && t->account->configured)
+			explain_near_try(&n, &t->id, &t->account->m.id, t->account->m.number);
+	}
+	u->f.near_account_id = u->f.near_tunnel_id = (struct model_id){ 0 };
+	if (n.distance == 0 || !find_gone(c, &asked, &u->f))
+		explain_near_end(&n, &u->f);
+	u->unsolved = false;
+	u->dirty = true;
+	log_failure(c, NULL, &u->f);
+}
+
+static void solve_some(struct control *c)
+{
+	size_t tries = 0;
+
+	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && tries < NEAR_TRIES_MAX; i++) {
+		if (!c->unknown[i].unsolved)
+			continue;
+		solve(c, &c->unknown[i]);
+		tries += c->tunnels.cnt + 1;
+	}
+}
+
+void control_why_gone(struct control *c, struct control_tunnel *t)
+{
+	struct model_key keys[1 + EXPLAIN_HISTORY_MAX];
+	struct store_op ops[1 + EXPLAIN_HISTORY_MAX];
+	struct store_txn txn = { .ops = ops };
+
+	if (!t->configured)
+		return;
+	c->gone[c->gone_cnt++ % CONTROL_GONE_MAX] =
+		(struct control_gone){ t->account->m.id, t->id, t->account->m.number };
+	for (unsigned i = 0; i <= EXPLAIN_HISTORY_MAX; i++) {
+		if (i < EXPLAIN_HISTORY_MAX && t->why.slots[i] == NULL)
+			continue;
+		keys[txn.op_cnt] = i == EXPLAIN_HISTORY_MAX ? model_key_tunnel_state(&t->account->m.id, &t->id)
+							    : model_key_why(&t->account->m.id, &t->id, i);
+		ops[txn.op_cnt] = (struct store_op){ .kind = STORE_DELETE, .key = model_key_bytes(&keys[txn.op_cnt]) };
+		txn.op_cnt++;
+	}
+	if (store_thread_submit(c->store, &txn, 0) != ERR_NONE)
+		log_warn("the state of tunnel %s stays in the store", t->m.name);
+}
+
+/* ---- what IKE alone cannot see ---- */
+
+static struct model_failure failure_of(const struct control *c, enum model_failure_code code, enum model_stage stage,
+				       const struct addr_endpoint *local, const struct addr_endpoint *remote)
+{
+	return (struct model_failure){ .code = (uint8_t)code, .stage = (uint8_t)stage, .local = *local,
+				       .remote = *remote, .first_us = c->now_us, .last_us = c->now_us, .cnt = 1 };
+}
+
+void control_why_fragments(struct control *c, const struct control_frags *fr)
+{
+	bool half = model_id_is_zero(&fr->tunnel_id);
+	struct model_failure f = failure_of(c, MODEL_FAILURE_FRAGMENTS_LOST, half ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE,
+					    &fr->path.local, &fr->path.remote);
+
+	f.tunnel_id = fr->tunnel_id;
+	snprintf(f.offered, sizeof(f.offered), "%u of %u fragments of a message came", fr->f.cnt, fr->f.total);
+	control_failure(c, NULL, &f);
+}
+
+void control_why_half(struct control *c, const struct control_half *h)
+{
+	const struct ike_sa *sa = &h->h.sa;
+	bool nat = sa->nat_peer || sa->nat_local;
+	enum model_failure_code code = h->repeats >= REPEATS_LOST		     ? MODEL_FAILURE_ANSWER_LOST
+				       : nat && sa->path.local.port == IKE_PORT ? MODEL_FAILURE_PORT_4500
+									       : MODEL_FAILURE_HALF_OPEN_TIMEOUT;
+	struct model_failure f = failure_of(c, code, MODEL_STAGE_AUTH, &sa->path.local, &sa->path.remote);
+
+	if (h->frags != NULL) {
+		control_why_fragments(c, h->frags);
+		return;
+	}
+	snprintf(f.offered, sizeof(f.offered), "IKE_SA_INIT %u time(s) on UDP %u, NAT detection finds %s", h->repeats + 1u,
+		 sa->path.local.port, nat ? "a NAT" : "no NAT");
+	control_failure(c, NULL, &f);
+}
+
+static void take_signs(struct control *c, struct control_tunnel *t, const struct explain_sign *signs, unsigned cnt)
+{
+	unsigned slot;
+
+	for (unsigned i = 0; i < cnt; i++) {
+		if (signs[i].over && explain_history_over(&t->why, signs[i].code, c->now_us, &slot)) {
+			t->why_dirty |= (uint16_t)(1u << slot);
+			t->why_after_us = 0;
+			control_tunnel_dirty(c, t);
+		}
+		if (signs[i].over)
+			continue;
+		struct model_failure f = failure_of(c, (enum model_failure_code)signs[i].code, MODEL_STAGE_DATA,
+						    &t->seen_local, &t->seen_at);
+		bool data = f.code == MODEL_FAILURE_NO_ESP || f.code == MODEL_FAILURE_ESP_STOPPED ||
+			    f.code == MODEL_FAILURE_ONE_WAY || f.code == MODEL_FAILURE_ANTI_REPLAY;
+		f.stage = data ? MODEL_STAGE_DATA : f.code == MODEL_FAILURE_NO_CHILD ? MODEL_STAGE_CHILD : MODEL_STAGE_LIVE;
+		snprintf(f.offered, sizeof(f.offered), "%s", signs[i].what);
+		control_failure(c, t, &f);
+	}
+}
+
+void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced)
+{
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+
+	t->seen_local = path->local;
+	t->seen_at = path->remote;
+	take_signs(c, t, signs, explain_watch_start(&t->watch, c->now_us, &path->remote.addr, replaced, signs));
+}
+
+void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path)
+{
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+	const struct addr_endpoint before = t->seen_at;
+
+	t->seen_local = path->local;
+	t->seen_at = path->remote;
+	if (before.addr.family == ADDR_NONE || addr_endpoint_eq(&before, &path->remote))
+		return;
+	take_signs(c, t, signs, explain_watch_path(&t->watch, c->now_us, &before, &path->remote, signs));
+}
+
+static void sample(struct control *c, struct control_tunnel *t)
+{
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+	struct explain_sample s = { 0 };
+	struct fwd_tunnel_stats stats;
+
+	for (const struct control_sa *sa = t->sas; sa != NULL && s.epoch_us == 0; sa = sa->next) {
+		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing)
+			continue;
+		s.epoch_us = sa->r.created_us;
+		s.ike_heard_us = sa->r.last_in_us;
+		s.child_cnt = sa->r.child_cnt;
+		if (t->seen_at.addr.family == ADDR_NONE) { /* an SA of the process before this one */
+			t->seen_local = sa->r.path.local;
+			t->seen_at = sa->r.path.remote;
+		}
+	}
+	if (s.epoch_us == 0 || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
+		return;
+	s.in_packets = stats.in_packets;
+	s.out_packets = stats.out_packets;
+	s.switches = stats.switches;
+	take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
+}
+
+void control_why_tick(struct control *c)
+{
+	struct hmap_walk w;
+
+	if (c->now_us < c->sample_us)
+		return;
+	c->sample_us = c->now_us + SAMPLE_US;
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (t->sas != NULL && t->configured)
+			sample(c, t);
+	}
+	solve_some(c);
+	control_why_flush(c);
+}
+
+/* ---- the store's copy ---- */
+
+void control_why_flush(struct control *c)
+{
+	uint8_t room[MODEL_FAILURE_RECORD_MAX];
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && done < UNKNOWN_WRITES_MAX; i++) {
+		struct control_unknown *u = &c->unknown[i];
+		struct model_key key = model_key_unknown(i);
+		struct wr w = wr_of(SPACE_OF(room));
+		if (!u->dirty || c->now_us < u->after_us || model_failure_encode(&u->f, &w) != ERR_NONE)
+			continue;
+		const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
+		const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
+		if (store_thread_submit(c->store, &txn, 0) != ERR_NONE)
+			return; /* the next turn tries again */
+		u->dirty = false;
+		u->after_us = c->now_us + UNKNOWN_PAUSE_US;
+		done++;
+	}
+}
+
+/* The number behind the last slash of a key; UINT_MAX: none. */
+static unsigned slot_of(struct bytes key)
+{
+	struct bytes digits = key;
+	uint64_t v;
+
+	for (size_t i = key.len; i > 0 && key.p[i - 1] != '/'; i--)
+		digits = bytes_of(key.p + i - 1, key.len - i + 1);
+	return text_u64_parse(digits, EXPLAIN_HISTORY_MAX + CONTROL_UNKNOWN_MAX, &v) == ERR_NONE ? (unsigned)v : UINT32_MAX;
+}
+
+/* What cannot be read is only a memory of the past. */
+static void load_why(void *arg, const struct store_row *row)
+{
+	struct control *c = arg;
+	struct model_failure f;
+
+	if (model_failure_decode(row->value, &f) != ERR_NONE)
+		return;
+	struct control_tunnel *t = control_tunnel_find(c, &f.tunnel_id);
+	if (t != NULL)
+		explain_history_restore(&t->why, slot_of(row->key), &f);
+}
+
+static void load_unknown(void *arg, const struct store_row *row)
+{
+	struct control *c = arg;
+	struct model_failure f;
+	unsigned slot = slot_of(row->key);
+
+	if (slot < CONTROL_UNKNOWN_MAX && model_failure_decode(row->value, &f) == ERR_NONE)
+		c->unknown[slot] = (struct control_unknown){ .f = f };
+}
+
+MUST_USE enum err control_why_load(struct control *c, struct store *s)
+{
+	const struct bytes none = { NULL, 0 };
+
+	enum err e = store_range(s, bytes_str(MODEL_KEY_WHY), none, 0, load_why, c, NULL);
+	return e != ERR_NONE ? e : store_range(s, bytes_str(MODEL_KEY_UNKNOWN), none, 0, load_unknown, c, NULL);
+}

@@ -1,0 +1,113 @@
+#include "explain/history.h"
+
+#include "explain/advice.h"
+
+#include <stdlib.h>
+
+#define BEFORE_US 60000000u
+
+static int find_slot(const struct explain_history *h, const struct model_failure *f)
+{
+	for (int i = 0; i < EXPLAIN_HISTORY_MAX; i++)
+		if (h->slots[i] != NULL && model_failure_same(h->slots[i], f))
+			return i;
+	return -1;
+}
+
+static int free_slot(const struct explain_history *h)
+{
+	int oldest = 0;
+
+	for (int i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
+		if (h->slots[i] == NULL)
+			return i;
+		if (h->slots[i]->last_us < h->slots[oldest]->last_us)
+			oldest = i;
+	}
+	return oldest;
+}
+
+int explain_history_add(struct explain_history *h, const struct model_failure *f, bool *ret_new)
+{
+	int slot = find_slot(h, f);
+	struct model_failure m = *f;
+
+	*ret_new = slot < 0;
+	m.first_us = f->last_us;
+	m.cnt = 1;
+	m.over_us = 0;
+	if (slot >= 0) {
+		m.first_us = h->slots[slot]->first_us;
+		m.cnt = h->slots[slot]->cnt == UINT32_MAX ? UINT32_MAX : h->slots[slot]->cnt + 1;
+	} else {
+		slot = free_slot(h);
+	}
+	if (h->slots[slot] == NULL)
+		h->slots[slot] = malloc(sizeof(m));
+	if (h->slots[slot] == NULL)
+		return -1;
+	*h->slots[slot] = m;
+	return slot;
+}
+
+bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_us, unsigned *ret_slot)
+{
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
+		if (h->slots[i] == NULL || h->slots[i]->code != code || h->slots[i]->over_us != 0)
+			continue;
+		h->slots[i]->over_us = now_us;
+		*ret_slot = i;
+		return true;
+	}
+	return false;
+}
+
+void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f)
+{
+	if (slot >= EXPLAIN_HISTORY_MAX)
+		return;
+	if (h->slots[slot] == NULL)
+		h->slots[slot] = malloc(sizeof(*f));
+	if (h->slots[slot] != NULL)
+		*h->slots[slot] = *f;
+}
+
+unsigned explain_history_order(const struct explain_history *h, uint8_t order[static EXPLAIN_HISTORY_MAX])
+{
+	unsigned cnt = 0;
+
+	for (uint8_t i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
+		if (h->slots[i] == NULL)
+			continue;
+		unsigned at = cnt++;
+		for (; at > 0 && h->slots[order[at - 1]]->last_us < h->slots[i]->last_us; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+	return cnt;
+}
+
+/* What only tells what happened stands back behind what somebody can mend. */
+static bool can_be_mended(const struct model_failure *f, const struct model_failure *newest)
+{
+	return f->over_us == 0 && explain_advice_find(f->code)->side != EXPLAIN_SIDE_NONE &&
+	       f->last_us + BEFORE_US >= newest->last_us;
+}
+
+const struct model_failure *explain_history_last(const struct explain_history *h)
+{
+	uint8_t order[EXPLAIN_HISTORY_MAX];
+	unsigned cnt = explain_history_order(h, order);
+
+	for (unsigned i = 0; i < cnt; i++)
+		if (can_be_mended(h->slots[order[i]], h->slots[order[0]]))
+			return h->slots[order[i]];
+	return cnt == 0 ? NULL : h->slots[order[0]];
+}
+
+void explain_history_free(struct explain_history *h)
+{
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++)
+		free(h->slots[i]);
+	*h = (struct explain_history){ 0 };
+}

@@ -1,0 +1,25 @@
+// The failures of a tunnel, each kind once with its first and last time and its number, in bounded memory.
+// The thread that owns the history; pure but for its memory.
+#pragma once
+
+#include "model/failure.h"
+
+#define EXPLAIN_HISTORY_MAX 16
+
+/* Slots keep their place, so that each has a record of its own in the store. */
+struct explain_history {
+	struct model_failure *slots[EXPLAIN_HISTORY_MAX]; /* NULL: free */
+};
+
+/* Counts it with its like, or gives it a slot; without a free one it takes that of the one not seen for longest.
+ * Returns the slot's number, -1 without memory. *ret_new: it was not there before. */
+int explain_history_add(struct explain_history *h, const struct model_failure *f, bool *ret_new);
+/* The cause of this kind of failure is gone: true when one was open. *ret_slot: its slot. */
+bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_us, unsigned *ret_slot);
+/* Takes a failure from the store into the slot it had. */
+void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f);
+/* The slots with a failure, the newest first; returns how many. */
+unsigned explain_history_order(const struct explain_history *h, uint8_t order[static EXPLAIN_HISTORY_MAX]);
+/* The one that explains most: the last that somebody can mend, if nothing else came a minute later; NULL: none. */
+const struct model_failure *explain_history_last(const struct explain_history *h);
+void explain_history_free(struct explain_history *h);

@@ -1,0 +1,127 @@
+#include "explain/history.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define S 1000000u
+
+static struct model_failure at(enum model_failure_code code, const char *identity, uint64_t now_us)
+{
+	struct model_failure f = { .code = (uint8_t)code, .first_us = now_us, .last_us = now_us, .cnt = 1 };
+	snprintf(f.identity, sizeof(f.identity), "%s", identity);
+	return f;
+}
+
+static void the_same_failure_is_counted_and_another_is_listed(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure a = at(MODEL_FAILURE_WRONG_PSK, "fqdn:a", 1 * S), b = at(MODEL_FAILURE_WRONG_PSK, "fqdn:b", 2 * S);
+
+	int slot = explain_history_add(&h, &a, &is_new);
+	assert_true(slot >= 0 && is_new);
+	assert_int_not_equal(explain_history_add(&h, &b, &is_new), slot);
+	assert_true(is_new);
+	a.last_us = 3 * S;
+	assert_int_equal(explain_history_add(&h, &a, &is_new), slot);
+	assert_false(is_new);
+	assert_int_equal(h.slots[slot]->cnt, 2);
+	assert_int_equal(h.slots[slot]->first_us, 1 * S);
+	assert_int_equal(h.slots[slot]->last_us, 3 * S);
+	explain_history_free(&h);
+}
+
+static void the_one_not_seen_for_longest_makes_room(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	uint8_t order[EXPLAIN_HISTORY_MAX];
+	bool is_new;
+
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
+		struct model_failure f = at((enum model_failure_code)i, "", (100 + i) * S);
+		assert_true(explain_history_add(&h, &f, &is_new) >= 0);
+	}
+	struct model_failure first = at((enum model_failure_code)0, "", 200 * S);
+	int slot_of_first = explain_history_add(&h, &first, &is_new);
+	struct model_failure more = at((enum model_failure_code)EXPLAIN_HISTORY_MAX, "", 201 * S);
+	assert_true(explain_history_add(&h, &more, &is_new) >= 0);
+	assert_true(is_new);
+	assert_int_equal(h.slots[slot_of_first]->code, 0);
+	assert_int_equal(explain_history_order(&h, order), EXPLAIN_HISTORY_MAX);
+	assert_int_equal(h.slots[order[0]]->code, EXPLAIN_HISTORY_MAX);
+	assert_int_equal(h.slots[order[1]]->code, 0);
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++)
+		assert_int_not_equal(h.slots[order[i]]->code, 1);
+	explain_history_free(&h);
+}
+
+static void what_somebody_can_mend_stands_before_what_only_happened(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure loop = at(MODEL_FAILURE_RESTART_LOOP, "", 100 * S);
+	struct model_failure replaced = at(MODEL_FAILURE_REPLACED, "", 110 * S);
+
+	assert_null(explain_history_last(&h));
+	assert_true(explain_history_add(&h, &loop, &is_new) >= 0);
+	assert_true(explain_history_add(&h, &replaced, &is_new) >= 0);
+	assert_int_equal(explain_history_last(&h)->code, MODEL_FAILURE_RESTART_LOOP);
+	replaced.last_us = 161 * S;
+	assert_true(explain_history_add(&h, &replaced, &is_new) >= 0);
+	assert_int_equal(explain_history_last(&h)->code, MODEL_FAILURE_REPLACED);
+	explain_history_free(&h);
+}
+
+static void what_is_over_says_so_until_it_comes_back(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	unsigned slot = 99;
+	struct model_failure f = at(MODEL_FAILURE_NO_ESP, "", 100 * S);
+
+	assert_false(explain_history_over(&h, MODEL_FAILURE_NO_ESP, 1, &slot));
+	assert_true(explain_history_add(&h, &f, &is_new) >= 0);
+	assert_true(explain_history_over(&h, MODEL_FAILURE_NO_ESP, 120 * S, &slot));
+	assert_int_equal(h.slots[slot]->over_us, 120 * S);
+	assert_false(explain_history_over(&h, MODEL_FAILURE_NO_ESP, 121 * S, &slot));
+	f.last_us = 130 * S;
+	assert_true(explain_history_add(&h, &f, &is_new) >= 0);
+	assert_int_equal(h.slots[slot]->over_us, 0);
+	explain_history_free(&h);
+}
+
+static void a_stored_failure_comes_back_to_its_slot(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure f = at(MODEL_FAILURE_NO_PSK, "", 100 * S);
+
+	f.cnt = 41;
+	explain_history_restore(&h, 5, &f);
+	explain_history_restore(&h, EXPLAIN_HISTORY_MAX, &f);
+	explain_history_restore(&h, UINT32_MAX, &f);
+	assert_int_equal(explain_history_add(&h, &f, &is_new), 5);
+	assert_int_equal(h.slots[5]->cnt, 42);
+	explain_history_free(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_same_failure_is_counted_and_another_is_listed),
+		cmocka_unit_test(the_one_not_seen_for_longest_makes_room),
+		cmocka_unit_test(what_somebody_can_mend_stands_before_what_only_happened),
+		cmocka_unit_test(what_is_over_says_so_until_it_comes_back),
+		cmocka_unit_test(a_stored_failure_comes_back_to_its_slot),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
