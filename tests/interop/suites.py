@@ -122,6 +122,7 @@ def main():
         site.start()
 
         def setup(**proposals):
+            site.drop()  # what a case that failed has left
             site.configure(tunnel["remote_identities"]["fqdn_id"], psk, gateway=ANYCAST4, **proposals)
 
         phase1(checks, lab, site, setup)

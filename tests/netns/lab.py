@@ -101,10 +101,12 @@ class Lab:
         return self
 
     def __exit__(self, kind, *_):
-        if kind not in (None, SystemExit, KeyboardInterrupt):
-            self.show_logs()
-        if not self.keep:
-            self.close()
+        try:
+            if kind not in (None, SystemExit, KeyboardInterrupt):
+                self.show_logs()
+        finally:  # nobody may be there to read the logs
+            if not self.keep:
+                self.close()
 
     def close(self):
         for process in reversed(self.processes):
