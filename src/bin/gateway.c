@@ -168,6 +168,8 @@ static enum err make_rings(struct fwd_punt_rings *r)
 {
 	enum err e = ring_init(&r->punts, FWD_PUNT_CNT, sizeof(struct fwd_punt));
 	if (e == ERR_NONE)
+		e = ring_init(&r->known, FWD_KNOWN_CNT, sizeof(struct fwd_punt));
+	if (e == ERR_NONE)
 		e = ring_init(&r->notices, FWD_NOTICE_CNT, sizeof(struct fwd_notice));
 	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return e != ERR_NONE ? e : r->wake_fd < 0 ? ERR_SYSTEM : ERR_NONE;
@@ -243,6 +245,7 @@ int gateway_main(const struct host_gateway_env *env)
 		fwd_free(g.fwd);
 	for (unsigned i = 0; i < env->workers; i++) {
 		ring_fini(&g.rings[i].punts);
+		ring_fini(&g.rings[i].known);
 		ring_fini(&g.rings[i].notices);
 	}
 	return e == ERR_NONE ? 0 : 1;

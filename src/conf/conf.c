@@ -29,6 +29,9 @@ static const struct conf_row rows[] = {
 	  "How many handshakes may be half open at a time.", NULL },
 	{ "gateway", "half_open_per_address", CONF_NUMBER, AT(half_open_per_address), 1, 1000000, "16", NULL,
 	  "How many of them may come from one address.", NULL },
+	{ "gateway", "half_open_per_prefix", CONF_NUMBER, AT(half_open_per_prefix), 1, 1000000, "256", NULL,
+	  "How many of them may come from one network: a /24 of IPv4, a /48 of IPv6. A number below "
+	  "half_open_per_address counts as that one.", NULL },
 	{ "gateway", "cookie_threshold", CONF_NUMBER, AT(cookie_threshold), 0, 1000000, "100", NULL,
 	  "From how many half-open handshakes on a cookie is asked of newcomers; 0 is always.", NULL },
 	{ "gateway", "dh_threads", CONF_NUMBER, AT(dh_threads), 1, 64, "1", NULL,

@@ -27,6 +27,7 @@ struct conf {
 	unsigned workers;             /* 0: one a core */
 	unsigned half_open_max;       /* 10000: half-open IKE SAs in all */
 	unsigned half_open_per_address; /* 16 */
+	unsigned half_open_per_prefix;  /* 256: from one /24 or /48 */
 	unsigned cookie_threshold;    /* 100: half-open IKE SAs from which cookies are asked; 0: always */
 	unsigned dh_threads;          /* 1 */
 	unsigned ike_fragment_mtu;    /* 1280: longest IP packet of IKE, where the peer takes fragments */

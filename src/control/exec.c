@@ -41,6 +41,8 @@ void control_op_free(struct control *c, struct control_op *op)
 {
 	hmap_remove(&c->ops, &op->by_tag);
 	c->op_cnt--;
+	if (op->counted)
+		control_source_remove(c, &op->ev.remote.addr);
 	secret_wipe(op->msg, op->ev.msg.len + op->ev.inner.len); /* of fragments it holds plaintext */
 	free(op->msg);
 	secret_wipe(op, sizeof(*op));

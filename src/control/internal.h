@@ -126,6 +126,7 @@ struct control_op {
 	struct control_sa *sa;        /* OP_SA; busy */
 	struct ike_event ev;          /* ev.msg and ev.inner point to msg */
 	uint8_t *msg;
+	bool counted;                 /* OP_INIT: among its source's half-open ones */
 	bool has_dh;
 	struct crypt_dh_result dh;
 	struct ike_out out;
@@ -202,6 +203,11 @@ void control_sa_idle(struct control *c, struct control_sa *sa);
 bool control_half_add(struct control *c, const struct ike_half *half);
 void control_half_remove(struct control *c, struct control_half *h);
 uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+
+/* source.c: half-open handshakes by their source */
+bool control_source_add(struct control *c, const struct addr *a); /* false without memory */
+void control_source_remove(struct control *c, const struct addr *a);
+bool control_source_allowed(const struct control *c, const struct addr *a);
 
 /* frag.c: fragments of IKE messages */
 

@@ -60,6 +60,8 @@ static enum err make_world(struct control *c)
 	struct rd r = rd_of(BYTES_OF(spi_key));
 	c->world.spi_key.k0 = rd_u64(&r);
 	c->world.spi_key.k1 = rd_u64(&r);
+	for (unsigned i = 0; i < c->cfg.worker_cnt; i++)
+		c->cfg.rings[i].spi_key = c->world.spi_key;
 	crypt_random(c->world.decoy_psk, sizeof(c->world.decoy_psk));
 	crypt_random(&c->hash_key, sizeof(c->hash_key));
 	turn_cookie_secret(c);
@@ -211,24 +213,35 @@ void control_free(struct control *c)
 
 /* ---- events ---- */
 
+/* False: more may wait. */
+static bool take_punts(struct control *c, struct ring *ring)
+{
+	const struct fwd_punt *p;
+	unsigned done = 0;
+
+	while (done < PUNTS_A_TURN && (p = ring_peek(ring)) != NULL) {
+		control_datagram(c, p);
+		ring_done(ring);
+		done++;
+	}
+	return done < PUNTS_A_TURN;
+}
+
 static void take_worker(struct control *c, unsigned worker)
 {
 	struct fwd_punt_rings *r = &c->cfg.rings[worker];
-	const struct fwd_punt *p;
 	struct fwd_notice n;
 	const uint64_t one = 1;
 	uint64_t cnt;
-	unsigned done = 0;
 
 	(void)!read(r->wake_fd, &cnt, sizeof(cnt));
 	while (ring_pop(&r->notices, &n))
 		control_notice(c, &n);
-	while (done < PUNTS_A_TURN && (p = ring_peek(&r->punts)) != NULL) {
-		control_datagram(c, p);
-		ring_done(&r->punts);
-		done++;
-	}
-	if (done == PUNTS_A_TURN) /* more may wait: come back after the others */
+	/* Messages to SAs first: each turn of new ones, a flood of them too, comes after all those that wait. */
+	bool empty = take_punts(c, &r->known);
+	if (empty)
+		empty = take_punts(c, &r->punts);
+	if (!empty) /* come back after the others */
 		(void)!write(r->wake_fd, &one, sizeof(one));
 }
 

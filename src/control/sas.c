@@ -56,59 +56,6 @@ static struct control_half *find_init(const struct control *c, uint64_t spi_i, c
 	return NULL;
 }
 
-/* How many half-open SAs an address has; the entry lives while it has one. */
-struct source {
-	struct hmap_node by_addr;
-	struct addr addr;
-	unsigned cnt;
-};
-
-static struct source *find_source(const struct control *c, const struct addr *a, uint64_t hash)
-{
-	for (struct hmap_node *n = hmap_first(&c->sources, hash); n != NULL; n = hmap_next(n)) {
-		struct source *s = CONTAINER_OF(n, struct source, by_addr);
-		if (addr_eq(&s->addr, a))
-			return s;
-	}
-	return NULL;
-}
-
-static uint64_t hash_addr(const struct control *c, const struct addr *a)
-{
-	return siphash(&c->hash_key, bytes_of(a->b, sizeof(a->b)));
-}
-
-static unsigned source_cnt(const struct control *c, const struct addr *a)
-{
-	const struct source *s = find_source(c, a, hash_addr(c, a));
-	return s == NULL ? 0 : s->cnt;
-}
-
-static bool add_source(struct control *c, const struct addr *a)
-{
-	uint64_t hash = hash_addr(c, a);
-	struct source *s = find_source(c, a, hash);
-	if (s == NULL) {
-		s = calloc(1, sizeof(*s));
-		if (s == NULL)
-			return false;
-		s->addr = *a;
-		hmap_add(&c->sources, &s->by_addr, hash);
-	}
-	s->cnt++;
-	return true;
-}
-
-static void remove_source(struct control *c, const struct addr *a)
-{
-	struct source *s = find_source(c, a, hash_addr(c, a));
-	must(s != NULL);
-	if (--s->cnt == 0) {
-		hmap_remove(&c->sources, &s->by_addr);
-		free(s);
-	}
-}
-
 bool control_half_add(struct control *c, const struct ike_half *half)
 {
 	struct control_half *h = calloc(1, sizeof(*h));
@@ -116,12 +63,12 @@ bool control_half_add(struct control *c, const struct ike_half *half)
 		return false;
 	h->h = *half;
 	crypt_iv_space_init(&h->iv, c->cfg.incarnation);
-	if (!add_source(c, &half->sa.path.remote.addr)) {
+	if (!control_source_add(c, &half->sa.path.remote.addr)) {
 		free(h);
 		return false;
 	}
 	if (heap_set(&c->half_timers, &h->timer, half->expires_us) != ERR_NONE) {
-		remove_source(c, &half->sa.path.remote.addr);
+		control_source_remove(c, &half->sa.path.remote.addr);
 		free(h);
 		return false;
 	}
@@ -136,7 +83,7 @@ void control_half_remove(struct control *c, struct control_half *h)
 	hmap_remove(&c->halves_by_init, &h->by_init);
 	heap_remove(&c->half_timers, &h->timer);
 	control_frag_free(c, &h->frags);
-	remove_source(c, &h->h.sa.path.remote.addr);
+	control_source_remove(c, &h->h.sa.path.remote.addr);
 	secret_wipe(h, sizeof(*h));
 	free(h);
 }
@@ -309,17 +256,24 @@ static void start_init(struct control *c, const struct addr_endpoint *local, con
 	const struct conf *conf = c->cfg.conf;
 	size_t halves = c->halves_by_spi.cnt + c->op_cnt;
 
-	if (halves >= conf->half_open_max || source_cnt(c, &remote->addr) >= conf->half_open_per_address) {
+	if (halves >= conf->half_open_max || !control_source_allowed(c, &remote->addr)) {
 		control_drop(c, MODEL_DROP_ike_half_open_limit);
 		return;
 	}
 	c->world.want_cookie = halves >= conf->cookie_threshold;
 	struct ike_event ev = message_event(c, local, remote, msg);
 	struct control_op *op = control_op_new(c, OP_INIT, &ev);
-	if (op == NULL)
+	/* It counts from here on, not only once its Diffie-Hellman is done: else one source could fill that queue. */
+	if (op != NULL && !control_source_add(c, &remote->addr)) {
+		control_op_drop(c, op);
+		op = NULL;
+	}
+	if (op == NULL) {
 		control_drop(c, MODEL_DROP_ike_half_open_limit);
-	else
-		control_op_run(c, op);
+		return;
+	}
+	op->counted = true;
+	control_op_run(c, op);
 }
 
 static void start_half(struct control *c, struct control_half *h, const struct ike_event *ev)

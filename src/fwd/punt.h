@@ -3,10 +3,13 @@
 #pragma once
 
 #include "base/addr.h"
+#include "base/bytes.h"
 #include "base/ring.h"
+#include "base/siphash.h"
 
 #define FWD_PUNT_MSG_MAX 8192 /* the longest IKE datagram that is looked at (IKE_MESSAGE_MAX) */
 #define FWD_PUNT_CNT 512
+#define FWD_KNOWN_CNT 256
 #define FWD_NOTICE_CNT 4096
 
 /* One IKE datagram, without the non-ESP marker. */
@@ -31,7 +34,12 @@ struct fwd_notice {
 };
 
 struct fwd_punt_rings {
-	struct ring punts;   /* struct fwd_punt */
+	struct ring punts;   /* struct fwd_punt: to no SA of ours, so first messages and junk */
+	struct ring known;   /* struct fwd_punt: to an SPI of ours; served first, so that no flood starves an SA */
 	struct ring notices; /* struct fwd_notice */
+	struct siphash_key spi_key; /* of the check bytes in our SPIs (design section 6.3); set before workers start */
 	int wake_fd;         /* eventfd, written by the worker after it pushed */
 };
+
+/* The ring for an IKE message: by the check byte of its SPI, which one in 256 of junk has too. */
+struct ring *fwd_punt_ring(struct fwd_punt_rings *r, struct bytes msg);

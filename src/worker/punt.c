@@ -9,7 +9,8 @@ void worker_punt(struct worker *w, const struct worker_socket *s, const struct w
 		worker_drop(w, MODEL_DROP_ike_malformed);
 		return;
 	}
-	struct fwd_punt *slot = ring_slot(&w->config.rings->punts);
+	struct ring *ring = fwd_punt_ring(w->config.rings, msg);
+	struct fwd_punt *slot = ring_slot(ring);
 	w->punted = true;
 	if (slot == NULL) {
 		worker_drop(w, MODEL_DROP_punt_full);
@@ -22,7 +23,7 @@ void worker_punt(struct worker *w, const struct worker_socket *s, const struct w
 	struct wr out = wr_of(SPACE_OF(slot->msg));
 	wr_put(&out, msg);
 	slot->len = (uint16_t)wr_len(&out);
-	ring_give(&w->config.rings->punts);
+	ring_give(ring);
 }
 
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,

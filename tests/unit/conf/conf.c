@@ -69,6 +69,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(c.workers, 0);
 	assert_int_equal(c.half_open_max, 10000);
 	assert_int_equal(c.half_open_per_address, 16);
+	assert_int_equal(c.half_open_per_prefix, 256);
 	assert_int_equal(c.cookie_threshold, 100);
 	assert_int_equal(c.dh_threads, 1);
 	assert_int_equal(c.ike_fragment_mtu, 1280);
@@ -90,7 +91,7 @@ static void every_key_is_read(void **state)
 		    "gateway_addresses = 192.0.2.1, 2001:db8::1 ; two of them\n"
 		    "identity_domain = ipsec.example.net\nstate_dir=/s\nseal_key = /k\nrun_dir: /r\nuser = "
 		    "nobody\nlog_level = debug\n[gateway]\nworkers = 3\nhalf_open_max = "
-		    "20\nhalf_open_per_address = 5\ncookie_threshold = 0\ndh_threads = 2\nike_fragment_mtu = 576\nnative_esp = "
+		    "20\nhalf_open_per_address = 5\nhalf_open_per_prefix = 7\ncookie_threshold = 0\ndh_threads = 2\nike_fragment_mtu = 576\nnative_esp = "
 		    "no\nesp_crypto = openssl\n[offramp]\nofframp_mtu = 1400\ninstall_routes = false\n[api]\napi_listen = "
 		    "[2001:db8::1]:443\napi_tls_cert = /c\napi_tls_key = /t\n",
 		    &c);
@@ -106,6 +107,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c.workers, 3);
 	assert_int_equal(c.half_open_max, 20);
 	assert_int_equal(c.half_open_per_address, 5);
+	assert_int_equal(c.half_open_per_prefix, 7);
 	assert_int_equal(c.cookie_threshold, 0);
 	assert_int_equal(c.dh_threads, 2);
 	assert_int_equal(c.ike_fragment_mtu, 576);
@@ -282,7 +284,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 			keys++;
 		}
 	}
-	assert_int_equal(keys, 20);
+	assert_int_equal(keys, 21);
 	expect_good(text, &c);
 	conf_init(&d);
 	assert_int_equal(c.gateway_address_cnt, 2);
@@ -295,6 +297,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 	assert_int_equal(c.workers, d.workers);
 	assert_int_equal(c.half_open_max, d.half_open_max);
 	assert_int_equal(c.half_open_per_address, d.half_open_per_address);
+	assert_int_equal(c.half_open_per_prefix, d.half_open_per_prefix);
 	assert_int_equal(c.cookie_threshold, d.cookie_threshold);
 	assert_int_equal(c.dh_threads, d.dh_threads);
 	assert_int_equal(c.ike_fragment_mtu, d.ike_fragment_mtu);
@@ -331,7 +334,7 @@ static void manual_has_every_key_of_the_example(void **state)
 		assert_non_null(strstr(man, escaped));
 		keys++;
 	}
-	assert_int_equal(keys, 20);
+	assert_int_equal(keys, 21);
 	free(man);
 	free(text);
 }

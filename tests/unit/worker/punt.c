@@ -1,3 +1,4 @@
+#include "ike/step.h"
 #include "peer.h"
 
 /* What goes to the control thread: IKE messages and notices about SAs. */
@@ -100,6 +101,40 @@ static void a_full_ring_drops_and_goes_on(void **state)
 	rig_make_udp(&sent, "10.1.0.5", "192.168.7.1", 100);
 	rig_peer_send(r, SITE_A, &sent);
 	rig_tun_get(r, 1, &got);
+}
+
+/* Design section 6.3: by the check byte alone. */
+static void messages_to_our_spis_have_a_ring_of_their_own(void **state)
+{
+	struct rig *r = *state;
+	static struct fwd_punt p;
+	static const uint8_t random[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint8_t msg[100], known[100];
+	struct wr w = wr_of(SPACE_OF(known));
+
+	make_ike(msg, sizeof(msg));
+	make_ike(known, sizeof(known));
+	wr_u64(&w, 0x1122334455667788);
+	wr_u64(&w, ike_spi_make(&r->rings[0].spi_key, 5, random));
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, BYTES_OF(msg)), ERR_NONE);
+	assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, BYTES_OF(msg)), ERR_NONE);
+	rig_expect_drop(r, MODEL_DROP_punt_full);
+	/* no room for first messages, and yet for those to an SA */
+	assert_int_equal(io_udp_send(r->peers[SITE_A].fd, &r->natt, true, BYTES_OF(known)), ERR_NONE);
+	for (int i = 0; i < RIG_WAIT_MS && ring_peek(&r->rings[0].known) == NULL; i++)
+		usleep(1000);
+	assert_true(ring_pop(&r->rings[0].known, &p));
+	assert_true(bytes_eq(bytes_of(p.msg, p.len), BYTES_OF(known)));
+	/* the other role: then the first SPI is ours */
+	wr_set_u8(&w, 15, (uint8_t)(known[15] ^ 1)); /* the check byte of the second is wrong now */
+	assert_ptr_equal(fwd_punt_ring(&r->rings[0], BYTES_OF(known)), &r->rings[0].punts);
+	w = wr_of(SPACE_OF(known));
+	wr_u64(&w, ike_spi_make(&r->rings[0].spi_key, 5, random));
+	assert_ptr_equal(fwd_punt_ring(&r->rings[0], BYTES_OF(known)), &r->rings[0].punts);
+	known[19] = 0;
+	assert_ptr_equal(fwd_punt_ring(&r->rings[0], BYTES_OF(known)), &r->rings[0].known);
+	assert_ptr_equal(fwd_punt_ring(&r->rings[0], bytes_of(known, 27)), &r->rings[0].punts);
 }
 
 /* ---- notices ---- */
@@ -238,6 +273,7 @@ int main(void)
 		RUN(ike_that_forgot_its_marker_is_told_apart),
 		RUN(a_message_above_the_limit_is_malformed),
 		RUN(a_full_ring_drops_and_goes_on),
+		RUN(messages_to_our_spis_have_a_ring_of_their_own),
 		RUN(the_first_packet_of_an_sa_is_told_once),
 		RUN(a_forged_packet_tells_nothing),
 		RUN(a_new_address_is_told_once_a_second_and_not_taken),

@@ -228,6 +228,8 @@ static inline void rig_start(struct rig *r, unsigned worker_cnt, const struct mo
 	for (unsigned i = 0; i < worker_cnt; i++) {
 		struct worker_config config = { .index = i, .fwd = r->fwd, .rings = &r->rings[i] };
 		assert_int_equal(ring_init(&r->rings[i].punts, 4, sizeof(struct fwd_punt)), ERR_NONE);
+		r->rings[i].spi_key = (struct siphash_key){ 21, 22 };
+		assert_int_equal(ring_init(&r->rings[i].known, 4, sizeof(struct fwd_punt)), ERR_NONE);
 		assert_int_equal(ring_init(&r->rings[i].notices, 64, sizeof(struct fwd_notice)), ERR_NONE);
 		r->rings[i].wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		config.sockets[config.socket_cnt++] =
@@ -244,6 +246,7 @@ static inline void rig_stop(struct rig *r)
 	for (unsigned i = 0; i < RIG_WORKERS && r->workers[i] != NULL; i++) {
 		worker_stop(r->workers[i]);
 		ring_fini(&r->rings[i].punts);
+		ring_fini(&r->rings[i].known);
 		ring_fini(&r->rings[i].notices);
 		close(r->rings[i].wake_fd);
 		close(r->natt_fds[i]);
