@@ -4,6 +4,8 @@
 //                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
 //                           or   <--  HDR, SK {IDr, AUTH, N(NO_PROPOSAL_CHOSEN or TS_UNACCEPTABLE)}
 //                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED)}
+//
+// Childless (RFC 6023 3): without SA, TSi and TSr both ways; Child SAs follow by CREATE_CHILD_SA.
 #include "base/secret.h"
 #include "ike/parts.h"
 
@@ -189,17 +191,18 @@ static void note_oddities(struct ike_ctx *c)
 
 static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)
 {
+	bool childless = wire_ike_find(&c->in, IKE_PL_SA, 0) == NULL; /* the rules want all of it or nothing */
 	struct ike_child_plan plan;
 	struct wire_ike_notify n;
 
 	fill_record(c, peer);
-	uint16_t refusal = ike_child_decide(c, IKE_KE_IGNORED, IKE_GROUP_NONE, &plan);
+	uint16_t refusal = childless ? 0 : ike_child_decide(c, IKE_KE_IGNORED, IKE_GROUP_NONE, &plan);
 	if (refusal == IKE_N_INVALID_SYNTAX) {
 		ike_reply_notify(c, refusal, (struct bytes){ 0 });
 		return IKE_STATE_HALF_OPEN;
 	}
 	enum err e = put_own_auth(c, peer);
-	if (e == ERR_NONE)
+	if (e == ERR_NONE && !childless)
 		e = put_first_child(c, refusal, &plan);
 	if (e != ERR_NONE) {
 		/* The crypto library refused; nothing was sent, the peer repeats its request. */

@@ -11,6 +11,7 @@ struct init_in {
 	struct wire_ike_sa offer;
 	struct wire_ike_ke ke;
 	struct bytes ni;
+	bool proven;   /* its cookie is ours: it is where it says that it is */
 	bool too_many; /* more proposals or transforms than are looked at */
 };
 
@@ -122,22 +123,28 @@ static bool read_payloads(const struct ike_event *ev, const struct wire_ike_head
 	return true;
 }
 
-/* RFC 7296 2.6: above the threshold nothing is computed or kept for an address that was not proven. */
-static bool accept_cookie(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
-			  const struct init_in *i, struct ike_out *out)
+static void ask_cookie(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
+		       const struct init_in *i, struct ike_out *out)
 {
 	uint8_t cookie[IKE_COOKIE_LEN];
-	struct wire_ike_notify n;
 
-	if (!world->want_cookie)
-		return true;
-	if (wire_ike_notify_find(&i->in, IKE_N_COOKIE, &n) &&
-	    ike_cookie_check(world, n.data, i->ni, &ev->remote.addr, h->spi_i))
-		return true;
 	ike_cookie_make(world, i->ni, &ev->remote.addr, h->spi_i, cookie);
 	ike_init_notify(ev, out, h, IKE_N_COOKIE, BYTES_OF(cookie));
 	ike_out_drop(out, MODEL_DROP_ike_cookie);
 	ike_out_count(out, MODEL_COUNTER_ike_cookies_sent);
+}
+
+/* RFC 7296 2.6: above the threshold nothing is computed or kept for an address that was not proven. */
+static bool accept_cookie(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
+			  struct init_in *i, struct ike_out *out)
+{
+	struct wire_ike_notify n;
+
+	i->proven = wire_ike_notify_find(&i->in, IKE_N_COOKIE, &n) &&
+		    ike_cookie_check(world, n.data, i->ni, &ev->remote.addr, h->spi_i);
+	if (i->proven || !world->want_cookie)
+		return true;
+	ask_cookie(world, ev, h, i, out);
 	return false;
 }
 
@@ -185,7 +192,7 @@ static void drop_ke(const struct ike_event *ev, struct ike_out *out, const struc
 }
 
 static enum err build_response(const struct ike_event *ev, const struct ike_sa *sa, const struct ike_choice *choice,
-			       bool natd, struct space room, struct bytes *ret)
+			       struct bytes public, bool natd, bool childless, struct space room, struct bytes *ret)
 {
 	struct wire_ike_sa answer = { .cnt = 1, .p = { choice->answer } };
 	uint8_t source[20], destination[20];
@@ -200,7 +207,7 @@ static enum err build_response(const struct ike_event *ev, const struct ike_sa *
 	});
 	answer.p[0].spi = (struct bytes){ 0 }; /* RFC 7296 3.3.1: none in the first negotiation */
 	wire_ike_put_sa(&b, &answer);
-	wire_ike_put_ke(&b, choice->suite.group, bytes_of(ev->dh->public, ev->dh->public_len));
+	wire_ike_put_ke(&b, choice->suite.group, public);
 	wire_ike_put_nonce(&b, bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN));
 	if (natd) {
 		enum err e = ike_natd_hash(sa->spi_i, sa->spi_r, &ev->local, source);
@@ -216,7 +223,32 @@ static enum err build_response(const struct ike_event *ev, const struct ike_sa *
 	if (sa->fragments) /* RFC 7383 2.3 */
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,
 				    (struct bytes){ 0 });
+	if (childless) /* RFC 6023 3 */
+		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_CHILDLESS_IKEV2_SUPPORTED,
+				    (struct bytes){ 0 });
 	return wire_ike_finish(&b, ret);
+}
+
+/* An address that is not proven gets nothing that is longer than what came from it: the last notify, which is only an
+ * offer, stays out then; and where that is not enough a cookie is asked for. Known before the Diffie-Hellman is
+ * done: only lengths matter. False: asked. */
+static bool answer_fits(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
+			const struct init_in *i, const struct ike_choice *choice, struct ike_out *out)
+{
+	static const uint8_t public[CRYPT_DH_PUBLIC_MAX];
+	struct wire_ike_notify n;
+	const struct ike_sa sa = {
+		.fragments = wire_ike_notify_find(&i->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n),
+	};
+	struct ike_natd natd;
+	struct bytes answer;
+
+	if (i->proven || ike_natd_judge(&i->in, h, ev, &natd) != ERR_NONE ||
+	    build_response(ev, &sa, choice, bytes_of(public, crypt_dh_public_len(i->ke.group)), natd.present, false,
+			   SPACE_OF(out->room[0]), &answer) != ERR_NONE || answer.len <= ev->msg.len)
+		return true;
+	ask_cookie(world, ev, h, i, out);
+	return false;
 }
 
 static enum err make_half(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
@@ -224,6 +256,7 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 			  struct ike_out *out)
 {
 	struct bytes nr = bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN), response;
+	struct bytes public = bytes_of(ev->dh->public, ev->dh->public_len);
 	struct wire_ike_notify n;
 	struct ike_natd natd;
 	struct ike_sa sa = {
@@ -243,7 +276,9 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 
 	enum err e = ike_natd_judge(&i->in, h, ev, &natd);
 	if (e == ERR_NONE)
-		e = build_response(ev, &sa, choice, natd.present, SPACE_OF(out->room[0]), &response);
+		e = build_response(ev, &sa, choice, public, natd.present, true, SPACE_OF(out->room[0]), &response);
+	if (e == ERR_NONE && response.len > ev->msg.len && !i->proven)
+		e = build_response(ev, &sa, choice, public, natd.present, false, SPACE_OF(out->room[0]), &response);
 	if (e == ERR_NONE)
 		e = ike_keys_of_init(&sa.suite, i->ni, nr, bytes_of(ev->dh->secret, ev->dh->secret_len), sa.spi_i,
 				     sa.spi_r, &sa.keys);
@@ -286,6 +321,8 @@ void ike_init_step(const struct ike_world *world, const struct ike_event *ev, st
 		drop_ke(ev, out, &i);
 		return;
 	}
+	if (!answer_fits(world, ev, &h, &i, &choice, out))
+		return;
 	if (ev->dh == NULL) {
 		ike_out_add(out, IKE_ACT_DH)->dh = (struct ike_dh_job){
 			.op = IKE_DH_RESPOND,

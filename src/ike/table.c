@@ -30,9 +30,9 @@ static const struct payload_rule payload_rules[] = {
 	{ IKE_EX_AUTH, false, IKE_PL_IDI, 1, 1 },
 	{ IKE_EX_AUTH, false, IKE_PL_IDR, 0, 1 },
 	{ IKE_EX_AUTH, false, IKE_PL_AUTH, 0, 1 }, /* without it the peer wants EAP (2.16) */
-	{ IKE_EX_AUTH, false, IKE_PL_SA, 1, 1 },
-	{ IKE_EX_AUTH, false, IKE_PL_TSI, 1, 1 },
-	{ IKE_EX_AUTH, false, IKE_PL_TSR, 1, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_SA, 0, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_TSI, 0, 1 },
+	{ IKE_EX_AUTH, false, IKE_PL_TSR, 0, 1 },
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_SA, 1, 1 },
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_NONCE, 1, 1 },
 	{ IKE_EX_CREATE_CHILD_SA, false, IKE_PL_KE, 0, 1 },
@@ -53,6 +53,21 @@ static bool known_payload(uint8_t type)
 	return type >= IKE_PL_SA && type <= IKE_PL_EAP && type != IKE_PL_SK;
 }
 
+/* RFC 6023 3: an IKE_AUTH request has all that a Child SA needs, or nothing of it. */
+static uint16_t check_first_child(const struct wire_ike_payloads *in, uint8_t *ret_type)
+{
+	static const uint8_t types[] = { IKE_PL_SA, IKE_PL_TSI, IKE_PL_TSR };
+	unsigned there = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (wire_ike_find(in, types[i], 0) != NULL)
+			there++;
+		else
+			*ret_type = types[i];
+	}
+	return there == 0 || there == ARRAY_LEN(types) ? 0 : IKE_N_INVALID_SYNTAX;
+}
+
 uint16_t ike_rules_check(uint8_t exchange, bool response, const struct wire_ike_payloads *in, uint8_t *ret_type)
 {
 	for (unsigned i = 0; i < in->cnt; i++) {
@@ -71,7 +86,7 @@ uint16_t ike_rules_check(uint8_t exchange, bool response, const struct wire_ike_
 			return IKE_N_INVALID_SYNTAX;
 		}
 	}
-	return 0;
+	return exchange == IKE_EX_AUTH && !response ? check_first_child(in, ret_type) : 0;
 }
 
 /* ---- states ---- */

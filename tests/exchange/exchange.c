@@ -187,11 +187,26 @@ static bool cookie_and_other_group(struct net *n)
 	return bring_up(n);
 }
 
+/* RFC 6023: the Child SAs come afterwards, or never. */
+static bool childless(struct net *n)
+{
+	n->p.o.childless = true;
+	if (!bring_up(n))
+		return false;
+	assert_int_equal(n->p.child_cnt, 0);
+	peer_start_child(&n->p, NULL, NULL);
+	if (!finish(n) || n->p.notify != 0 || n->p.child_cnt != 1)
+		return false;
+	peer_start_child(&n->p, &n->p.child[0], NULL);
+	return finish(n) && n->p.notify == 0 && n->p.child_cnt == 2;
+}
+
 static const struct {
 	const char *name;
 	scenario run;
 } scenarios[] = {
 	{ "up", only_up },
+	{ "childless", childless },
 	{ "child create", child_create },
 	{ "child rekey", child_rekey },
 	{ "child rekey with PFS 14", child_rekey_pfs14 },

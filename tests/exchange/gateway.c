@@ -293,6 +293,18 @@ static void refresh(struct ike_event *ev, uint64_t *iv)
 
 /* ---- steps ---- */
 
+static bool has_cookie(struct bytes msg)
+{
+	struct wire_ike_payloads in;
+	struct wire_ike_header h;
+	struct wire_ike_notify n;
+	struct rd r = rd_of(msg);
+
+	rd_skip(&r, WIRE_IKE_HEADER_LEN);
+	return wire_ike_header_parse(msg, &h) == ERR_NONE && wire_ike_payloads_parse(h.next, rd_rest(&r), &in) == ERR_NONE &&
+	       wire_ike_notify_find(&in, IKE_N_COOKIE, &n);
+}
+
 static void init_input(struct gateway *g, struct ike_event ev)
 {
 	struct ike_half half;
@@ -308,12 +320,11 @@ static void init_input(struct gateway *g, struct ike_event ev)
 		g->has_half = true;
 		ike_frag_forget(&g->frags[0]);
 		g->half_iv = (uint64_t)6 << 34;
-	} else {
-		/* to an address that was not proven: never more than it sent */
-		for (unsigned i = 0; i < g->step_out->cnt; i++)
-			must(g->step_out->actions[i].kind != IKE_ACT_SEND ||
-			     g->step_out->actions[i].send.msg.len <= ev.msg.len);
 	}
+	/* to an address that was not proven: never more than it sent */
+	for (unsigned i = 0; i < g->step_out->cnt && !(g->step_out->has_sa && has_cookie(ev.msg)); i++)
+		must(g->step_out->actions[i].kind != IKE_ACT_SEND ||
+		     g->step_out->actions[i].send.msg.len <= ev.msg.len);
 	run_actions(g, &ev);
 }
 

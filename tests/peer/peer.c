@@ -438,8 +438,10 @@ void peer_start_auth(struct peer *p)
 	}
 	if (p->o.transport_mode)
 		put_notify(&b, IKE_N_USE_TRANSPORT_MODE, (struct bytes){ 0 });
-	put_esp_offer(p, &b, p->o.esp, p->o.esp_cnt);
-	put_selectors(p, &b);
+	if (!p->o.childless) {
+		put_esp_offer(p, &b, p->o.esp, p->o.esp_cnt);
+		put_selectors(p, &b);
+	}
 	p->rekeys_spi = 0;
 	finish_request(p, sa, PEER_AUTH, &b);
 }

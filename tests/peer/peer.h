@@ -15,7 +15,7 @@
 #define PEER_CHILDREN_MAX 128
 #define PEER_FRAGS_MAX 16
 #define PEER_TS_MAX 16
-#define PEER_NONCE_LEN 24 /* another length than the gateway's, on purpose */
+#define PEER_NONCE_LEN 48 /* another length than the gateway's, on purpose */
 #define PEER_GROUPS_MAX 4
 #define PEER_PROPOSALS_MAX 4
 
@@ -46,6 +46,7 @@ struct peer_options {
 	bool esn_only;
 	enum peer_natd natd;
 	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
+	bool childless;                     /* IKE_AUTH without a Child SA */
 	bool initial_contact, transport_mode, no_auth_payload, ask_config;
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];

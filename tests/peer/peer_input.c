@@ -208,7 +208,9 @@ static bool take_auth(struct peer *p, const struct wire_ike_payloads *in)
 	if (!check_auth(p, in))
 		return false;
 	/* with AUTH and an error the IKE SA stands, and the Child SA does not */
-	if (p->notify == 0 && !take_child(p, sa, in, p->o.esp, p->o.esp_cnt, (struct bytes){ 0 }))
+	if (p->notify == 0 && p->o.childless && wire_ike_find(in, IKE_PL_SA, 0) != NULL)
+		return false;
+	if (p->notify == 0 && !p->o.childless && !take_child(p, sa, in, p->o.esp, p->o.esp_cnt, (struct bytes){ 0 }))
 		return false;
 	sa->up = true;
 	return true;

@@ -174,6 +174,58 @@ static void under_load_only_a_proven_address_costs_anything(void **state)
 	free_net(n);
 }
 
+/* Cuts the nonce to its least length. */
+static void shorten_nonce(void *arg, struct peer_edit *e)
+{
+	struct wire_ike_payloads in;
+
+	must(wire_ike_payloads_parse(e->first, bytes_of(e->chain.p, e->len), &in) == ERR_NONE);
+	const struct wire_ike_payload *nonce = wire_ike_find(&in, IKE_PL_NONCE, 0);
+	size_t at = (size_t)(nonce->body.p - e->chain.p), cut = nonce->body.len - WIRE_IKE_NONCE_MIN;
+	memmove(&e->chain.p[at + WIRE_IKE_NONCE_MIN], &e->chain.p[at + nonce->body.len], e->len - at - nonce->body.len);
+	e->chain.p[at - 1] = 4 + WIRE_IKE_NONCE_MIN;
+	e->len -= cut;
+	*(size_t *)arg = e->len + WIRE_IKE_HEADER_LEN;
+}
+
+/* Whoever spoofs an address must not make more of his bytes by us. */
+static void an_answer_longer_than_the_request_waits_for_a_cookie(void **state)
+{
+	struct net *n = make_net();
+	struct bytes data;
+	size_t sent = 0;
+
+	(void)state;
+	n->p.o.edit = shorten_nonce;
+	n->p.o.edit_arg = &sent;
+	peer_start_init(&n->p);
+	const struct gateway_datagram *d = first_answer(n);
+	assert_int_equal(notify_in(d, &data), IKE_N_COOKIE);
+	assert_true(d->len <= sent);
+	assert_false(n->g.has_half);
+	assert_int_equal(n->g.dhs, 0);
+	n->g.out_cnt = 0;
+	assert_true(net_run(n)); /* with the cookie */
+	assert_true(n->g.has_half && n->g.half.response_len > sent);
+	free_net(n);
+}
+
+/* RFC 6023 3: said to all, unless the answer would get longer than the request by it. */
+static void childless_is_offered_where_there_is_room(void **state)
+{
+	struct net *n = make_net();
+	struct wire_ike_payloads in;
+	struct wire_ike_notify found;
+
+	(void)state;
+	peer_start_init(&n->p);
+	const struct gateway_datagram *d = first_answer(n);
+	assert_true(d->len <= n->p.ike[0].request_len);
+	assert_int_equal(wire_ike_payloads_parse(d->b[16], bytes_of(d->b + 28, d->len - 28), &in), ERR_NONE);
+	assert_true(wire_ike_notify_find(&in, IKE_N_CHILDLESS_IKEV2_SUPPORTED, &found));
+	free_net(n);
+}
+
 static void nat_is_seen_in_the_half_open_sa(void **state)
 {
 	struct net *a = make_net(), *b = make_net(), *c = make_net();
@@ -249,6 +301,8 @@ TESTS(cmocka_unit_test(the_answer_makes_a_half_open_sa),
       cmocka_unit_test(another_group_is_named_and_the_peer_comes_up_with_it),
       cmocka_unit_test(an_invalid_public_value_is_dropped),
       cmocka_unit_test(under_load_only_a_proven_address_costs_anything),
+      cmocka_unit_test(an_answer_longer_than_the_request_waits_for_a_cookie),
+      cmocka_unit_test(childless_is_offered_where_there_is_room),
       cmocka_unit_test(nat_is_seen_in_the_half_open_sa),
       cmocka_unit_test(messages_for_no_sa_are_dropped_with_their_reason),
       cmocka_unit_test(a_long_first_message_is_dropped))

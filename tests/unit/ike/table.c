@@ -70,6 +70,10 @@ static void each_exchange_wants_its_payloads(void **state)
 	in = payloads(auth, 3);
 	assert_int_equal(ike_rules_check(IKE_EX_AUTH, false, &in, &type), IKE_N_INVALID_SYNTAX);
 	assert_int_equal(type, IKE_PL_TSR);
+	in = payloads(auth, 1); /* childless: nothing of a Child SA, or all of it */
+	assert_int_equal(ike_rules_check(IKE_EX_AUTH, false, &in, &type), 0);
+	in = payloads(auth, 2);
+	assert_int_equal(ike_rules_check(IKE_EX_AUTH, false, &in, &type), IKE_N_INVALID_SYNTAX);
 	in = payloads(create, 2);
 	assert_int_equal(ike_rules_check(IKE_EX_CREATE_CHILD_SA, false, &in, &type), 0);
 	in = payloads(NULL, 0);
