@@ -46,5 +46,5 @@ struct bytes crypt_dh_public(const struct crypt_dh_key *key); /* borrowed */
 MUST_USE enum err crypt_dh_derive(const struct crypt_dh_key *key, struct bytes peer_public,
 				  uint8_t secret[static CRYPT_DH_SECRET_MAX], size_t *ret_len);
 
-/* What computes the MODP groups on this machine: "avx512-ifma" or "libcrypto". */
-const char *crypt_dh_modp_engine(void);
+/* What computes the MODP groups and group 20 on this machine: "avx512-ifma" or "libcrypto". */
+const char *crypt_dh_engine(void);

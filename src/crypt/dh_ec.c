@@ -1,5 +1,5 @@
 // Groups 19, 20 and 21 (RFC 5903) over libcrypto's points. For a single scalar these take constant time: P-256 and
-// P-521 have their own code, P-384 a ladder with blinded coordinates.
+// P-521 have their own code, P-384 a ladder with blinded coordinates; where the CPU has AVX-512 IFMA, P-384 is ours.
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
@@ -7,7 +7,10 @@
 
 #include "base/secret.h"
 #include "crypt/dh_group.h"
+#include "crypt/dh_p384.h"
 #include "crypt/random.h"
+
+#define EC_PUBLIC_MAX 132 /* P-521 */
 
 static struct curve {
 	int nid;
@@ -91,18 +94,37 @@ static enum err draw(const struct crypt_dh_group *g, uint8_t *private)
 	return e;
 }
 
+/* The private value's multiple of the peer's point, which is in w too, or of the generator if peer is empty. */
+static enum err multiply(const struct crypt_dh_group *g, struct bytes private, struct bytes peer, struct work *w,
+			 uint8_t *xy)
+{
+	const EC_GROUP *ec = find_curve(g)->ec;
+	int half = g->public_len / 2;
+
+#ifdef __x86_64__
+	if (g->index == CRYPT_DH_EC_384 && private.len == CRYPT_P384_LEN && crypt_p384_usable()) {
+		if (peer.len == 0)
+			crypt_p384_base(private.p, xy);
+		else
+			crypt_p384_multiply(private.p, peer.p, xy);
+		return ERR_NONE;
+	}
+#endif
+	bool ok = peer.len == 0 ? EC_POINT_mul(ec, w->r, w->k, NULL, NULL, w->ctx) == 1
+				: EC_POINT_mul(ec, w->r, NULL, w->q, w->k, w->ctx) == 1;
+	ok = ok && EC_POINT_get_affine_coordinates(ec, w->r, w->x, w->y, w->ctx) == 1 &&
+	     BN_bn2binpad(w->x, xy, half) == half && BN_bn2binpad(w->y, xy + half, half) == half;
+	return ok ? ERR_NONE : ERR_CRYPTO;
+}
+
 static enum err publish(const struct crypt_dh_group *g, struct bytes private, uint8_t *public)
 {
 	const struct curve *c = find_curve(g);
-	int half = g->public_len / 2;
 	struct work w;
 
 	enum err e = work_begin(&w, c) ? take_private(c, private, w.k) : ERR_MEMORY;
-	if (e == ERR_NONE && (EC_POINT_mul(c->ec, w.r, w.k, NULL, NULL, w.ctx) != 1 ||
-			      EC_POINT_get_affine_coordinates(c->ec, w.r, w.x, w.y, w.ctx) != 1 ||
-			      BN_bn2binpad(w.x, public, half) != half ||
-			      BN_bn2binpad(w.y, public + half, half) != half))
-		e = ERR_CRYPTO;
+	if (e == ERR_NONE)
+		e = multiply(g, private, (struct bytes){ 0 }, &w, public);
 	work_end(&w);
 	return e;
 }
@@ -130,16 +152,18 @@ static enum err derive(const struct crypt_dh_group *g, struct bytes private, str
 		       uint8_t *secret)
 {
 	const struct curve *c = find_curve(g);
+	uint8_t xy[EC_PUBLIC_MAX];
 	struct work w;
 
 	(void)public;
 	enum err e = work_begin(&w, c) ? take_peer(c, peer, &w) : ERR_MEMORY;
 	if (e == ERR_NONE)
 		e = take_private(c, private, w.k);
-	if (e == ERR_NONE && (EC_POINT_mul(c->ec, w.r, NULL, w.q, w.k, w.ctx) != 1 ||
-			      EC_POINT_get_affine_coordinates(c->ec, w.r, w.x, NULL, w.ctx) != 1 ||
-			      BN_bn2binpad(w.x, secret, g->secret_len) != g->secret_len))
-		e = ERR_CRYPTO;
+	if (e == ERR_NONE)
+		e = multiply(g, private, peer, &w, xy);
+	if (e == ERR_NONE)
+		memcpy(secret, xy, g->secret_len);
+	secret_wipe(xy, sizeof(xy));
 	work_end(&w);
 	return e;
 }

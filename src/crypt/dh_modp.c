@@ -30,7 +30,7 @@ static const struct crypt_modp_engine *find_engine(void)
 	return &crypt_modp_bn;
 }
 
-const char *crypt_dh_modp_engine(void)
+const char *crypt_dh_engine(void)
 {
 	return find_engine()->name;
 }

@@ -35,11 +35,3 @@ static inline unsigned crypt_modp_digit(struct bytes exponent, size_t i)
 	unsigned two = exponent.p[exponent.len - 1 - i / 2];
 	return two >> (4 * (i % 2)) & 15;
 }
-
-/* All ones if a and b (below 2^32) are the same, else 0; the compiler cannot turn it into a branch. */
-static inline uint64_t crypt_modp_mask_eq(unsigned a, unsigned b)
-{
-	uint64_t differ = a ^ b;
-	__asm__("" : "+r"(differ));
-	return (uint64_t)0 - (differ - 1) / ((uint64_t)1 << 63);
-}

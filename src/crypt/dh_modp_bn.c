@@ -3,6 +3,7 @@
 
 #include "base/secret.h"
 #include "crypt/dh_modp.h"
+#include "crypt/mask.h"
 
 #define DIGIT_VALUES 16u
 
@@ -102,7 +103,7 @@ static void pick(const struct bn_state *s, size_t digit, unsigned value, uint8_t
 	memset(ret, 0, s->len);
 	for (unsigned v = 0; v < DIGIT_VALUES; v++) {
 		const uint8_t *from = entry(s, digit, v);
-		uint8_t mask = (uint8_t)crypt_modp_mask_eq(v, value);
+		uint8_t mask = (uint8_t)crypt_mask_zero(v ^ value);
 		for (size_t i = 0; i < s->len; i++)
 			ret[i] |= from[i] & mask;
 	}

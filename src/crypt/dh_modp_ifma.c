@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "crypt/dh_modp.h"
+#include "crypt/mask.h"
 
 #define TARGET __attribute__((target("avx512f,avx512ifma")))
 #define INLINE TARGET static inline __attribute__((always_inline))
@@ -117,7 +118,7 @@ INLINE void pick_entry(uint64_t *r, const uint64_t *row, unsigned value, const u
 	UNROLL for (unsigned j = 0; j < vectors; j++)
 		acc[j] = _mm512_setzero_si512();
 	for (unsigned v = 0; v < WINDOW_VALUES; v++, row += 8 * (size_t)vectors) {
-		__m512i mask = _mm512_set1_epi64((long long)crypt_modp_mask_eq(v, value));
+		__m512i mask = _mm512_set1_epi64((long long)crypt_mask_zero(v ^ value));
 		UNROLL for (unsigned j = 0; j < vectors; j++)
 			acc[j] = _mm512_or_si512(acc[j], _mm512_and_si512(_mm512_load_si512(row + 8 * j), mask));
 	}

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
-from lab import HQ, SITE_A, SITE_B, Gateway, Lab, LabError, wait_until
+from lab import HQ, SITE_A, SITE_B, Gateway, Lab, LabError, ping_argv, pings_lost, wait_until
 
 LANS = {"site-a": "10.1.0.1", "site-b": "10.2.0.1"}
 ROUND = 20
@@ -24,8 +24,7 @@ def resident_kb(gateway):
 def one_round(lab, sites, number):
     """Pings both ways through ROUND seconds of rekeys; how many were lost."""
     count = ROUND * 50
-    streams = [lab.spawn(node, "ping", "-n", "-q", "-c", count, "-i", "0.02", "-W", "2", "-I", source, target,
-                         log=f"ping-{node}-{target}.log")
+    streams = [lab.spawn(node, *ping_argv(source, target, count, 0.02, ROUND * 2), log=f"ping-{node}-{target}.log")
                for site in LANS for node, source, target in ((site, LANS[site], HQ), ("hq", HQ, LANS[site]))]
     for second in range(ROUND - 4):
         for node, charon in sites.items():
@@ -36,7 +35,7 @@ def one_round(lab, sites, number):
     lost = 0
     for stream in streams:
         stream.popen.wait(ROUND * 3)
-        lost += count - int(re.search(r"(\d+) received", stream.log_tail()).group(1))
+        lost += pings_lost(stream.log_tail(2 * count), count)
         os.unlink(stream.log)
         lab.processes.remove(stream)
     return lost

@@ -8,7 +8,7 @@ static struct net *make_with(uint8_t profiles, enum model_profile profile, uint1
 	struct net *n = make_net();
 
 	n->g.world.profiles = profiles;
-	gateway_tunnel(&n->g)->settings.profile = profile;
+	gateway_tunnel(&n->g)->settings.profile = (uint8_t)profile;
 	n->p.o.ike_cnt = 1;
 	n->p.o.ike[0].group = group;
 	n->p.group = group;

@@ -35,6 +35,7 @@ static void open_native(struct native *n, struct rig *r, const char *gateway, co
 	assert_int_equal(io_esp_open(&n->gateway, &n->gateway_fd), ERR_NONE);
 	assert_int_equal(io_esp_open(&n->site, &n->peer_fd), ERR_NONE);
 	assert_int_equal(ring_init(&n->rings.punts, 4, sizeof(struct fwd_punt)), ERR_NONE);
+	assert_int_equal(ring_init(&n->rings.known, 4, sizeof(struct fwd_punt)), ERR_NONE);
 	assert_int_equal(ring_init(&n->rings.notices, 16, sizeof(struct fwd_notice)), ERR_NONE);
 	n->rings.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	struct model_child_sa c = rig_child(r, SITE_A, 1, &rig_gcm);
@@ -52,6 +53,7 @@ static void close_native(struct native *n)
 {
 	worker_stop(n->worker);
 	ring_fini(&n->rings.punts);
+	ring_fini(&n->rings.known);
 	ring_fini(&n->rings.notices);
 	close(n->rings.wake_fd);
 	close(n->gateway_fd);
@@ -100,6 +102,7 @@ static void round_trip(const char *gateway, const char *site, const char *inner_
 	/* The seat of worker 1 goes to the raw socket. */
 	worker_stop(r.workers[1]);
 	ring_fini(&r.rings[1].punts);
+	ring_fini(&r.rings[1].known);
 	ring_fini(&r.rings[1].notices);
 	close(r.rings[1].wake_fd);
 	close(r.natt_fds[1]);
