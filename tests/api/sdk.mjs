@@ -247,7 +247,7 @@ await test('what this version cannot do is refused, its absence is not', async (
 await test('the object onramp', async () => {
 	const answer = await ipsecTunnels.update(made.one.id, { account_id, onramp: { ike_lifetime: 3600, mss_clamp: 'off' } });
 	assert.deepEqual(answer.modified_ipsec_tunnel.onramp, { ike_lifetime: 3600, child_lifetime: 28800, dpd_delay: 30,
-		replay_window: 0, mss_clamp: 'off', outer_mtu: 1500, start_action: 'respond' });
+		replay_window: 0, mss_clamp: 'off', outer_mtu: 1500, start_action: 'respond', profile: 'magic' });
 	const again = await ipsecTunnels.update(made.one.id, { account_id, onramp: { mss_clamp: 1300 } });
 	assert.equal(again.modified_ipsec_tunnel.onramp.ike_lifetime, 3600);
 	assert.equal(again.modified_ipsec_tunnel.onramp.mss_clamp, 1300);
