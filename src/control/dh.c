@@ -18,7 +18,13 @@ struct job {
 	uint8_t public[CRYPT_DH_PUBLIC_MAX];
 };
 
-/* A slot goes job -> result; both queues are rings over fixed arrays, guarded by lock. */
+/* A ring over a fixed array. */
+struct jobs {
+	unsigned first, cnt;
+	struct job j[CONTROL_DH_QUEUE_MAX];
+};
+
+/* A slot goes job -> result; all queues are guarded by lock. */
 struct control_dh {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -26,10 +32,21 @@ struct control_dh {
 	unsigned threads;
 	pthread_t thread[THREADS_MAX];
 	int fd;
-	unsigned job_first, job_cnt, done_first, done_cnt, running;
-	struct job jobs[CONTROL_DH_QUEUE_MAX];
+	unsigned done_first, done_cnt, running;
+	struct jobs urgent, others;
 	struct control_dh_done done[CONTROL_DH_QUEUE_MAX];
 };
+
+static bool take_job(struct jobs *q, struct job *ret)
+{
+	if (q->cnt == 0)
+		return false;
+	*ret = q->j[q->first];
+	secret_wipe(&q->j[q->first], sizeof(*ret));
+	q->first = (q->first + 1) % CONTROL_DH_QUEUE_MAX;
+	q->cnt--;
+	return true;
+}
 
 static void *helper(void *arg)
 {
@@ -38,14 +55,11 @@ static void *helper(void *arg)
 
 	pthread_mutex_lock(&d->lock);
 	while (!d->stop) {
-		if (d->job_cnt == 0) {
+		struct job j;
+		if (!take_job(&d->urgent, &j) && !take_job(&d->others, &j)) {
 			pthread_cond_wait(&d->wake, &d->lock);
 			continue;
 		}
-		struct job j = d->jobs[d->job_first];
-		secret_wipe(&d->jobs[d->job_first], sizeof(j));
-		d->job_first = (d->job_first + 1) % CONTROL_DH_QUEUE_MAX;
-		d->job_cnt--;
 		d->running++;
 		pthread_mutex_unlock(&d->lock);
 
@@ -105,8 +119,10 @@ void control_dh_free(struct control_dh *d)
 	free(d);
 }
 
-MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job)
+MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job,
+				    bool urgent)
 {
+	struct jobs *q = urgent ? &d->urgent : &d->others;
 	struct job j = { .tag = tag, .op = job->op, .group = job->group,
 			 .public_len = (uint16_t)job->peer_public.len, .private_len = (uint16_t)job->private.len };
 	struct rd public = rd_of(job->peer_public), private = rd_of(job->private);
@@ -117,11 +133,12 @@ MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const st
 	rd_copy(&public, j.public, job->peer_public.len);
 	rd_copy(&private, j.private, job->private.len);
 	pthread_mutex_lock(&d->lock);
-	/* Each job needs room among the results, too. */
-	if (d->job_cnt + d->running + d->done_cnt >= CONTROL_DH_QUEUE_MAX) {
+	/* Each job needs room among the results, too; what is not urgent leaves some of it free. */
+	unsigned max = urgent ? CONTROL_DH_QUEUE_MAX : CONTROL_DH_QUEUE_MAX - CONTROL_DH_RESERVED;
+	if (d->urgent.cnt + d->others.cnt + d->running + d->done_cnt >= max) {
 		e = ERR_FULL;
 	} else {
-		d->jobs[(d->job_first + d->job_cnt++) % CONTROL_DH_QUEUE_MAX] = j;
+		q->j[(q->first + q->cnt++) % CONTROL_DH_QUEUE_MAX] = j;
 		pthread_cond_signal(&d->wake);
 	}
 	pthread_mutex_unlock(&d->lock);

@@ -5,6 +5,7 @@
 #include "ike/step.h"
 
 #define CONTROL_DH_QUEUE_MAX 256
+#define CONTROL_DH_RESERVED 64 /* of them for urgent ones */
 
 struct control_dh;
 
@@ -17,8 +18,9 @@ struct control_dh_done {
 MUST_USE enum err control_dh_new(unsigned threads, struct control_dh **ret);
 void control_dh_free(struct control_dh *d); /* waits for the helpers; NULL is fine */
 
-/* The values of the job are copied. ERR_FULL: the queue is full. */
-MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job);
+/* The values of the job are copied. urgent: of an SA that stands, or of our own; done before those of strangers, who cannot
+ * fill the queue either. ERR_FULL: the queue is full. */
+MUST_USE enum err control_dh_submit(struct control_dh *d, uint64_t tag, const struct ike_dh_job *job, bool urgent);
 
 int control_dh_fd(const struct control_dh *d); /* readable when results wait */
 

@@ -101,8 +101,8 @@ struct commit {
 	struct model_key keys[STORE_TXN_OPS_MAX];
 	size_t cmp_cnt, op_cnt;
 	size_t used;
-	/* an IKE SA, the one that replaces it, a new Child SA, and its mark */
-	uint8_t room[2 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD + 8];
+	/* an IKE SA, the two that may replace it, a new Child SA, and its mark */
+	uint8_t room[3 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD + 8];
 };
 
 static enum err add_op(struct commit *t, struct model_key key, enum store_op_kind kind, struct bytes value)
@@ -177,21 +177,40 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	return e != ERR_NONE ? e : add_sequence(t, child->spi_in);
 }
 
-static enum err fill_commit(const struct control *c, struct commit *t, const struct control_op *op)
+/* As many of the Child SAs that the step removes as one transaction takes; op->deleted says how far it came. */
+static enum err add_deletes(struct commit *t, struct control_op *op)
+{
+	enum err e = ERR_NONE;
+
+	for (; op->deleted < op->out.cnt && e == ERR_NONE; op->deleted++) {
+		const struct ike_action *a = &op->out.actions[op->deleted];
+		if (a->kind != IKE_ACT_CHILD_DELETE)
+			continue;
+		if (t->op_cnt + 2 > STORE_TXN_OPS_MAX)
+			break;
+		e = add_delete(t, a->spi);
+	}
+	return e;
+}
+
+static enum err fill_commit(const struct control *c, struct commit *t, struct control_op *op)
 {
 	enum err e = add_sa(c, t, &op->new_sa, op->kind == OP_SA ? op->sa->mod_rev : 0);
 	if (e == ERR_NONE && op->out.has_rekeyed)
 		e = add_sa(c, t, &op->rekeyed[0], 0);
 	if (e == ERR_NONE && op->out.has_redundant)
 		e = add_sa(c, t, &op->rekeyed[1], 0);
-	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++) {
-		const struct ike_action *a = &op->out.actions[i];
-		if (a->kind == IKE_ACT_CHILD_PUT)
-			e = add_child(c, t, a->put.child);
-		else if (a->kind == IKE_ACT_CHILD_DELETE)
-			e = add_delete(t, a->spi);
-	}
-	return e;
+	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++)
+		if (op->out.actions[i].kind == IKE_ACT_CHILD_PUT)
+			e = add_child(c, t, op->out.actions[i].put.child);
+	op->deleted = 0;
+	return e != ERR_NONE ? e : add_deletes(t, op);
+}
+
+static enum err submit(struct control *c, const struct commit *t, uint64_t tag)
+{
+	const struct store_txn txn = { t->cmps, t->cmp_cnt, t->ops, t->op_cnt };
+	return store_thread_submit(c->store, &txn, tag);
 }
 
 static enum err submit_commit(struct control *c, struct control_op *op)
@@ -200,11 +219,25 @@ static enum err submit_commit(struct control *c, struct control_op *op)
 	if (t == NULL)
 		return ERR_MEMORY;
 	enum err e = fill_commit(c, t, op);
-	const struct store_txn txn = { t->cmps, t->cmp_cnt, t->ops, t->op_cnt };
 	if (e == ERR_NONE)
-		e = store_thread_submit(c->store, &txn, op->tag);
+		e = submit(c, t, op->tag);
 	free(t);
 	return e;
+}
+
+/* The Child SAs that found no room in the step's own transaction, now that that is true. What is lost here belongs to no
+ * SA, and the next start deletes it. */
+static void delete_more(struct control *c, struct control_op *op)
+{
+	enum err e = ERR_NONE;
+
+	while (op->deleted < op->out.cnt && e == ERR_NONE) {
+		struct commit *t = calloc(1, sizeof(*t));
+		e = t == NULL ? ERR_MEMORY : add_deletes(t, op);
+		if (e == ERR_NONE && t->op_cnt > 0)
+			e = submit(c, t, 0);
+		free(t);
+	}
 }
 
 /* ---- actions ---- */
@@ -466,7 +499,7 @@ void control_op_run(struct control *c, struct control_op *op)
 	run_step(c, op);
 	if (op->out.cnt != 0 && op->out.actions[0].kind == IKE_ACT_DH) {
 		const struct ike_action *a = &op->out.actions[0];
-		enum err e = control_dh_submit(c->dh, op->tag, &a->dh);
+		enum err e = control_dh_submit(c->dh, op->tag, &a->dh, op->kind != OP_INIT);
 		if (e != ERR_NONE) {
 			control_drop(c, MODEL_DROP_ike_dh_queue);
 			control_op_drop(c, op);
@@ -504,6 +537,7 @@ void control_op_committed(struct control *c, const struct store_done *done)
 	if (op == NULL)
 		return;
 	if (done->result.err == ERR_NONE) {
+		delete_more(c, op);
 		finish(c, op, done->result.rev);
 		return;
 	}

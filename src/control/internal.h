@@ -169,6 +169,7 @@ struct control_op {
 	struct ike_out out;
 	struct ike_half new_half;
 	struct ike_sa new_sa, rekeyed[2];
+	unsigned deleted;             /* actions whose Child SAs are deleted in the store */
 	unsigned tries;
 	struct hmap_node by_tag;      /* waits for DH or a commit */
 	uint64_t tag;

@@ -63,6 +63,7 @@ SWANCTL_CONF = """connections {{
 				replay_window = 0
 				{child_more}
 			}}
+			{more_children}
 		}}
 	}}
 }}
@@ -100,7 +101,7 @@ class Charon:
                             timeout=timeout, env={**os.environ, **self.env})
 
     def configure(self, identity, psk, start_port=500, ike="aes128gcm16-prfsha256-modp2048", esp="aes128gcm16",
-                  gateway=ANYCAST4, gateway_id=None, version=2, mobike="no", more="", child_more="",
+                  gateway=ANYCAST4, gateway_id=None, version=2, mobike="no", more="", child_more="", more_children="",
                   local_ts="0.0.0.0/0", remote_ts="0.0.0.0/0"):
         """Writes swanctl.conf and loads it."""
         ports = "" if start_port == 500 else f"local_port = {start_port}\n\t\tremote_port = {start_port}"
@@ -108,16 +109,16 @@ class Charon:
         path.touch(mode=0o600)
         path.write_text(SWANCTL_CONF.format(
             version=version, local=self.local, remote=gateway, ports=ports, ike=ike, esp=esp, identity=identity, psk=psk,
-            gateway=gateway_id or gateway, mobike=mobike, more=more, child_more=child_more, local_ts=local_ts,
-            remote_ts=remote_ts))
+            gateway=gateway_id or gateway, mobike=mobike, more=more, child_more=child_more, more_children=more_children,
+            local_ts=local_ts, remote_ts=remote_ts))
         self.load()
 
     def load(self):
         self.swanctl("--load-all", "--clear")
 
-    def initiate(self, timeout=20):
+    def initiate(self, timeout=20, child="net"):
         """True when the Child SA is up; charon's own words are in self.said."""
-        done = self.swanctl("--initiate", "--child", "net", "--timeout", timeout, check=False, timeout=timeout + 10)
+        done = self.swanctl("--initiate", "--child", child, "--timeout", timeout, check=False, timeout=timeout + 10)
         self.said = done.stdout + done.stderr
         return done.returncode == 0
 
