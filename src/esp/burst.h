@@ -20,6 +20,11 @@ struct esp_job {
 	enum model_drop drop; /* without ok: why */
 };
 
+/* What an outbound SA puts in front of an inner packet, and the length of the sealed packet: a job whose buffer holds
+ * just that is fine. */
+size_t esp_front_len(const struct esp_sa *sa);
+size_t esp_sealed_len(const struct esp_sa *sa, size_t inner_len);
+
 /* At most ESP_BURST_MAX jobs of any mix of SAs. Headroom and tailroom are asserted. */
 void esp_seal(struct esp_job *jobs, size_t cnt, unsigned worker);
 void esp_open(struct esp_job *jobs, size_t cnt, unsigned worker);

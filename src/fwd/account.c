@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "fwd/state.h"
+#include "io/tun.h"
 
 struct fwd_account *fwd_account_find(const struct fwd *f, uint32_t number)
 {
@@ -139,6 +140,7 @@ MUST_USE enum err fwd_account_offramp(struct fwd *f, uint32_t account_number, co
 		if (o == NULL)
 			return ERR_MEMORY;
 		o->mtu = mtu;
+		o->vnet = io_tun_has_vnet(fds[0]);
 		o->cnt = cnt;
 		for (unsigned i = 0; i < cnt; i++)
 			o->fds[i] = fds[i];

@@ -110,6 +110,10 @@ static inline void fwd_count_drop(struct fwd_counters *c, enum model_drop d)
 {
 	atomic_fetch_add_explicit(&c->drop[d], 1, memory_order_relaxed);
 }
+static inline void fwd_count_drops(struct fwd_counters *c, enum model_drop d, uint64_t n)
+{
+	atomic_fetch_add_explicit(&c->drop[d], n, memory_order_relaxed);
+}
 static inline void fwd_count(struct fwd_counters *c, enum model_counter k, uint64_t n)
 {
 	atomic_fetch_add_explicit(&c->counter[k], n, memory_order_relaxed);

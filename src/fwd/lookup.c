@@ -105,17 +105,17 @@ static void add(_Atomic uint64_t *n, uint64_t by)
 	atomic_fetch_add_explicit(n, by, memory_order_relaxed);
 }
 
-void fwd_child_count_in(struct fwd_child *c, size_t bytes, uint64_t now_us)
+void fwd_child_count_in(struct fwd_child *c, size_t packets, size_t bytes, uint64_t now_us)
 {
-	add(&c->in_packets, 1);
+	add(&c->in_packets, packets);
 	add(&c->in_bytes, bytes);
-	add(&c->tunnel->in_packets, 1);
+	add(&c->tunnel->in_packets, packets);
 	add(&c->tunnel->in_bytes, bytes);
 	atomic_store_explicit(&c->last_in_us, now_us, memory_order_relaxed);
 	atomic_store_explicit(&c->tunnel->last_in_us, now_us, memory_order_relaxed);
 }
 
-void fwd_child_count_out(struct fwd_child *c, size_t bytes, unsigned worker)
+void fwd_child_count_out(struct fwd_child *c, size_t packets, size_t bytes, unsigned worker)
 {
 	struct fwd_tunnel *t = c->tunnel;
 
@@ -123,9 +123,9 @@ void fwd_child_count_out(struct fwd_child *c, size_t bytes, unsigned worker)
 		atomic_store_explicit(&t->sender, worker, memory_order_relaxed);
 		add(&t->switches, 1);
 	}
-	add(&c->out_packets, 1);
+	add(&c->out_packets, packets);
 	add(&c->out_bytes, bytes);
-	add(&t->out_packets, 1);
+	add(&t->out_packets, packets);
 	add(&t->out_bytes, bytes);
 }
 
@@ -236,10 +236,12 @@ struct addr fwd_inner_address(const struct fwd_account *a, const struct fwd_tunn
 
 /* ---- off-ramps ---- */
 
-int fwd_offramp_fd(const struct fwd_reader *r, const struct fwd_account *a)
+struct fwd_queue fwd_offramp_queue(const struct fwd_reader *r, struct fwd_account *a)
 {
 	const struct fwd_offramp *o = FWD_READ(a->offramp);
-	return o == NULL ? -1 : o->fds[r->index % o->cnt];
+	if (o == NULL)
+		return (struct fwd_queue){ a, -1, false };
+	return (struct fwd_queue){ a, o->fds[r->index % o->cnt], o->vnet };
 }
 
 uint64_t fwd_offramp_generation(const struct fwd_reader *r)
@@ -258,7 +260,7 @@ bool fwd_queue_next(const struct fwd_reader *r, struct fwd_queue_walk *w, struct
 		const struct fwd_offramp *o = w->all->e[w->entry].offramp;
 		if (w->queue >= o->cnt)
 			continue;
-		*ret = (struct fwd_queue){ w->all->e[w->entry].account, o->fds[w->queue] };
+		*ret = (struct fwd_queue){ w->all->e[w->entry].account, o->fds[w->queue], o->vnet };
 		/* A device with more queues than there are workers: none may stay unread. */
 		w->queue += r->fwd->worker_cnt;
 		return true;

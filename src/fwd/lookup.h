@@ -49,9 +49,9 @@ const struct fwd_outer *fwd_child_outer(const struct fwd_child *c);
  * Packets without ports have port 0, ICMP its type and code (RFC 7296 3.13.1). */
 bool fwd_child_accepts(const struct fwd_child *c, const struct wire_ip *ip, enum model_drop *ret_why);
 
-/* Inner bytes, counted for the SA and its tunnel. */
-void fwd_child_count_in(struct fwd_child *c, size_t bytes, uint64_t now_us);
-void fwd_child_count_out(struct fwd_child *c, size_t bytes, unsigned worker);
+/* Packets and their inner bytes, counted for the SA and its tunnel. */
+void fwd_child_count_in(struct fwd_child *c, size_t packets, size_t bytes, uint64_t now_us);
+void fwd_child_count_out(struct fwd_child *c, size_t packets, size_t bytes, unsigned worker);
 
 /* True when this notice is due, and then no other caller gets true for it; withdraw gives the turn back. */
 bool fwd_child_claim(struct fwd_child *c, enum fwd_notice_kind kind, uint64_t now_ms);
@@ -88,18 +88,19 @@ struct addr fwd_inner_address(const struct fwd_account *a, const struct fwd_tunn
 
 /* ---- off-ramps ---- */
 
-/* The queue of the account's off-ramp that this worker writes to; -1: there is no off-ramp. */
-int fwd_offramp_fd(const struct fwd_reader *r, const struct fwd_account *a);
+struct fwd_queue {
+	struct fwd_account *account;
+	int fd;
+	bool vnet; /* a struct virtio_net_hdr stands in front of each packet */
+};
+/* The queue of the account's off-ramp that this worker writes to; fd -1: there is no off-ramp. */
+struct fwd_queue fwd_offramp_queue(const struct fwd_reader *r, struct fwd_account *a);
 
 /* Grows whenever the set of queues changes. */
 uint64_t fwd_offramp_generation(const struct fwd_reader *r);
 
 /* The queues that this worker reads, one call each: false at the end. Begin with a zeroed walk. The worker
  * duplicates a descriptor that it wants to keep. */
-struct fwd_queue {
-	struct fwd_account *account;
-	int fd;
-};
 struct fwd_queue_walk {
 	const struct fwd_offramps *all;
 	size_t entry;

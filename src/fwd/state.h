@@ -142,6 +142,7 @@ struct fwd_table {
 struct fwd_offramp {
 	struct fwd_retire retire;
 	uint16_t mtu;
+	bool vnet;
 	unsigned cnt;
 	int fds[];
 };

@@ -15,15 +15,29 @@
 
 enum { QUEUES_MAX = 64, REQUEST_MAX = 256 };
 
+#ifndef TUN_F_USO4 /* Linux 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 struct tun_errand {
 	const char *name;
 	unsigned mtu, cnt;
 	int *fds;
 };
 
+/* What the kernel may leave to us, as much of it as this kernel knows. A refusal only makes packets smaller. */
+static void set_offloads(int fd)
+{
+	static const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+	if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)(tcp | TUN_F_USO4 | TUN_F_USO6)) != 0)
+		(void)ioctl(fd, TUNSETOFFLOAD, (unsigned long)tcp);
+}
+
 static int open_queue(const char *name, int *ret_fd)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE };
+	struct ifreq ifr = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR };
 
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -34,8 +48,15 @@ static int open_queue(const char *name, int *ret_fd)
 		close(fd);
 		return result;
 	}
+	set_offloads(fd);
 	*ret_fd = fd;
 	return 0;
+}
+
+bool io_tun_has_vnet(int fd)
+{
+	struct ifreq ifr = { 0 };
+	return ioctl(fd, TUNGETIFF, &ifr) == 0 && (ifr.ifr_flags & IFF_VNET_HDR) != 0;
 }
 
 static struct nlmsghdr *begin_link(char *room, const char *name, struct ifinfomsg **ret_link)

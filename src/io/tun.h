@@ -1,15 +1,19 @@
 // TUN devices, links, addresses and routes: what the parent process does to the kernel.
-// The parent process only.
+// The parent process; io_tun_has_vnet any.
 #pragma once
 
 #include "base/addr.h"
 
 #define IO_TUN_NAME_MAX 16
 
-/* A multi-queue TUN (IFF_TUN, IFF_NO_PI) with cnt non-blocking queues, up, with this MTU, in the named network
- * namespace ("" is the present one; else a name under /run/netns). The descriptors work from any namespace.
+/* A multi-queue TUN (IFF_TUN, IFF_NO_PI, IFF_VNET_HDR) with cnt non-blocking queues, up, with this MTU, in the named
+ * network namespace ("" is the present one; else a name under /run/netns). The descriptors work from any namespace.
+ * Reads may give superpackets and packets without their transport checksum.
  * ERR_NOTFOUND: namespace; ERR_SYSTEM with errno (EPERM, ENODEV: no tun in the kernel). */
 MUST_USE enum err io_tun_open(const char *name, const char *netns, unsigned mtu, unsigned cnt, int *ret_fds);
+
+/* True for a queue whose packets have a struct virtio_net_hdr in front. */
+bool io_tun_has_vnet(int fd);
 
 /* Adds or removes a kernel route for prefix to the device (protocol number 171, so that ours can be told apart).
  * Adding one that is there and removing one that is not are no errors. A route

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -106,6 +107,11 @@ MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd)
 {
 	struct addr_endpoint e = { .addr = *local };
 	return open_bound(SOCK_RAW, IPPROTO_ESP, &e, ret_fd);
+}
+
+bool io_udp_take_bursts(int fd)
+{
+	return set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
 MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marker, struct bytes msg)

@@ -14,6 +14,10 @@ MUST_USE enum err io_udp_open(const struct addr_endpoint *local, int *ret_fd);
 /* A non-blocking raw socket for ESP bound to local. IPv4: received packets begin with the IP header. */
 MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd);
 
+/* From now on datagrams of one sender and one size may come as one, with their size in a UDP_GRO message. False: this
+ * kernel cannot, and they come singly. */
+bool io_udp_take_bursts(int fd);
+
 /* Conversions for the system calls; ret_len is the length of the filled part. */
 void io_sockaddr_from(const struct addr_endpoint *e, struct sockaddr_storage *ret, socklen_t *ret_len);
 struct addr_endpoint io_sockaddr_to(const struct sockaddr_storage *s);

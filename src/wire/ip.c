@@ -172,22 +172,6 @@ bool wire_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *ret_dst)
 
 /* ---- checksums ---- */
 
-uint16_t wire_checksum(struct bytes b, uint32_t start)
-{
-	struct rd r = rd_of(b);
-	uint64_t sum = start;
-
-	while (rd_left(&r) >= 4) /* a 32 bit word folds to the sum of its halves */
-		sum += rd_u32(&r);
-	if (rd_left(&r) >= 2)
-		sum += rd_u16(&r);
-	if (rd_left(&r) == 1) /* RFC 1071 1: padded with a zero byte */
-		sum += (uint32_t)rd_u8(&r) << 8;
-	while (sum > 0xffff)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
 bool wire_ip4_checksum_ok(struct bytes header)
 {
 	return wire_checksum(header, 0) == 0xffff;

@@ -35,6 +35,10 @@ bool wire_ip4_checksum_ok(struct bytes header);
 /* The ones' complement sum of RFC 1071 over b, folded to 16 bits, host order, not inverted. */
 uint16_t wire_checksum(struct bytes b, uint32_t start);
 
+/* The sum of the pseudo header (RFC 9293 3.1, RFC 8200 8.1) of payload_len bytes of ip.protocol, as a start for
+ * wire_checksum. */
+uint32_t wire_pseudo_sum(const struct wire_ip *ip, size_t payload_len);
+
 /* Ports of TCP, UDP, SCTP; false when there are none (other protocol, later fragment, too short). */
 bool wire_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *ret_dst);
 

@@ -31,7 +31,8 @@ void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd
 	 * it is for IPv4 packets that allow fragments. */
 	if (p->ip.version == 6 && mtu < IP6_MTU_MIN)
 		mtu = IP6_MTU_MIN;
-	if (p->len > mtu && p->ip.dont_fragment) {
+	size_t len = p->segment != 0 ? p->longest : p->len;
+	if (len > mtu && p->ip.dont_fragment) {
 		worker_refuse(w, p, MODEL_DROP_too_big, WIRE_ICMP_TOO_BIG, mtu, about);
 		return;
 	}
@@ -43,25 +44,24 @@ void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd
 
 void worker_forward_offramp(struct worker *w, struct worker_packet *p)
 {
-	int fd = fwd_offramp_fd(w->reader, p->account);
+	struct fwd_queue q = fwd_offramp_queue(w->reader, p->account);
 
-	if (fd < 0) {
+	if (q.fd < 0) {
 		worker_refuse(w, p, MODEL_DROP_offramp_down, WIRE_ICMP_NO_ROUTE, 0,
 			      fwd_child_tunnel(p->child));
 		return;
 	}
 	if (!fwd_account_is_host(p->account))
 		wire_ip_decrement_ttl(worker_packet_space(p));
-	if (!worker_write(w, fd, worker_packet_bytes(p)))
-		worker_drop(w, MODEL_DROP_tun_write);
+	worker_offramp_put(w, &q, p);
 }
 
 bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why)
 {
 	if (p->child == NULL) {
-		int fd = fwd_offramp_fd(w->reader, p->account);
-		*ret_why = fd < 0 ? MODEL_DROP_offramp_down : MODEL_DROP_tun_write;
-		return fd >= 0 && worker_write(w, fd, worker_packet_bytes(p));
+		struct fwd_queue q = fwd_offramp_queue(w->reader, p->account);
+		*ret_why = q.fd < 0 ? MODEL_DROP_offramp_down : MODEL_DROP_tun_write;
+		return q.fd >= 0 && worker_write(w, &q, worker_packet_bytes(p));
 	}
 	struct fwd_child *c = fwd_tunnel_sender(fwd_child_tunnel(p->child), &p->ip, ret_why);
 	if (c == NULL)
@@ -75,7 +75,7 @@ void worker_answer_local(struct worker *w, struct worker_packet *p)
 	enum model_drop why;
 
 	if (!wire_icmp_is_echo_request(&p->ip)) {
-		worker_drop(w, MODEL_DROP_tunnel_local);
+		worker_drop_packet(w, p, MODEL_DROP_tunnel_local);
 		return;
 	}
 	wire_icmp_echo_reply(worker_packet_space(p), &p->ip);

@@ -1,3 +1,4 @@
+#include "wire/split.h"
 #include "worker/state.h"
 
 enum { RATE = 1000, BURST = 100 };
@@ -27,19 +28,35 @@ static bool build_error(struct worker_packet *e, const struct worker_packet *p, 
 		return false;
 	e->off = WORKER_HEADROOM;
 	e->len = len;
+	e->segment = 0;
 	e->child = p->child;
 	e->account = p->account;
 	return worker_check_inner(e);
+}
+
+/* An error is about a packet as its receiver would have seen it: the first of a superpacket. */
+static void keep_first(struct worker *w, struct worker_packet *p)
+{
+	struct wire_split s;
+
+	if (p->segment == 0 || wire_split_begin(worker_packet_bytes(p), &p->ip, p->segment, &s) != ERR_NONE)
+		return;
+	p->buf = worker_take_room(w, wire_split_len(&s));
+	wire_split_next(&s, p->buf);
+	p->off = 0;
+	p->len = p->buf.cap;
+	p->segment = 0;
+	must(worker_check_inner(p));
 }
 
 void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
 		   uint32_t mtu, const struct fwd_tunnel *about)
 {
 	struct addr from = fwd_inner_address(p->account, about, p->ip.src.family);
-	struct worker_packet *e = &w->errors[w->error_cnt];
 	enum model_drop unsent;
 
-	worker_drop(w, why);
+	worker_drop_packet(w, p, why);
+	keep_first(w, p);
 	/* A source must hear that a packet is too big, or its connection hangs; where the tunnels have no
 	 * address of the family the error bears the one that the source itself named. */
 	if (from.family == ADDR_NONE && kind == WIRE_ICMP_TOO_BIG)
@@ -50,6 +67,9 @@ void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop wh
 		worker_drop(w, MODEL_DROP_icmp_limited);
 		return;
 	}
+	if (w->seal_cnt == WORKER_BURST || w->error_cnt == WORKER_BURST)
+		worker_send_flush(w);
+	struct worker_packet *e = &w->errors[w->error_cnt];
 	if (!build_error(e, p, kind, mtu, &from))
 		return;
 	w->error_cnt++;

@@ -142,10 +142,6 @@ static void take_inner(struct worker *w, struct worker_packet *p, const struct e
 
 	p->off = j->off;
 	p->len = j->len;
-	fwd_child_count_in(p->child, p->len, w->now_us);
-	fwd_count(w->counters, MODEL_COUNTER_esp_in_packets, 1);
-	fwd_count(w->counters, MODEL_COUNTER_esp_in_bytes, p->len);
-	tell_control(w, p);
 	p->account = fwd_tunnel_account(fwd_child_tunnel(p->child));
 	if (!worker_check_inner(p) || (p->ip.version == 4) != (j->next_header == IP_PROTO_IPIP)) {
 		worker_drop(w, MODEL_DROP_inner_malformed);
@@ -161,6 +157,34 @@ static void take_inner(struct worker *w, struct worker_packet *p, const struct e
 	}
 	worker_take_congestion(p);
 	route_inner(w, p);
+}
+
+/* Once for each run of packets that one peer sent together. */
+static void count_opened(struct worker *w)
+{
+	const struct worker_packet *of = NULL;
+	size_t packets = 0, bytes = 0, all_packets = 0, all_bytes = 0;
+
+	for (unsigned i = 0; i <= w->open_cnt; i++) {
+		struct worker_packet *p = i < w->open_cnt ? w->opening[i] : NULL;
+		if (p != NULL && !w->opens[i].ok)
+			continue;
+		if (of != NULL && (p == NULL || p->child != of->child)) {
+			fwd_child_count_in(of->child, packets, bytes, w->now_us);
+			packets = bytes = 0;
+		}
+		if (p == NULL)
+			break;
+		if (of == NULL || p->child != of->child || p->arrival != of->arrival)
+			tell_control(w, p);
+		of = p;
+		packets++;
+		bytes += w->opens[i].len;
+		all_packets++;
+		all_bytes += w->opens[i].len;
+	}
+	fwd_count(w->counters, MODEL_COUNTER_esp_in_packets, all_packets);
+	fwd_count(w->counters, MODEL_COUNTER_esp_in_bytes, all_bytes);
 }
 
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt)
@@ -182,6 +206,7 @@ void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cn
 	}
 	find_sas(w);
 	esp_open(w->opens, w->open_cnt, w->config.index);
+	count_opened(w);
 	for (unsigned i = 0; i < w->open_cnt; i++) {
 		if (w->opens[i].ok)
 			take_inner(w, w->opening[i], &w->opens[i]);

@@ -1,3 +1,4 @@
+#include "wire/split.h"
 #include "worker/state.h"
 
 static void route_packet(struct worker *w, struct worker_packet *p)
@@ -19,18 +20,54 @@ static void route_packet(struct worker *w, struct worker_packet *p)
 		worker_refuse(w, p, MODEL_DROP_no_route, WIRE_ICMP_NO_ROUTE, 0, NULL);
 }
 
+/* What the kernel left to us: the checksum of one packet, or a superpacket of many. False: that cannot be. */
+static bool take_offload(struct worker_packet *p)
+{
+	const uint8_t protocol = p->vnet.kind == IO_VNET_TCP ? IP_PROTO_TCP : IP_PROTO_UDP;
+	struct wire_split split;
+
+	p->packets = 1;
+	switch ((enum io_vnet_kind)p->vnet.kind) {
+	case IO_VNET_SINGLE:
+		return !p->vnet.needs_checksum ||
+		       wire_checksum_complete(worker_packet_space(p), p->vnet.sum_start, p->vnet.sum_offset);
+	case IO_VNET_TCP:
+	case IO_VNET_UDP:
+		if (p->ip.protocol != protocol ||
+		    wire_split_begin(worker_packet_bytes(p), &p->ip, p->vnet.segment, &split) != ERR_NONE)
+			return false;
+		p->segment = p->vnet.segment;
+		p->packets = (unsigned)wire_split_left(&split);
+		p->longest = wire_split_len(&split);
+		return true;
+	case IO_VNET_OTHER:
+		break;
+	}
+	return false;
+}
+
+static unsigned take_packet(struct worker *w, struct worker_packet *p)
+{
+	if (!worker_check_inner(p) || !take_offload(p)) {
+		worker_drop(w, MODEL_DROP_inner_malformed);
+		return 1;
+	}
+	if (worker_check_martian(&p->ip))
+		worker_drop_packet(w, p, MODEL_DROP_inner_martian);
+	else
+		route_packet(w, p);
+	return p->packets;
+}
+
 void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt)
 {
-	fwd_count(w->counters, MODEL_COUNTER_tun_in_packets, cnt);
+	unsigned packets = 0;
+
 	for (unsigned i = 0; i < cnt; i++) {
 		struct worker_packet *p = &w->packets[i];
 		p->child = NULL;
 		p->account = q->account;
-		if (!worker_check_inner(p))
-			worker_drop(w, MODEL_DROP_inner_malformed);
-		else if (worker_check_martian(&p->ip))
-			worker_drop(w, MODEL_DROP_inner_martian);
-		else
-			route_packet(w, p);
+		packets += take_packet(w, p);
 	}
+	fwd_count(w->counters, MODEL_COUNTER_tun_in_packets, packets);
 }

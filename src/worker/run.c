@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/udp.h"
 #include "worker/state.h"
 
 enum { EVENTS_MAX = 64 };
@@ -54,7 +55,7 @@ static bool add_queue(struct worker *w, const struct fwd_queue *q)
 		close(fd);
 		return false;
 	}
-	w->queues[w->queue_cnt++] = (struct worker_queue){ q->account, fd };
+	w->queues[w->queue_cnt++] = (struct worker_queue){ q->account, fd, q->vnet };
 	return true;
 }
 
@@ -81,8 +82,13 @@ static bool scan_queues(struct worker *w)
 
 static void serve_socket(struct worker *w, const struct worker_socket *s)
 {
-	unsigned cnt = worker_receive(w, s);
-	worker_inbound(w, s, cnt);
+	unsigned cnt;
+
+	worker_receive(w, s);
+	while ((cnt = worker_take(w)) != 0) {
+		worker_inbound(w, s, cnt);
+		worker_send_flush(w);
+	}
 }
 
 static void serve_queue(struct worker *w, struct worker_queue *q)
@@ -102,7 +108,6 @@ static void serve(struct worker *w, uint64_t data, bool rescanned)
 	uint32_t index = (uint32_t)data;
 	eventfd_t value;
 
-	w->error_cnt = 0;
 	switch ((enum source)(data >> 32)) {
 	case SOURCE_STOP:
 		return;
@@ -119,6 +124,7 @@ static void serve(struct worker *w, uint64_t data, bool rescanned)
 		break;
 	}
 	worker_send_flush(w);
+	worker_offramp_flush(w);
 	worker_punt_flush(w);
 }
 
@@ -157,22 +163,27 @@ static bool open_events(struct worker *w)
 	if (w->epoll_fd < 0 || w->stop_fd < 0 || !watch(w, w->stop_fd, SOURCE_STOP, 0) ||
 	    !watch(w, fwd_reader_wake_fd(w->config.fwd, w->config.index), SOURCE_WAKE, 0))
 		return false;
-	for (unsigned i = 0; i < w->config.socket_cnt; i++)
-		if (w->config.sockets[i].receive && !watch(w, w->config.sockets[i].fd, SOURCE_SOCKET, i))
+	for (unsigned i = 0; i < w->config.socket_cnt; i++) {
+		const struct worker_socket *s = &w->config.sockets[i];
+		if (s->receive && !watch(w, s->fd, SOURCE_SOCKET, i))
 			return false;
+		if (s->receive && s->kind != WORKER_SOCKET_ESP)
+			(void)io_udp_take_bursts(s->fd);
+	}
 	return true;
 }
 
 static bool make_buffers(struct worker *w)
 {
-	w->memory = malloc((size_t)WORKER_BURST * (WORKER_BUF_LEN + WORKER_ICMP_BUF_LEN));
+	w->memory = malloc((size_t)WORKER_BURST * (WORKER_BUF_LEN + WORKER_ICMP_BUF_LEN) + WORKER_OUT_LEN);
 	if (w->memory == NULL)
 		return false;
 	uint8_t *at = w->memory;
 	for (unsigned i = 0; i < WORKER_BURST; i++, at += WORKER_BUF_LEN)
-		w->packets[i].buf = (struct space){ at, WORKER_BUF_LEN };
+		w->bufs[i] = (struct space){ at, WORKER_BUF_LEN };
 	for (unsigned i = 0; i < WORKER_BURST; i++, at += WORKER_ICMP_BUF_LEN)
 		w->errors[i].buf = (struct space){ at, WORKER_ICMP_BUF_LEN };
+	w->out = (struct space){ at, WORKER_OUT_LEN };
 	return true;
 }
 

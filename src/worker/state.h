@@ -1,21 +1,30 @@
 // What a worker is inside this folder: one burst of packets and what is done with it.
 // worker/*.c only, the worker's own thread.
 //
-//   run    receives a burst ─┬─ socket ─ inbound ─ open ─ check ─ route ─┬─ send  (another tunnel, an answer)
-//                            └─ TUN ──── outbound ────────────── route ──┴─ TUN   (the off-ramp)
+//   run    receives a burst ─┬─ socket ─ inbound ─ open ─ check ─ route ─┬─ send ─ message  (a tunnel)
+//                            └─ TUN ──── outbound ────────────── route ──┴─ offramp         (a TUN)
+//
+// Superpackets come and go at all four ends. One from a socket is cut on arrival; one from a TUN stays whole until it is
+// sealed, for all its packets go the same way.
 #pragma once
 
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "esp/burst.h"
 #include "fwd/lookup.h"
+#include "io/vnet.h"
 #include "wire/icmp.h"
+#include "wire/merge.h"
 #include "worker/worker.h"
 
 #define WORKER_BURST ESP_BURST_MAX
 #define WORKER_HEADROOM 64
 #define WORKER_PACKET_MAX 65536
+#define WORKER_OUT_LEN (256 * 1024)
+#define WORKER_TRAINS 8
+#define WORKER_HEADERS_MAX 128 /* of IP and TCP */
 #define WORKER_BUF_LEN (WORKER_HEADROOM + WORKER_PACKET_MAX + ESP_TAILROOM)
 #define WORKER_ICMP_BUF_LEN (WORKER_HEADROOM + WIRE_ICMP_ERROR_MAX + ESP_TAILROOM)
 
@@ -26,15 +35,56 @@ struct worker_packet {
 	struct addr_endpoint remote;   /* outer source */
 	uint8_t outer_tos;
 	bool native;                   /* came as IP protocol 50 */
+	unsigned arrival;              /* the datagram that it came in */
 	struct fwd_child *child;       /* the SA that it came on; NULL: it came from the off-ramp */
 	struct fwd_account *account;
 	struct wire_ip ip;             /* of the inner packet */
+	/* From a TUN: */
+	struct io_vnet vnet;
+	size_t segment;                /* a superpacket: payload bytes of each packet; 0: one packet */
+	size_t longest;                /* a superpacket: its longest packet */
+	unsigned packets;
+};
+
+/* The datagrams of one system call, and how far they are taken. */
+struct worker_arrival {
+	unsigned cnt, at;
+	bool open;                     /* what follows is of datagram `at` */
+	size_t len, segment, offset;
+	struct addr_endpoint remote;
+	uint8_t tos;
+};
+
+/* Packets of a flow on their way to an off-ramp, to be one write. */
+struct worker_train {
+	struct fwd_queue queue;
+	uint32_t flow;
+	struct wire_merge merge;
+	struct iovec iovs[WIRE_MERGE_MAX + 1]; /* 0: the header; 1: the first packet; then payload */
+};
+
+/* One system call's worth for one peer: sealed packets beside each other in `sending`. */
+struct worker_message {
+	const struct model_path *path;
+	unsigned first, cnt;           /* in `sending` */
+	unsigned iov, iov_cnt;
+	size_t segment, bytes;
+	uint8_t tos;
+	bool closed;                   /* its last packet was shorter */
+};
+
+struct worker_control {
+	union {
+		char room[2 * CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	};
 };
 
 /* A TUN queue that this worker reads, by a descriptor of its own. */
 struct worker_queue {
 	struct fwd_account *account;
 	int fd;
+	bool vnet;
 };
 
 /* At most `burst` at once and `rate` a second. */
@@ -57,6 +107,9 @@ struct worker {
 	struct worker_limit icmp_limit;
 
 	/* the burst */
+	struct space bufs[WORKER_BURST];
+	struct worker_arrival arrival;
+	bool superpackets;             /* the last datagrams were such */
 	struct worker_packet packets[WORKER_BURST];
 	struct worker_packet errors[WORKER_BURST]; /* ICMP errors, at most one a packet */
 	unsigned error_cnt;
@@ -72,21 +125,34 @@ struct worker {
 	} sealing[WORKER_BURST];
 	unsigned seal_cnt;
 
+	/* on the way out */
+	struct space out;               /* for packets that cannot be sealed where they are */
+	size_t out_used;
+	unsigned sending[WORKER_BURST]; /* index in seals of each packet, in the order of messages */
+	struct worker_message messages[WORKER_BURST];
+	unsigned message_cnt, iov_cnt;
+	uint64_t singly_until_ms[WORKER_SOCKETS_MAX]; /* no superpackets on this socket until then */
+	struct worker_train trains[WORKER_TRAINS];
+	unsigned train_cnt;
+	bool udp_singly;                /* the kernel's TUN takes no superpackets of UDP */
+
 	/* for the system calls */
 	struct mmsghdr msgs[WORKER_BURST];
 	struct iovec iovs[WORKER_BURST];
 	struct sockaddr_storage names[WORKER_BURST];
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} controls[WORKER_BURST];
-	unsigned sending[WORKER_BURST]; /* index in seals of each message */
+	struct worker_control controls[WORKER_BURST];
 	uint8_t *memory;                /* all buffers */
 };
 
 static inline void worker_drop(struct worker *w, enum model_drop why)
 {
 	fwd_count_drop(w->counters, why);
+}
+
+/* All packets of a superpacket that came from a TUN. */
+static inline void worker_drop_packet(struct worker *w, const struct worker_packet *p, enum model_drop why)
+{
+	fwd_count_drops(w->counters, why, p->segment != 0 ? p->packets : 1);
 }
 
 static inline struct space worker_packet_space(const struct worker_packet *p)
@@ -101,8 +167,9 @@ static inline struct bytes worker_packet_bytes(const struct worker_packet *p)
 
 /* ---- receive.c ---- */
 
-/* One burst of a socket: cnt packets in w->packets. */
-unsigned worker_receive(struct worker *w, const struct worker_socket *s);
+/* What a socket has, as datagrams; then burst by burst as packets in w->packets, until there are 0. */
+void worker_receive(struct worker *w, const struct worker_socket *s);
+unsigned worker_take(struct worker *w);
 /* One burst of a TUN queue. *ret_gone: the device will give nothing any more. */
 unsigned worker_read(struct worker *w, const struct worker_queue *q, bool *ret_gone);
 
@@ -149,8 +216,21 @@ void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop wh
 
 /* ---- send.c ---- */
 
-/* Queues an inner packet to be sealed; the buffer must stay until the flush. */
-void worker_send(struct worker *w, struct worker_packet *p, struct fwd_child *c);
+/* Queues an inner packet to be sealed; its buffer must stay until the flush. May flush what was queued before. */
+void worker_send(struct worker *w, const struct worker_packet *p, struct fwd_child *c);
 void worker_send_flush(struct worker *w);
+/* Room until the next flush, which this may do first. */
+struct space worker_take_room(struct worker *w, size_t len);
+
+/* ---- message.c ---- */
+
+/* Sends what was sealed. */
+void worker_send_sealed(struct worker *w);
+
+/* ---- offramp.c ---- */
+
 /* False, and nothing counted, when the TUN does not take it. */
-bool worker_write(struct worker *w, int fd, struct bytes packet);
+bool worker_write(struct worker *w, const struct fwd_queue *q, struct bytes packet);
+/* Now or with those that follow; the packet's buffer must stay until the flush. Drops are counted. */
+void worker_offramp_put(struct worker *w, const struct fwd_queue *q, const struct worker_packet *p);
+void worker_offramp_flush(struct worker *w);

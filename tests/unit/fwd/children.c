@@ -295,13 +295,13 @@ static void off_ramps_are_listed_and_closed_by_the_state(void **state)
 	int pair[2], more[2];
 	unsigned cnt = 0;
 
-	assert_int_equal(fwd_offramp_fd(r->reader, fwd_account_find(r->fwd, 1)), -1);
+	assert_int_equal(fwd_offramp_queue(r->reader, fwd_account_find(r->fwd, 1)).fd, -1);
 	assert_false(fwd_queue_next(r->reader, &walk, &q));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	assert_int_equal(fwd_account_offramp(r->fwd, 1, pair, 2, 1500), ERR_NONE);
 	assert_int_equal(fwd_account_offramp(r->fwd, 8, pair, 2, 1500), ERR_NOTFOUND);
 	assert_int_not_equal(fwd_offramp_generation(r->reader), generation);
-	assert_int_equal(fwd_offramp_fd(r->reader, fwd_account_find(r->fwd, 1)), pair[0]);
+	assert_int_equal(fwd_offramp_queue(r->reader, fwd_account_find(r->fwd, 1)).fd, pair[0]);
 	for (walk = (struct fwd_queue_walk){ 0 }; fwd_queue_next(r->reader, &walk, &q); cnt++)
 		assert_int_equal(q.fd, pair[cnt]);
 	assert_int_equal(cnt, 2);

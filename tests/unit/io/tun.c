@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "io/udp.h"
+#include "io/vnet.h"
 
 /* Devices and routes in a namespace of the test's own. Needs root and iproute2; skipped without. */
 
@@ -112,12 +113,18 @@ static void a_device_in_another_namespace_works_from_here(void **state)
 		/* One of the queues has it, alone: nothing of the kernel's own comes before. */
 		assert_true(poll(p, 2, 2000) >= 1);
 		ssize_t n = read(p[0].revents != 0 ? fds[0] : fds[1], room, sizeof(room));
-		assert_int_equal(n, i == 0 ? 33 : 53);
-		assert_int_equal(room[0] >> 4, i == 0 ? 4 : 6);
+		assert_int_equal(n, IO_VNET_LEN + (i == 0 ? 33 : 53));
+		assert_int_equal(room[IO_VNET_LEN] >> 4, i == 0 ? 4 : 6);
+		assert_int_equal(io_vnet_parse(room).kind, IO_VNET_SINGLE);
 		assert_memory_equal(room + n - 5, "hello", 5);
 	}
 	assert_int_equal(read(fds[0], room, sizeof(room)), -1);
 	assert_int_equal(errno, EAGAIN);
+	assert_true(io_tun_has_vnet(fds[0]));
+	assert_true(io_tun_has_vnet(fds[1]));
+	close_device(2, fds);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_false(io_tun_has_vnet(fds[0]));
 	close_device(2, fds);
 }
 

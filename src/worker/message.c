@@ -1,0 +1,238 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+
+#include "io/udp.h"
+#include "worker/state.h"
+
+enum {
+	SEGMENTS_MAX = 64,          /* of older kernels; newer ones take 128 */
+	MESSAGE_MAX = 65535 - 48,   /* behind an IPv6 and a UDP header */
+	RETRY_MS = 10000,           /* after a kernel refused superpackets */
+};
+
+/* The socket that a path leaves by, as an index; socket_cnt: this worker has none for its address. */
+static unsigned find_socket(const struct worker *w, const struct model_path *path)
+{
+	unsigned i = 0;
+
+	for (; i < w->config.socket_cnt; i++) {
+		const struct worker_socket *s = &w->config.sockets[i];
+		bool fits = path->udp_encap
+				    ? s->kind != WORKER_SOCKET_ESP && s->local.port == path->local.port
+				    : s->kind == WORKER_SOCKET_ESP;
+		if (fits && addr_eq(&s->local.addr, &path->local.addr))
+			break;
+	}
+	return i;
+}
+
+/* ---- building ---- */
+
+/* One packet more in the message, which is a superpacket then. All but its last packet are of one length. */
+static bool join_message(struct worker *w, struct worker_message *m, const struct model_path *path, unsigned seal)
+{
+	const struct esp_job *j = &w->seals[seal];
+	uint8_t *at = j->buf.p + j->off;
+	struct iovec *last = &w->iovs[w->iov_cnt - 1];
+
+	if (m->path != path || m->tos != w->sealing[seal].tos || m->cnt == SEGMENTS_MAX || m->closed ||
+	    j->len > m->segment || m->bytes + j->len > MESSAGE_MAX)
+		return false;
+	if ((uint8_t *)last->iov_base + last->iov_len == at) {
+		last->iov_len += j->len;
+	} else {
+		w->iovs[w->iov_cnt++] = (struct iovec){ at, j->len };
+		m->iov_cnt++;
+	}
+	w->sending[m->first + m->cnt++] = seal;
+	m->bytes += j->len;
+	m->closed = j->len < m->segment;
+	return true;
+}
+
+static void begin_message(struct worker *w, const struct model_path *path, unsigned seal)
+{
+	const struct esp_job *j = &w->seals[seal];
+	unsigned sent = w->message_cnt == 0 ? 0 : w->messages[w->message_cnt - 1].first +
+						  w->messages[w->message_cnt - 1].cnt;
+
+	w->sending[sent] = seal;
+	w->messages[w->message_cnt++] = (struct worker_message){
+		.path = path,
+		.first = sent,
+		.cnt = 1,
+		.iov = w->iov_cnt,
+		.iov_cnt = 1,
+		.segment = j->len,
+		.bytes = j->len,
+		.tos = w->sealing[seal].tos,
+	};
+	w->iovs[w->iov_cnt++] = (struct iovec){ j->buf.p + j->off, j->len };
+}
+
+static void add_control(struct msghdr *m, size_t room, int level, int type, const void *value, size_t len)
+{
+	struct cmsghdr *c;
+
+	/* The room was zeroed: the next header is found by the length of what is there. */
+	m->msg_controllen += CMSG_SPACE(len);
+	must(m->msg_controllen <= room);
+	c = CMSG_FIRSTHDR(m);
+	while (c->cmsg_len != 0)
+		c = CMSG_NXTHDR(m, c);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), value, len);
+}
+
+/* DSCP and ECN of the inner packet stand on the outer one (RFC 2983 3, RFC 6040 4.1, normal mode). */
+static void put_controls(struct msghdr *h, struct worker_control *c, const struct worker_message *m, uint16_t segment)
+{
+	bool v6 = m->path->remote.addr.family == ADDR_V6;
+	int tos = m->tos;
+
+	*c = (struct worker_control){ 0 };
+	h->msg_control = c->room;
+	h->msg_controllen = 0;
+	if (tos != 0)
+		add_control(h, sizeof(c->room), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, &tos,
+			    sizeof(tos));
+	if (segment != 0)
+		add_control(h, sizeof(c->room), IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment));
+	if (h->msg_controllen == 0)
+		h->msg_control = NULL;
+}
+
+static void put_name(struct worker *w, unsigned at)
+{
+	const struct model_path *path = w->messages[at].path;
+	struct addr_endpoint to = path->remote;
+
+	if (!path->udp_encap)
+		to.port = 0;
+	io_sockaddr_from(&to, &w->names[at], &w->msgs[at].msg_hdr.msg_namelen);
+}
+
+static void finish_message(struct worker *w, unsigned at)
+{
+	const struct worker_message *m = &w->messages[at];
+	struct msghdr *h = &w->msgs[at].msg_hdr;
+
+	*h = (struct msghdr){
+		.msg_name = &w->names[at],
+		.msg_iov = &w->iovs[m->iov],
+		.msg_iovlen = m->iov_cnt,
+	};
+	put_name(w, at);
+	put_controls(h, &w->controls[at], m, m->cnt > 1 ? (uint16_t)m->segment : 0);
+}
+
+/* ---- sending ---- */
+
+static void count_sent(struct worker *w, unsigned from, unsigned cnt)
+{
+	size_t bytes = 0, all = 0;
+	unsigned packets = 0;
+
+	for (unsigned i = from; i < from + cnt; i++) {
+		const struct worker_sealing *s = &w->sealing[w->sending[i]];
+		bool last = i + 1 == from + cnt || w->sealing[w->sending[i + 1]].child != s->child;
+		bytes += s->inner_len;
+		packets++;
+		if (!last)
+			continue;
+		fwd_child_count_out(s->child, packets, bytes, w->config.index);
+		all += bytes;
+		bytes = packets = 0;
+	}
+	fwd_count(w->counters, MODEL_COUNTER_esp_out_packets, cnt);
+	fwd_count(w->counters, MODEL_COUNTER_esp_out_bytes, all);
+}
+
+/* Devices without the means, and packets above the MTU of the first link, which only the kernel can fragment. */
+static bool refuses_superpackets(int why)
+{
+	return why == EINVAL || why == EIO || why == EMSGSIZE || why == EOPNOTSUPP;
+}
+
+static void send_singly(struct worker *w, int fd, unsigned at)
+{
+	const struct worker_message *m = &w->messages[at];
+	struct msghdr h = w->msgs[at].msg_hdr;
+	struct worker_control control;
+	struct iovec iov;
+	ssize_t n;
+
+	put_controls(&h, &control, m, 0);
+	h.msg_iov = &iov;
+	h.msg_iovlen = 1;
+	for (unsigned i = m->first; i < m->first + m->cnt; i++) {
+		const struct esp_job *j = &w->seals[w->sending[i]];
+		iov = (struct iovec){ j->buf.p + j->off, j->len };
+		do
+			n = sendmsg(fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
+		if (n >= 0)
+			count_sent(w, i, 1);
+		else
+			worker_drop(w, MODEL_DROP_send_failed);
+	}
+}
+
+/* A message that is not taken is dropped and the next one tried: nobody waits for a full buffer. */
+static void send_messages(struct worker *w, unsigned socket)
+{
+	unsigned at = 0;
+	int fd = socket < w->config.socket_cnt ? w->config.sockets[socket].fd : -1;
+
+	for (unsigned i = 0; i < w->message_cnt; i++)
+		finish_message(w, i);
+	while (at < w->message_cnt) {
+		int n = sendmmsg(fd, w->msgs + at, w->message_cnt - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n > 0) {
+			const struct worker_message *last = &w->messages[at + (unsigned)n - 1];
+			count_sent(w, w->messages[at].first, last->first + last->cnt - w->messages[at].first);
+			at += (unsigned)n;
+			continue;
+		}
+		if (w->messages[at].cnt > 1 && refuses_superpackets(errno)) {
+			if (errno != EMSGSIZE)
+				w->singly_until_ms[socket] = w->now_ms + RETRY_MS;
+			send_singly(w, fd, at);
+		} else {
+			fwd_count_drops(w->counters, MODEL_DROP_send_failed, w->messages[at].cnt);
+		}
+		at++;
+	}
+	w->message_cnt = w->iov_cnt = 0;
+}
+
+void worker_send_sealed(struct worker *w)
+{
+	const struct model_path *path = NULL;
+	unsigned socket = w->config.socket_cnt;
+
+	w->message_cnt = w->iov_cnt = 0;
+	for (unsigned i = 0; i < w->seal_cnt; i++) {
+		if (!w->seals[i].ok)
+			continue;
+		const struct model_path *next = &fwd_child_outer(w->sealing[i].child)->path;
+		unsigned to = next == path ? socket : find_socket(w, next);
+		if (to == w->config.socket_cnt) {
+			worker_drop(w, MODEL_DROP_send_failed);
+			continue;
+		}
+		if (to != socket)
+			send_messages(w, socket);
+		bool joinable = w->message_cnt != 0 && next->udp_encap && w->now_ms >= w->singly_until_ms[to];
+		if (!joinable || !join_message(w, &w->messages[w->message_cnt - 1], next, i))
+			begin_message(w, next, i);
+		path = next;
+		socket = to;
+	}
+	send_messages(w, socket);
+}
