@@ -70,7 +70,7 @@ static void what_is_like_no_tunnel_names_none(void **state)
 {
 	(void)state;
 	static const char *const identities[] = { "fqdn:router.example.com", "fqdn:", "keyid:_", "rfc822:@",
-						  "fqdn:0fedcba987654321fedcba9876543210.77." DOMAIN, "type 9:3031",
+						  ("fqdn:0fedcba987654321fedcba9876543210.77." DOMAIN), "type 9:3031",
 						  "fqdn:................", "keyid:\\x00_\\x01" };
 	for (size_t i = 0; i < ARRAY_LEN(identities); i++) {
 		struct model_failure f;
