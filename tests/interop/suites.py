@@ -82,7 +82,7 @@ def modern(checks, lab, site, setup, gateway, tunnel):
             pings(lab, "rekeyed")
             check(site.terminate(), "Delete not answered")
     for name, settings, code in (("group 5", {"ike": "aes256gcm16-prfsha256-modp1536", "esp": "aes256gcm16"}, "ike.no_group"),
-                                 ("SHA-1", {"ike": "aes256gcm16-prfsha256-ecp256", "esp": "aes256-sha1"}, "child.no_proposal")):
+                                 ("SHA-1", {"ike": "aes256gcm16-prfsha256-ecp256", "esp": "aes256-sha1"}, "child.no_integ")):
         with checks.case(f"modern: {name} is refused"):
             setup(**settings)
             check(not site.initiate(timeout=6), "it came up")
