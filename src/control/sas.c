@@ -373,7 +373,9 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 	struct ike_event ev = { .kind = IKE_EV_ADDRESS, .now_us = c->now_us, .remote = n->remote };
 	switch ((enum fwd_notice_kind)n->kind) {
 	case FWD_NOTICE_FIRST:
-		fwd_child_prove(c->fwd, n->spi_in);
+		/* A straggler on one that was replaced meanwhile must not bring sending back to it. */
+		if (sa == NULL || !ike_sa_child_replaced(&sa->r, n->spi_in))
+			fwd_child_prove(c->fwd, n->spi_in);
 		break;
 	case FWD_NOTICE_ADDRESS:
 		if (sa == NULL || sa->busy)

@@ -251,6 +251,11 @@ static bool find_replaced(struct ike_ctx *c, uint32_t *ret)
 	}
 	struct ike_child_ref *ref =
 		n.protocol == IKE_PROTO_ESP && spi != 0 ? ike_child_find(c->sa, 0, spi) : NULL;
+	/* The answer that brings this child may have been overtaken. */
+	if (ref == NULL && ike_request_exchange(&c->sa->request) == IKE_EX_CREATE_CHILD_SA) {
+		(void)refuse(c, IKE_N_TEMPORARY_FAILURE);
+		return false;
+	}
 	if (ref == NULL) {
 		ike_reply_notify(c, 0, (struct bytes){ 0 });
 		wire_ike_put_notify(&c->reply, n.protocol, n.spi, IKE_N_CHILD_SA_NOT_FOUND, (struct bytes){ 0 });

@@ -16,8 +16,12 @@ static void take_spi(struct ike_ctx *c, struct deletes *d, uint32_t spi)
 {
 	struct ike_child_ref *ref = spi != 0 ? ike_child_find(c->sa, 0, spi) : NULL;
 
-	if (ref == NULL) /* RFC 7296 2.25.1: unknown ones are passed over */
+	if (ref == NULL) { /* RFC 7296 2.25.1: unknown ones are passed over */
+		/* The answer that brings this child may have been overtaken. */
+		if (c->sa->request.new_spi != 0)
+			c->sa->request.gone_spi = spi;
 		return;
+	}
 	for (unsigned i = 0; i < d->cnt; i++)
 		if (d->spis[i] == spi)
 			return;

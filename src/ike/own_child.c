@@ -246,6 +246,10 @@ static void take_answer(struct ike_ctx *c, const struct ike_request *q)
 		bad_answer(c, q, what);
 		return;
 	}
+	if (q->gone_spi != 0 && plan.choice.peer_spi == q->gone_spi) {
+		try_again(c, q, 0);
+		return;
+	}
 	if (ke.len != 0 && c->ev->dh == NULL) {
 		ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_DERIVE, .group = q->group, .peer_public = ke,
 						    .private = ike_own_private(c) });

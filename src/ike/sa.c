@@ -127,6 +127,7 @@ enum request_field {
 	Q_NONCE,
 	Q_GROUP,
 	Q_PRIVATE,
+	Q_GONE,
 };
 
 static void put_request(struct wr *w, const struct ike_request *q)
@@ -147,6 +148,7 @@ static void put_request(struct wr *w, const struct ike_request *q)
 		tlv_u64(w, Q_NEW_SPI, q->new_spi);
 		tlv_bytes(w, Q_NONCE, BYTES_OF(q->nonce));
 		tlv_u16(w, Q_GROUP, q->group);
+		tlv_u32(w, Q_GONE, q->gone_spi);
 		tlv_bytes(w, Q_PRIVATE, bytes_of(q->private, q->private_len));
 	}
 	tlv_bytes(w, Q_BYTES, bytes_of(q->b, q->len));
@@ -171,6 +173,7 @@ static enum err get_request(struct bytes value, struct ike_request *q)
 		case Q_NEW_SPI: q->new_spi = model_record_u64(&d); break;
 		case Q_NONCE: model_record_copy(&d, q->nonce, sizeof(q->nonce)); break;
 		case Q_GROUP: q->group = model_record_u16(&d); break;
+		case Q_GONE: q->gone_spi = model_record_u32(&d); break;
 		case Q_PRIVATE: q->private_len = (uint8_t)model_record_blob(&d, q->private, sizeof(q->private)); break;
 		case Q_BYTES: q->len = model_record_blob(&d, q->b, sizeof(q->b)); break;
 		}
@@ -305,6 +308,14 @@ static void put_duties(struct wr *w, const struct ike_sa *sa)
 	tlv_u64(w, F_REKEY, sa->rekey_us);
 	tlv_u64(w, F_NEW_CHILD, sa->new_child_us);
 	tlv_u32(w, F_IKE_LIFETIME, sa->ike_lifetime_s);
+}
+
+bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in)
+{
+	for (unsigned i = 0; i < sa->child_cnt; i++)
+		if (sa->children[i].spi_in == spi_in)
+			return sa->children[i].replaced;
+	return false;
 }
 
 MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)

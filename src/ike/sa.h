@@ -71,6 +71,7 @@ struct ike_request {
 	uint32_t child_spi;      /* DELETE_CHILD, REKEY_CHILD: our SPI */
 	/* AUTH, NEW_CHILD, REKEY_CHILD, REKEY_IKE */
 	uint64_t new_spi;        /* that we offered, ESP or IKE */
+	uint32_t gone_spi;       /* an SPI that we do not know and the peer has deleted meanwhile: maybe its new one */
 	uint8_t nonce[IKE_NONCE_LEN];
 	uint16_t group;          /* of the KE payload, NONE: there is none */
 	uint8_t private_len;
@@ -146,6 +147,9 @@ static inline uint64_t ike_sa_our_spi(const struct ike_sa *sa)
 {
 	return sa->role == IKE_RESPONDER ? sa->spi_r : sa->spi_i;
 }
+
+/* A rekey has replaced the child: nothing is sent on it any more. */
+bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in);
 
 MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w);
 MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret);

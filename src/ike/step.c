@@ -139,7 +139,8 @@ static void prove_children(struct ike_ctx *c)
 			continue;
 		ref->unproven = false;
 		c->changed = true;
-		if (!ref->closing)
+		/* Not back to one that another has replaced meanwhile. */
+		if (!ref->closing && !ref->replaced)
 			ike_out_add(c->out, IKE_ACT_CHILD_PROVEN)->spi = ref->spi_in;
 	}
 }
