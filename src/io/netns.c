@@ -46,9 +46,12 @@ MUST_USE enum err io_netns_run(const char *netns, int (*fn)(void *arg), void *ar
 		e.ns_fd = open_netns(netns);
 		if (e.ns_fd < 0)
 			return errno == ENOENT ? ERR_NOTFOUND : ERR_SYSTEM;
-		e.result = pthread_create(&thread, NULL, run_errand, &e);
-		if (e.result == 0)
+		/* The thread may have ended before this call returns: its result is not to be written over. */
+		int started = pthread_create(&thread, NULL, run_errand, &e);
+		if (started == 0)
 			pthread_join(thread, NULL);
+		else
+			e.result = started;
 		close(e.ns_fd);
 	}
 	errno = e.result;
