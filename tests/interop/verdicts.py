@@ -6,22 +6,29 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
-from checks import Checks, check
+from checks import Checks, VerdictCase, check
 from lab import ANYCAST4, HQ, SITE_A, Gateway, Lab, wait_until
 
 GOOD_IKE = "aes256gcm16-prfsha512-modp2048"
 
-# name, settings of the router, verdict's code, words that the sentence or the advice must hold
+# what the router has set wrong, and words that the sentence and the advice must hold
 CASES = [
-    ("no phase 1 proposal", {"ike": "aes128-sha1-modp2048"}, "ike.no_proposal", ["AES-CBC-128"]),
-    ("no phase 1 group", {"ike": "aes256gcm16-prfsha256-ecp521"}, "ike.no_group", ["ECP-521", "MODP-2048"]),
-    ("wrong PSK", {"psk": "not the right one"}, "auth.wrong_psk", []),
-    ("unknown identity", {"identity": "0" * 32 + ".1.ipsec.cloudflare.com"}, "auth.unknown_identity", ["0" * 32]),
-    ("identity of another domain", {"identity": "router.example.com"}, "auth.unknown_identity", ["router.example.com"]),
-    ("no phase 2 integrity", {"esp": "aes128-sha512"}, "child.no_integ", ["HMAC-SHA2-512-256"]),
-    ("NULL not allowed", {"esp": "null-sha1"}, "child.null_not_allowed", ["allow_null_cipher"]),
-    ("ESN only", {"esp": "aes256gcm16-esn"}, "child.esn_only", []),
-    ("IKEv1", {"version": 1, "ike": "aes256-sha256-modp2048"}, "ike.ikev1", ["2"]),
+    VerdictCase("ike.no_proposal", "AES-CBC-128 with HMAC-SHA1", set={"ike": "aes128-sha1-modp2048"},
+                sentence=["AES-CBC-128"]),
+    VerdictCase("ike.no_group", "a group that is not allowed", set={"ike": "aes256gcm16-prfsha256-ecp521"},
+                sentence=["ECP-521", "MODP-2048"]),
+    VerdictCase("auth.wrong_psk", "another pre-shared key", set={"psk": "not the right one"}),
+    VerdictCase("auth.unknown_identity", "the name of a tunnel that never was",
+                set={"identity": "0" * 32 + ".1.ipsec.cloudflare.com"}, sentence=["0" * 32]),
+    VerdictCase("auth.unknown_identity", "a name of its own", set={"identity": "router.example.com"},
+                sentence=["router.example.com"]),
+    VerdictCase("child.no_integ", "AES-CBC-128 with HMAC-SHA2-512", set={"esp": "aes128-sha512"},
+                sentence=["HMAC-SHA2-512-256"]),
+    VerdictCase("child.null_not_allowed", "NULL with HMAC-SHA1", set={"esp": "null-sha1"},
+                change=["allow_null_cipher"]),
+    VerdictCase("child.esn_only", "extended sequence numbers alone", set={"esp": "aes256gcm16-esn"}),
+    VerdictCase("ike.ikev1", "IKEv1", set={"version": 1, "ike": "aes256-sha256-modp2048"}, sentence=["IKE version 1.0"],
+                change=["version = 2"]),
 ]
 
 
@@ -45,22 +52,21 @@ def main():
         site.start()
         good = {"identity": tunnel["remote_identities"]["fqdn_id"], "psk": psk, "ike": GOOD_IKE, "esp": "aes256gcm16"}
         sizes = {}
-        for name, settings, code, words in CASES:
-            with checks.case(name):
-                site.configure(**{**good, **settings})
+        for case in CASES:
+            with checks.verdict(case.code, case.what) as provoked:
+                site.configure(**{**good, **case.set})
                 up = site.initiate(timeout=6)
-                sizes[name] = answer_sizes(site)
+                sizes[case.code] = answer_sizes(site)
                 check(not up, "it came up")
                 site.drop()
-                verdict = wait_until(lambda: gateway.find_verdict(code), 5)
-                check(verdict, f"no verdict {code}; the tunnel's is {gateway.verdict(tunnel)}")
-                missing = [word for word in words if word not in verdict["sentence"] + verdict["change"]]
-                check(not missing, f"{missing} not in: {verdict}")
+                verdict = wait_until(lambda: gateway.find_verdict(case.code), 5)
+                provoked.take(verdict, getattr(case, "sentence", ()), getattr(case, "change", ()))
                 check(psk not in str(verdict), "a verdict shows the PSK")
         with checks.case("unknown identity and wrong PSK look the same"):
-            check(sizes["wrong PSK"] and sizes["wrong PSK"] == sizes["unknown identity"], f"sizes of the answers: {sizes}")
+            wrong, unknown = sizes["auth.wrong_psk"], sizes["auth.unknown_identity"]
+            check(wrong and wrong == unknown, f"sizes of the answers: {sizes}")
         with checks.case("no answer to IKEv1"):
-            check(not sizes["IKEv1"], f"sizes of the answers: {sizes['IKEv1']}")
+            check(not sizes["ike.ikev1"], f"sizes of the answers: {sizes['ike.ikev1']}")
         with checks.case("a group that the first message missed is corrected by INVALID_KE_PAYLOAD"):
             site.configure(**{**good, "ike": "aes256gcm16-prfsha512-ecp521-modp2048"})
             check(site.initiate(), f"not up: {site.said}")

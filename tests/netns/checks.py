@@ -13,6 +13,34 @@ def check(condition, message):
         raise LabError(message)
 
 
+class VerdictCase:
+    """A row of a table: what provokes a verdict, and whatever else the test that runs the table wants to know.
+    The code stands first and as it is, because tools/check-verdicts reads it here."""
+
+    def __init__(self, code, what, **more):
+        self.code, self.what = code, what
+        self.__dict__.update(more)
+
+
+class Provoked:
+    """The verdict that a case is about, as it came back from the API or the CLI."""
+
+    def __init__(self, code):
+        self.code, self.verdict = code, None
+
+    def take(self, verdict, sentence=(), change=(), side=None, stage=None):
+        """It came back, with these words in what it says. Returns it."""
+        check(verdict, f"no verdict {self.code}")
+        check(verdict["code"] == self.code, f"{verdict['code']} and not {self.code}: {verdict}")
+        for key, words in (("sentence", sentence), ("change", change)):
+            missing = [word for word in words if word not in verdict[key]]
+            check(not missing, f"{missing} not in the {key}: {verdict[key]}")
+        for key, value in (("side", side), ("stage", stage)):
+            check(value in (None, verdict[key]), f"{key} is {verdict[key]} and not {value}: {verdict}")
+        self.verdict = verdict
+        return verdict
+
+
 class Checks:
     def __init__(self, suite, lab=None):
         self.suite, self.lab = suite, lab
@@ -34,6 +62,15 @@ class Checks:
         else:
             self.passed += 1
             print(f"ok   {self.suite}: {name} ({time.monotonic() - start:.1f} s)", flush=True)
+
+    @contextlib.contextmanager
+    def verdict(self, code, what):
+        """A case that provokes a verdict from outside: the body hands what came back to take() of what it gets.
+        Every code of src/model/failure.h needs one: tools/check-verdicts."""
+        with self.case(f"{code}: {what}"):
+            provoked = Provoked(code)
+            yield provoked
+            check(provoked.verdict, f"the case never asked for {code}")
 
     def finish(self):
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
