@@ -89,7 +89,7 @@ def refusals(checks, peers):
             ("ESN alone", "no-proposal", ("--esn",)),
             ("no AUTH payload", "auth-failed", ("--no-auth",)),
             ("a configuration request is not answered with an address", "up", ("--ask-config",)),
-            ("IKEv1", "silence", ("--ikev1", "--timeout", 2)),
+            ("IKEv1", "silence", ("--fault", "ikev1", "--timeout", 2)),
             ("a first KE of the other group is corrected", "up", ("--ke-group", 5)),
             ("a selector of other networks alone", "up", ("--ts-local", "172.16.0.0/12"))):
         with checks.case(name):

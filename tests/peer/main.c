@@ -1,10 +1,9 @@
 // onramp-peer: the test peer with sockets. Brings a tunnel up, runs the steps that were asked for, checks each,
 // prints one line of JSON, and exits with 0 only if all of it held. See usage() for the options.
-#include "peer.h"
+#include "run.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -14,38 +13,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "model/proposal.h"
 #include "wire/esp.h"
 #include "wire/icmp.h"
 
-#define PINGS_MAX 8
-#define PACKET_MAX 9216
-
-struct run {
-	struct peer p;
-	struct peer_options o;
-	int udp500, udp4500, raw;
-	unsigned inner_cnt, ping_cnt;
-	struct addr inner[PINGS_MAX], ping[PINGS_MAX];
-	unsigned count, size, interval_ms, timeout_ms;
-	const char *expect, *steps;
-	struct peer_suite esp_pfs;
-	bool encap;
-	/* echo replies of the ping under way */
-	uint16_t ping_id;
-	unsigned ping_received, ping_bad;
-	const struct addr *ping_dst;
-	uint64_t ping_sent_us, ping_rtt_us;
-	bool replied[4096];
-	unsigned echo_answered;
-	enum peer_event last;
-	char report[8192];
-	char error[256];
-};
-
-static _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static _Noreturn void die(const char *fmt, ...)
+_Noreturn void run_die(const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -109,7 +81,7 @@ static int open_socket(const struct run *r, int type, int protocol, uint16_t por
 	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, protocol), big = 4 << 20;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&ss, len) != 0)
-		die("socket for port %u: %s", port, strerror(errno));
+		run_die("socket for port %u: %s", port, strerror(errno));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof(big));
 	return fd;
 }
@@ -126,16 +98,19 @@ static void send_to(const struct run *r, int fd, uint16_t port, struct bytes b)
 
 static void send_ike(const struct run *r, struct bytes list)
 {
-	uint8_t room[PACKET_MAX];
+	uint8_t room[4 + PACKET_MAX];
 	bool natt = r->p.local.port == IKE_NATT_PORT;
+	bool marker = natt && (r->fault == NULL || r->fault->way != FAULT_WAY_MARKER);
 	struct bytes msg;
 
 	while (peer_next(&list, &msg)) {
 		struct wr w = wr_of(SPACE_OF(room));
-		if (natt)
+		if (marker)
 			wr_u32(&w, 0);
+		size_t at = wr_bytes(&w).len;
 		wr_put(&w, msg);
-		send_to(r, natt ? r->udp4500 : r->udp500, r->p.remote.port, wr_bytes(&w));
+		if (r->fault == NULL || fault_send(r->fault, (struct space){ room + at, msg.len }, list.len == 0))
+			send_to(r, natt ? r->udp4500 : r->udp500, r->p.remote.port, wr_bytes(&w));
 	}
 }
 
@@ -148,7 +123,7 @@ static void send_inner(struct run *r, struct bytes inner)
 		return;
 	size_t len = peer_esp_seal(c, inner, SPACE_OF(room));
 	if (len == 0)
-		die("an inner packet of %zu bytes cannot be sealed", inner.len);
+		run_die("an inner packet of %zu bytes cannot be sealed", inner.len);
 	if (r->encap)
 		send_to(r, r->udp4500, IKE_NATT_PORT, bytes_of(room, len));
 	else
@@ -160,6 +135,9 @@ static void send_inner(struct run *r, struct bytes inner)
 static void take_ike(struct run *r, struct bytes msg)
 {
 	unsigned which;
+
+	if (r->size_cnt < ARRAY_LEN(r->sizes))
+		r->sizes[r->size_cnt++] = (unsigned)msg.len;
 	enum peer_event e = peer_input(&r->p, msg, &which);
 
 	if (e == PEER_EV_ANSWER)
@@ -322,7 +300,7 @@ static const struct addr *inner_of(const struct run *r, uint8_t family)
 	for (unsigned i = 0; i < r->inner_cnt; i++)
 		if (r->inner[i].family == family)
 			return &r->inner[i];
-	die("no --inner address for the family of --ping");
+	run_die("no --inner address for the family of --ping");
 }
 
 static bool all_replied(const struct run *r)
@@ -345,7 +323,7 @@ static bool ping(struct run *r, const struct addr *dst)
 			data[i] = (uint8_t)(i * 7 + seq);
 		if (wire_icmp_echo_build(inner_of(r, dst->family), dst, r->ping_id, seq, bytes_of(data, r->size),
 					 SPACE_OF(room), &len) != ERR_NONE)
-			die("--size is too big");
+			run_die("--size is too big");
 		r->ping_sent_us = now_us();
 		send_inner(r, bytes_of(room, len));
 		serve(r, now_us() + r->interval_ms * (uint64_t)1000, seq + 1u == r->count ? all_replied : NULL);
@@ -362,7 +340,7 @@ static bool ping_all(struct run *r)
 	bool ok = true;
 
 	if (r->ping_cnt == 0)
-		die("step ping needs --ping");
+		run_die("step ping needs --ping");
 	for (unsigned i = 0; i < r->ping_cnt; i++)
 		ok &= ping(r, &r->ping[i]);
 	return ok;
@@ -374,12 +352,22 @@ static bool rekey_child(struct run *r, bool pfs)
 	uint32_t spi = old == NULL ? 0 : old->spi_in;
 
 	if (old == NULL || (pfs && r->esp_pfs.group == IKE_GROUP_NONE))
-		die(old == NULL ? "nothing to rekey" : "--esp has no group for rekey-pfs");
+		run_die(old == NULL ? "nothing to rekey" : "--esp has no group for rekey-pfs");
 	peer_start_child(&r->p, old, pfs ? &r->esp_pfs : NULL);
 	if (!exchange(r, 0) || r->p.notify != 0)
 		return false;
 	peer_start_delete_child(&r->p, peer_child_find(&r->p, spi));
 	return exchange(r, 0) && r->p.notify == 0;
+}
+
+static bool add_children(struct run *r, unsigned cnt)
+{
+	for (unsigned i = 0; i < cnt; i++) {
+		peer_start_child(&r->p, NULL, NULL);
+		if (!exchange(r, 0) || r->p.notify != 0)
+			return false;
+	}
+	return true;
 }
 
 static bool rekey_ike(struct run *r)
@@ -401,6 +389,8 @@ static bool run_step(struct run *r, const char *step)
 		return rekey_child(r, true);
 	if (strcmp(step, "rekey-ike") == 0)
 		return rekey_ike(r);
+	if (strncmp(step, "children:", 9) == 0)
+		return add_children(r, (unsigned)atoi(step + 9));
 	if (strcmp(step, "child") == 0)
 		peer_start_child(&r->p, NULL, NULL);
 	else if (strcmp(step, "liveness") == 0)
@@ -416,7 +406,7 @@ static bool run_step(struct run *r, const char *step)
 	} else if (strcmp(step, "closed") == 0) {
 		return r->p.closed_by_gateway;
 	} else {
-		die("unknown step \"%s\"", step);
+		run_die("unknown step \"%s\"", step);
 	}
 	return exchange(r, 0) && r->p.notify == 0;
 }
@@ -478,6 +468,8 @@ static const char *hand_shake(struct run *r)
 	peer_start_init(&r->p);
 	if (!exchange(r, 0))
 		return "silence";
+	if (r->p.notify == 0 && r->only_init)
+		return "half-open";
 	if (r->p.notify == 0) {
 		peer_start_auth(&r->p);
 		if (!exchange(r, 0))
@@ -509,6 +501,10 @@ static int run_all(struct run *r)
 	if (r->p.notify != 0)
 		report(r, ",\"notify\":%u", r->p.notify);
 	report_sa(r);
+	report(r, ",\"sizes\":[");
+	for (unsigned i = 0; i < r->size_cnt; i++)
+		report(r, "%s%u", i == 0 ? "" : ",", r->sizes[i]);
+	report(r, "]");
 	if (!ok)
 		fail(r, "the handshake ended with '%s', expected was '%s'", outcome, r->expect);
 	if (ok && r->steps != NULL)
@@ -519,283 +515,10 @@ static int run_all(struct run *r)
 	return ok ? 0 : 1;
 }
 
-/* ---- options ---- */
-
-static void usage(void)
-{
-	fputs("onramp-peer --gateway ADDRESS --local ADDRESS --id KIND:TEXT [options]\n"
-	      "  --id fqdn:X | email:X | keyid:X | address   identity\n"
-	      "  --psk-file FILE      pre-shared key (or environment ONRAMP_PEER_PSK)\n"
-	      "  --start-port 500|4500\n"
-	      "  --nat true|fake|none what NAT detection says: the truth, a NAT that is not there, nothing\n"
-	      "  --ike aes256gcm16-prfsha256-modp2048   may be repeated; strongSwan's words\n"
-	      "  --esp aes256gcm16[-modp2048]           may be repeated; the group is for rekey-pfs\n"
-	      "  --ke-group N         send the first KE payload for this group\n"
-	      "  --ts-local PREFIX --ts-remote PREFIX   may be repeated; default any, v4 and v6\n"
-	      "  --transport --esn --no-auth --ask-config --ikev1 --no-initial-contact\n"
-	      "  --inner ADDRESS --ping ADDRESS         may be repeated; --count N --size BYTES --interval-ms N\n"
-	      "  --do STEP,...        ping child rekey rekey-pfs rekey-ike liveness delete-child delete wait:SECONDS closed\n"
-	      "  --expect up|auth-failed|no-proposal|ts-unacceptable|invalid-ke|silence\n"
-	      "  --timeout SECONDS    for each exchange, default 10\n",
-	      stderr);
-	exit(2);
-}
-
-/* One of strongSwan's words into the suite; the group of a Child SA is kept for rekeys. */
-static bool take_word(struct peer_suite *s, enum model_phase phase, const char *word)
-{
-	for (size_t i = 0; i < model_transform_cnt; i++) {
-		const struct model_transform *t = &model_transforms[i];
-		if ((t->phase & phase) == 0 || t->swanctl[0] == '\0' || strcmp(t->swanctl, word) != 0)
-			continue;
-		switch (t->type) {
-		case IKE_TT_ENCR:
-			s->encr = t->id;
-			s->key_bits = t->key_bits;
-			return true;
-		case IKE_TT_INTEG:
-			s->integ = t->id;
-			return true;
-		case IKE_TT_PRF:
-			s->prf = t->id;
-			return true;
-		case IKE_TT_KE:
-			s->group = t->id;
-			return true;
-		case IKE_TT_ESN:
-			return true;
-		}
-	}
-	return false;
-}
-
-static struct peer_suite parse_suite(const char *text, enum model_phase phase)
-{
-	/* words for what the gateway must refuse */
-	static const struct {
-		const char *word;
-		uint8_t type;
-		uint16_t id, key_bits;
-	} others[] = {
-		{ "aes128", IKE_TT_ENCR, IKE_ENCR_AES_CBC, 128 },
-		{ "3des", IKE_TT_ENCR, 3, 0 },
-		{ "sha1", IKE_TT_INTEG, IKE_INTEG_HMAC_SHA1_96, 0 },
-		{ "prfsha1", IKE_TT_PRF, 2, 0 },
-	};
-	struct peer_suite s = { 0 };
-	char *copy = strdup(text), *save = NULL;
-
-	for (char *w = strtok_r(copy, "-", &save); w != NULL; w = strtok_r(NULL, "-", &save)) {
-		bool found = take_word(&s, phase, w);
-		for (size_t i = 0; !found && i < ARRAY_LEN(others); i++) {
-			if (strcmp(others[i].word, w) != 0)
-				continue;
-			found = true;
-			if (others[i].type == IKE_TT_ENCR)
-				s.encr = others[i].id, s.key_bits = others[i].key_bits;
-			else if (others[i].type == IKE_TT_INTEG)
-				s.integ = others[i].id;
-			else
-				s.prf = others[i].id;
-		}
-		if (!found)
-			die("unknown algorithm \"%s\"", w);
-	}
-	free(copy);
-	return s;
-}
-
-static struct addr parse_addr(const char *text)
-{
-	struct addr a;
-	if (addr_parse(bytes_str(text), &a) != ERR_NONE)
-		die("\"%s\" is no address", text);
-	return a;
-}
-
-static void parse_id(struct peer_options *o, const char *text)
-{
-	static const struct {
-		const char *prefix;
-		uint8_t type;
-	} kinds[] = { { "fqdn:", IKE_ID_FQDN }, { "email:", IKE_ID_RFC822_ADDR }, { "keyid:", IKE_ID_KEY_ID } };
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		size_t n = strlen(kinds[i].prefix), len = strlen(text);
-		if (strncmp(text, kinds[i].prefix, n) != 0)
-			continue;
-		if (len - n > sizeof(o->id) || len == n)
-			die("--id is empty or too long");
-		o->id_type = kinds[i].type;
-		o->id_len = (uint16_t)(len - n);
-		memcpy(o->id, text + n, len - n);
-		return;
-	}
-	if (strcmp(text, "address") != 0)
-		die("--id wants fqdn:, email:, keyid: or address");
-	o->id_type = 0; /* filled in when --local is known */
-}
-
-static void read_psk(struct peer_options *o, const char *path)
-{
-	uint8_t b[SECRET_MAX + 2];
-	FILE *f = fopen(path, "re");
-	size_t n;
-
-	if (f == NULL)
-		die("%s: %s", path, strerror(errno));
-	n = fread(b, 1, sizeof(b), f);
-	fclose(f);
-	while (n > 0 && b[n - 1] == '\n')
-		n--;
-	if (secret_set(&o->psk, bytes_of(b, n)) != ERR_NONE)
-		die("%s: the key is too long", path);
-}
-
-static void add_ts(struct wire_ike_ts *list, uint8_t *cnt, const char *text)
-{
-	struct addr_prefix p;
-	struct wire_ike_ts ts = { .port_last = UINT16_MAX };
-
-	if (addr_prefix_parse(bytes_str(text), &p) != ERR_NONE || *cnt == PEER_TS_MAX)
-		die("\"%s\" is no prefix, or one too many", text);
-	addr_prefix_range(&p, &ts.first, &ts.last);
-	list[(*cnt)++] = ts;
-}
-
-static unsigned parse_number(const char *text, unsigned max)
-{
-	uint64_t v;
-	if (text_u64_parse(bytes_str(text), max, &v) != ERR_NONE)
-		die("\"%s\" is no number up to %u", text, max);
-	return (unsigned)v;
-}
-
-static void to_ikev1(void *arg, struct peer_edit *e)
-{
-	(void)arg;
-	e->h.major = 1;
-	e->h.exchange = 2; /* Main Mode */
-	e->h.flags = 0;
-}
-
-enum { O_GATEWAY = 256, O_LOCAL, O_ID, O_PSK, O_PORT, O_NAT, O_IKE, O_ESP, O_KE, O_TSL, O_TSR, O_TRANSPORT, O_ESN, O_NOAUTH,
-       O_CONFIG, O_V1, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_HELP };
-
-static const struct option long_options[] = {
-	{ "gateway", 1, NULL, O_GATEWAY },    { "local", 1, NULL, O_LOCAL },
-	{ "id", 1, NULL, O_ID },	      { "psk-file", 1, NULL, O_PSK },
-	{ "start-port", 1, NULL, O_PORT },    { "nat", 1, NULL, O_NAT },
-	{ "ike", 1, NULL, O_IKE },	      { "esp", 1, NULL, O_ESP },
-	{ "ke-group", 1, NULL, O_KE },	      { "ts-local", 1, NULL, O_TSL },
-	{ "ts-remote", 1, NULL, O_TSR },      { "transport", 0, NULL, O_TRANSPORT },
-	{ "esn", 0, NULL, O_ESN },	      { "no-auth", 0, NULL, O_NOAUTH },
-	{ "ask-config", 0, NULL, O_CONFIG },  { "ikev1", 0, NULL, O_V1 },
-	{ "no-initial-contact", 0, NULL, O_NOIC }, { "inner", 1, NULL, O_INNER },
-	{ "ping", 1, NULL, O_PING },	      { "count", 1, NULL, O_COUNT },
-	{ "size", 1, NULL, O_SIZE },	      { "interval-ms", 1, NULL, O_INTERVAL },
-	{ "do", 1, NULL, O_DO },	      { "expect", 1, NULL, O_EXPECT },
-	{ "timeout", 1, NULL, O_TIMEOUT },    { "help", 0, NULL, O_HELP },
-	{ 0 },
-};
-
-/* Counts of what was given; the first of a list replaces the defaults. */
-struct given {
-	unsigned ike, esp;
-	bool tsi, tsr;
-};
-
-static void take_list(struct run *r, struct given *given, int option, const char *arg)
-{
-	struct peer_options *o = &r->o;
-
-	if (option == O_IKE && given->ike < PEER_PROPOSALS_MAX) {
-		o->ike[given->ike++] = parse_suite(arg, MODEL_PHASE_IKE);
-		o->ike_cnt = given->ike;
-	} else if (option == O_ESP && given->esp < PEER_PROPOSALS_MAX) {
-		struct peer_suite s = parse_suite(arg, MODEL_PHASE_CHILD);
-		if (given->esp == 0)
-			r->esp_pfs = s;
-		s.group = IKE_GROUP_NONE; /* there is no KE payload in IKE_AUTH */
-		o->esp[given->esp++] = s;
-		o->esp_cnt = given->esp;
-	} else if (option == O_TSL) {
-		o->tsi_cnt = given->tsi ? o->tsi_cnt : 0;
-		given->tsi = true;
-		add_ts(o->tsi, &o->tsi_cnt, arg);
-	} else if (option == O_TSR) {
-		o->tsr_cnt = given->tsr ? o->tsr_cnt : 0;
-		given->tsr = true;
-		add_ts(o->tsr, &o->tsr_cnt, arg);
-	} else if (option == O_INNER && r->inner_cnt < PINGS_MAX) {
-		r->inner[r->inner_cnt++] = parse_addr(arg);
-	} else if (option == O_PING && r->ping_cnt < PINGS_MAX) {
-		r->ping[r->ping_cnt++] = parse_addr(arg);
-	} else {
-		die("too many of one option");
-	}
-}
-
-static void take_option(struct run *r, int option, const char *arg)
-{
-	struct peer_options *o = &r->o;
-
-	switch (option) {
-	case O_GATEWAY: o->remote.addr = parse_addr(arg); break;
-	case O_LOCAL: o->local.addr = parse_addr(arg); break;
-	case O_ID: parse_id(o, arg); break;
-	case O_PSK: read_psk(o, arg); break;
-	case O_PORT: o->local.port = o->remote.port = (uint16_t)parse_number(arg, 4500); break;
-	case O_NAT:
-		o->natd = strcmp(arg, "fake") == 0   ? PEER_NATD_FAKE
-			  : strcmp(arg, "none") == 0 ? PEER_NATD_NONE
-						     : PEER_NATD_TRUE;
-		break;
-	case O_KE: o->ke_group = (uint16_t)parse_number(arg, UINT16_MAX); break;
-	case O_TRANSPORT: o->transport_mode = true; break;
-	case O_ESN: o->esn_only = true; break;
-	case O_NOAUTH: o->no_auth_payload = true; break;
-	case O_CONFIG: o->ask_config = true; break;
-	case O_V1: o->edit = to_ikev1; break;
-	case O_NOIC: o->initial_contact = false; break;
-	case O_COUNT: r->count = parse_number(arg, ARRAY_LEN(r->replied)); break;
-	case O_SIZE: r->size = parse_number(arg, 8900); break;
-	case O_INTERVAL: r->interval_ms = parse_number(arg, 60000); break;
-	case O_DO: r->steps = arg; break;
-	case O_EXPECT: r->expect = arg; break;
-	case O_TIMEOUT: r->timeout_ms = parse_number(arg, 3600) * 1000; break;
-	default: usage();
-	}
-}
-
 int main(int argc, char **argv)
 {
-	static struct run r = { .count = 3, .size = 56, .interval_ms = 20, .timeout_ms = 10000, .expect = "up" };
-	struct given given = { 0 };
-	const char *env = getenv("ONRAMP_PEER_PSK");
-	bool has_id = false;
-	int c;
+	static struct run r;
 
-	peer_options_init(&r.o);
-	r.o.local.port = r.o.remote.port = IKE_PORT;
-	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		has_id |= c == O_ID;
-		if (c == O_IKE || c == O_ESP || c == O_TSL || c == O_TSR || c == O_INNER || c == O_PING)
-			take_list(&r, &given, c, optarg);
-		else
-			take_option(&r, c, optarg);
-	}
-	if (optind != argc || r.o.local.addr.family == ADDR_NONE || r.o.local.addr.family != r.o.remote.addr.family ||
-	    !has_id)
-		usage();
-	if (r.o.id_type == 0) {
-		r.o.id_type = r.o.local.addr.family == ADDR_V4 ? IKE_ID_IPV4_ADDR : IKE_ID_IPV6_ADDR;
-		r.o.id_len = (uint16_t)addr_len(r.o.local.addr.family);
-		memcpy(r.o.id, r.o.local.addr.b, r.o.id_len);
-	}
-	if (env != NULL && r.o.psk.len == 0 && secret_set(&r.o.psk, bytes_str(env)) != ERR_NONE)
-		die("ONRAMP_PEER_PSK is too long");
-	if (r.o.psk.len == 0)
-		die("no pre-shared key");
+	run_read_args(&r, argc, argv);
 	return run_all(&r);
 }

@@ -343,7 +343,14 @@ static void new_dh(struct peer *p, uint16_t group)
 {
 	crypt_dh_free(p->dh);
 	p->dh = NULL;
-	must(crypt_dh_new(group, &p->dh) == ERR_NONE);
+	must(crypt_dh_public_len(group) == 0 || crypt_dh_new(group, &p->dh) == ERR_NONE);
+}
+
+/* For a group that we do not know either, which the gateway must refuse, any bytes do. */
+static void put_ke(struct peer *p, struct wire_ike_builder *b, uint16_t group)
+{
+	static const uint8_t any[128] = { 1 };
+	wire_ike_put_ke(b, group, p->dh != NULL ? crypt_dh_public(p->dh) : BYTES_OF(any));
 }
 
 static void finish_request(struct peer *p, struct peer_ike *sa, enum peer_step step, struct wire_ike_builder *b)
@@ -367,7 +374,7 @@ void peer_init_again(struct peer *p)
 	if (p->cookie_len != 0)
 		put_notify(&b, IKE_N_COOKIE, bytes_of(p->cookie, p->cookie_len));
 	put_ike_offer(&b, p->o.ike, p->o.ike_cnt, (struct bytes){ 0 });
-	wire_ike_put_ke(&b, p->group, crypt_dh_public(p->dh));
+	put_ke(p, &b, p->group);
 	wire_ike_put_nonce(&b, BYTES_OF(p->ni));
 	put_natd(p, &b);
 	if (p->o.fragment_size != 0)
@@ -473,7 +480,7 @@ void peer_start_child(struct peer *p, const struct peer_child *rekeys, const str
 	wire_ike_put_nonce(&b, BYTES_OF(p->ni));
 	if (p->pfs) {
 		new_dh(p, p->o.ke_group != 0 ? p->o.ke_group : suite->group);
-		wire_ike_put_ke(&b, p->o.ke_group != 0 ? p->o.ke_group : suite->group, crypt_dh_public(p->dh));
+		put_ke(p, &b, p->o.ke_group != 0 ? p->o.ke_group : suite->group);
 	}
 	put_selectors(p, &b);
 	finish_request(p, sa, PEER_CHILD, &b);
@@ -494,7 +501,7 @@ void peer_start_ike_rekey(struct peer *p, const struct peer_suite *suite)
 	peer_begin(&b, SPACE_OF(room), sa, IKE_EX_CREATE_CHILD_SA, sa->tx_next, false);
 	put_ike_offer(&b, suite, 1, BYTES_OF(spi));
 	wire_ike_put_nonce(&b, BYTES_OF(p->ni));
-	wire_ike_put_ke(&b, suite->group, crypt_dh_public(p->dh));
+	put_ke(p, &b, suite->group);
 	finish_request(p, sa, PEER_IKE_REKEY, &b);
 }
 

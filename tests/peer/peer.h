@@ -48,6 +48,8 @@ struct peer_options {
 	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
 	uint8_t auth_method;                /* that it claims; 0: pre-shared key */
 	bool childless;                     /* IKE_AUTH without a Child SA */
+	bool stays_on_500;                  /* also with a NAT between */
+	bool keeps_group;                   /* INVALID_KE_PAYLOAD is a refusal like any other */
 	bool initial_contact, transport_mode, no_auth_payload, ask_config;
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];

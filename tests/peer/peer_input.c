@@ -109,7 +109,7 @@ static enum peer_event take_init(struct peer *p, struct bytes msg, const struct 
 		peer_init_again(p);
 		return PEER_EV_AGAIN;
 	}
-	if (wire_ike_notify_find(&in, IKE_N_INVALID_KE_PAYLOAD, &n) && n.data.len == 2) {
+	if (!p->o.keeps_group && wire_ike_notify_find(&in, IKE_N_INVALID_KE_PAYLOAD, &n) && n.data.len == 2) {
 		uint16_t group = (uint16_t)(n.data.p[0] << 8 | n.data.p[1]);
 		if (group == p->group || crypt_dh_public_len(group) == 0)
 			return PEER_EV_IGNORED;
@@ -134,7 +134,7 @@ static enum peer_event take_init(struct peer *p, struct bytes msg, const struct 
 	sa->tx_next = 1;
 	sa->step = PEER_IDLE;
 	/* RFC 7296 2.23: with a NAT between, go on on port 4500 */
-	if ((p->nat_local || p->nat_remote) && p->local.port == IKE_PORT)
+	if ((p->nat_local || p->nat_remote) && p->local.port == IKE_PORT && !p->o.stays_on_500)
 		p->local.port = p->remote.port = IKE_NATT_PORT;
 	return PEER_EV_DONE;
 }
