@@ -28,10 +28,11 @@ enum api_code {
 	API_CODE_NO_AUTH = 9106,
 	API_CODE_FORBIDDEN = 9109,
 	API_CODE_NO_TOKEN = 1001,
+	API_CODE_TUNNEL_DOWN = 1154, /* ours */
 	API_MESSAGE_UNENCRYPTED = 1150,
 	API_MESSAGE_SHORT_PSK = 1151,
 	API_MESSAGE_DANGLING = 1152,
-	API_MESSAGE_GATEWAY_AWAY = 1153,
+	API_MESSAGE_GATEWAY_AWAY = 1153, /* also an error, where nothing can be done without it */
 };
 
 struct api_call {

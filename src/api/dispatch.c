@@ -47,6 +47,7 @@ static const struct row rows[] = {
 	{ API_GET, ONRAMP "status", ACCESS_READ, api_status_list },
 	{ API_GET, ONRAMP "tunnels/:id/status", ACCESS_READ, api_status_tunnel },
 	{ API_GET, ONRAMP "tunnels/:id/why", ACCESS_READ, api_tunnel_why },
+	{ API_POST, ONRAMP "tunnels/:id/rekey", ACCESS_WRITE, api_tunnel_rekey },
 	{ API_GET, "onramp/suites", ACCESS_READ, api_suites_list },
 	{ API_GET, "admin/status", ACCESS_ADMIN, api_admin_status },
 	{ API_GET, "admin/unknown", ACCESS_ADMIN, api_admin_unknown },

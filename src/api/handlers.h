@@ -20,3 +20,5 @@ api_handler api_accounts_list, api_account_get, api_admin_account_create;
 api_handler api_token_verify, api_admin_tokens_list, api_admin_token_create, api_admin_token_revoke;
 /* status.c */
 api_handler api_status_list, api_status_tunnel, api_admin_status, api_suites_list, api_tunnel_why, api_admin_unknown;
+/* rekey.c */
+api_handler api_tunnel_rekey;

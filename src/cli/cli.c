@@ -59,6 +59,11 @@ static const struct cli_option psk_options[] = {
 	{ NULL, NULL, NULL },
 };
 
+static const struct cli_option rekey_options[] = {
+	{ "ike", NULL, "of the IKE SA; without this of its Child SAs" },
+	{ NULL, NULL, NULL },
+};
+
 static const struct cli_option route_options[] = {
 	{ "priority", "NUMBER", "the lowest wins (100)" },
 	{ "weight", "NUMBER", "share among equal routes, 1 to 256" },
@@ -90,6 +95,9 @@ const struct cli_command cli_commands[] = {
 	{ "tunnel", "psk", "TUNNEL", 1, 1, "Set the pre-shared key",
 	  "TUNNEL is an id or a name. The key counts from the router's next IKE_AUTH.", psk_options,
 	  cli_tunnel_psk, false },
+	{ "tunnel", "rekey", "TUNNEL", 1, 1, "Make new keys now: of the Child SAs, or of the IKE SA",
+	  "TUNNEL is an id or a name. Traffic goes on; \"onramp status\" counts what has been done.", rekey_options,
+	  cli_tunnel_rekey, false },
 	{ "route", "create", "PREFIX NEXTHOP", 2, 2, "Make a static route",
 	  "NEXTHOP is the customer side of a tunnel's interface address.", route_options, cli_route_create,
 	  false },
@@ -101,6 +109,8 @@ const struct cli_command cli_commands[] = {
 	  cli_status, false },
 	{ "site", "status", "", 0, 0, "How the tunnels of an onrampd --site on this host are",
 	  "Asks its socket, --socket PATH (/run/onramp-site/site.sock).", NULL, cli_site_status, true },
+	{ "site", "rekey", "TUNNEL", 1, 1, "Make new keys for a tunnel of an onrampd --site on this host",
+	  "TUNNEL is its name in the file. Asks the same socket.", rekey_options, cli_site_rekey, true },
 	{ "unknown", NULL, "", 0, 0, "Peers that no tunnel knows, and which one they probably meant (administrator)",
 	  NULL, NULL, cli_unknown, true },
 	{ "suites", NULL, "", 0, 0, "The algorithms that a router may propose", NULL, NULL, cli_suites,

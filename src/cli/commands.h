@@ -14,7 +14,8 @@ int cli_tunnel_show(struct cli *cli), cli_tunnel_delete(struct cli *cli), cli_tu
 int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
 int cli_status(struct cli *cli), cli_tunnel_why(struct cli *cli), cli_unknown(struct cli *cli), cli_suites(struct cli *cli);
-int cli_site_status(struct cli *cli);
+int cli_tunnel_rekey(struct cli *cli);
+int cli_site_status(struct cli *cli), cli_site_rekey(struct cli *cli);
 
 /* Tunnels as the API's status has them: a table, and why one is down. */
 void cli_print_tunnels(const json_t *list);

@@ -139,18 +139,14 @@ static void add_tunnel(void *arg, const struct model_live_tunnel *t)
 	l->last = t->tunnel_id;
 }
 
-/* One page of tunnels. */
-static enum err ask_page(int fd, struct listing *l, bool *ret_more)
+static enum err ask(int fd, const struct model_live_request *q, const struct model_live_sink *sink, bool *ret_more)
 {
 	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
-	const struct model_live_request q = { .op = MODEL_LIVE_TUNNELS, .account_id = model_live_site_account(),
-					      .tunnel_id = l->last };
-	const struct model_live_sink sink = { .tunnel = add_tunnel, .arg = l };
 	uint8_t request[128];
 	struct wr w = wr_of(SPACE_OF(request));
 	enum err answered;
 
-	enum err e = model_live_request_encode(&q, &w);
+	enum err e = model_live_request_encode(q, &w);
 	if (e != ERR_NONE)
 		return e;
 	if (send(fd, request, wr_len(&w), MSG_NOSIGNAL) < 0)
@@ -158,8 +154,29 @@ static enum err ask_page(int fd, struct listing *l, bool *ret_more)
 	ssize_t n = recv(fd, room, sizeof(room), 0);
 	if (n <= 0)
 		return ERR_AWAY;
-	e = model_live_reply_parse(bytes_of(room, (size_t)n), &sink, &answered, ret_more);
+	e = model_live_reply_parse(bytes_of(room, (size_t)n), sink, &answered, ret_more);
 	return e != ERR_NONE ? e : answered;
+}
+
+/* One page of tunnels. */
+static enum err ask_page(int fd, struct listing *l, bool *ret_more)
+{
+	const struct model_live_request q = { .op = MODEL_LIVE_TUNNELS, .account_id = model_live_site_account(),
+					      .tunnel_id = l->last };
+	const struct model_live_sink sink = { .tunnel = add_tunnel, .arg = l };
+
+	return ask(fd, &q, &sink, ret_more);
+}
+
+static int connect_site(const struct cli *cli)
+{
+	return open_socket(cli->args.socket != NULL ? cli->args.socket : SOCKET_DEFAULT);
+}
+
+static int tell_silence(enum err e)
+{
+	fprintf(stderr, "onramp: onrampd --site did not answer: %s\n", err_text(e));
+	return CLI_UNREACHABLE;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -189,14 +206,14 @@ int cli_site_status(struct cli *cli)
 	struct listing l = { .tunnels = json_array() };
 	enum err e = ERR_NONE;
 	bool more = true;
-	int fd = open_socket(cli->args.socket != NULL ? cli->args.socket : SOCKET_DEFAULT);
+	int fd = connect_site(cli);
 
 	while (fd >= 0 && e == ERR_NONE && more)
 		e = ask_page(fd, &l, &more);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 && e != ERR_NONE)
-		fprintf(stderr, "onramp: onrampd --site did not answer: %s\n", err_text(e));
+		(void)tell_silence(e);
 	json_t *result = json_pack("{s:o}", "tunnels", sorted(l.tunnels));
 	if (fd >= 0 && e == ERR_NONE && cli->args.json)
 		cli_print_json(result);
@@ -204,4 +221,77 @@ int cli_site_status(struct cli *cli)
 		cli_print_tunnels(json_object_get(result, "tunnels"));
 	json_decref(result);
 	return fd >= 0 && e == ERR_NONE ? CLI_OK : CLI_UNREACHABLE;
+}
+
+/* ---- rekey ---- */
+
+struct search {
+	const char *name;
+	struct model_id id, last;
+	bool found;
+};
+
+static void match_tunnel(void *arg, const struct model_live_tunnel *t)
+{
+	struct search *s = arg;
+
+	if (strcmp(t->name, s->name) == 0) {
+		s->id = t->tunnel_id;
+		s->found = true;
+	}
+	s->last = t->tunnel_id;
+}
+
+static enum err find_tunnel(int fd, struct search *s)
+{
+	const struct model_live_sink sink = { .tunnel = match_tunnel, .arg = s };
+	bool more = true;
+	enum err e = ERR_NONE;
+
+	while (e == ERR_NONE && more && !s->found) {
+		const struct model_live_request q = { .op = MODEL_LIVE_TUNNELS, .account_id = model_live_site_account(),
+						      .tunnel_id = s->last };
+		e = ask(fd, &q, &sink, &more);
+	}
+	return e == ERR_NONE && !s->found ? ERR_NOTFOUND : e;
+}
+
+static int tell_rekey(const struct cli *cli, enum err e, bool ike)
+{
+	if (e == ERR_NONE && cli->args.json) {
+		json_t *o = json_pack("{s:s, s:s}", "name", cli->args.words[0], "rekey", ike ? "ike" : "child");
+		cli_print_json(o);
+		json_decref(o);
+	} else if (e == ERR_NONE) {
+		printf("The site rekeys %s.\n", ike ? "the IKE SA" : "the Child SAs");
+	} else if (e == ERR_NOTFOUND) {
+		fprintf(stderr, "onramp: the site has no tunnel \"");
+		cli_print_text(stderr, cli->args.words[0]);
+		fprintf(stderr, "\"; \"onramp site status\" shows them\n");
+	} else if (e == ERR_CONFLICT) {
+		fprintf(stderr, "onramp: the tunnel is not up: there is nothing to rekey\n");
+	} else {
+		return tell_silence(e);
+	}
+	return e == ERR_NONE ? CLI_OK : CLI_REFUSED;
+}
+
+int cli_site_rekey(struct cli *cli)
+{
+	const bool ike = cli_args_value(&cli->args, "ike") != NULL;
+	const struct model_live_sink sink = { 0 };
+	struct search s = { .name = cli->args.words[0] };
+	bool more = false;
+	int fd = connect_site(cli);
+
+	if (fd < 0)
+		return CLI_UNREACHABLE;
+	enum err e = find_tunnel(fd, &s);
+	if (e == ERR_NONE) {
+		const struct model_live_request q = { .op = ike ? MODEL_LIVE_REKEY_IKE : MODEL_LIVE_REKEY_CHILD,
+						      .account_id = model_live_site_account(), .tunnel_id = s.id };
+		e = ask(fd, &q, &sink, &more);
+	}
+	close(fd);
+	return tell_rekey(cli, e, ike);
 }

@@ -267,6 +267,25 @@ int cli_tunnel_psk(struct cli *cli)
 	return r;
 }
 
+int cli_tunnel_rekey(struct cli *cli)
+{
+	const bool ike = value(cli, "ike") != NULL;
+	char id[40], path[128];
+	json_t *result = NULL;
+	int r = cli_tunnel_find(cli, cli->args.words[0], id);
+
+	if (r != CLI_OK)
+		return r;
+	snprintf(path, sizeof(path), "/onramp/tunnels/%s/rekey", id);
+	r = cli_account_call(cli, "POST", path, json_pack("{s:b}", "ike", ike), &result);
+	if (r == CLI_OK && cli->args.json)
+		cli_print_json(result);
+	else if (r == CLI_OK)
+		printf("The gateway rekeys %s.\n", ike ? "the IKE SA" : "the Child SAs");
+	json_decref(result);
+	return r;
+}
+
 /* ---- making and changing ---- */
 
 /* A whole number of an option; else it is sent as text, so that the API's refusal names the field. */

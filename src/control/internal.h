@@ -124,6 +124,7 @@ struct control_sa {
 	struct control_sa *next;      /* in its tunnel, newest first */
 	bool busy;                    /* a step waits for DH or commit */
 	uint8_t close_code;           /* not 0: close as soon as it is not busy; enum model_failure_code + 1 */
+	bool rekey_ike, rekey_children; /* asked for while it was busy */
 	struct control_frags *frags;  /* NULL: none came */
 	unsigned waiting_cnt;
 	struct control_datagram waiting[CONTROL_WAITING_MAX];
@@ -232,6 +233,10 @@ void control_half_event(struct control *c, struct control_half *h, const struct 
 void control_half_arm(struct control *c, struct control_half *h);
 void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code);
+/* Rekeys the IKE SA, or each of its Child SAs (spi 0) or one of them, as soon as the window is free. */
+void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in);
+/* The same for what stands of a tunnel. ERR_CONFLICT: nothing does. */
+MUST_USE enum err control_tunnel_rekey(struct control *c, struct control_tunnel *t, bool ike);
 void control_sas_timers(struct control *c);
 uint64_t control_sas_next_us(const struct control *c);
 void control_notice(struct control *c, const struct fwd_notice *n);

@@ -145,7 +145,16 @@ static void add_why(const struct control *c, const struct control_tunnel *t, str
 	add_unknown(c, &t->id, r);
 }
 
-static struct bytes answer(const struct control *c, const struct model_live_request *q, struct space room)
+static enum err rekey(struct control *c, const struct model_live_request *q)
+{
+	struct control_tunnel *t = control_tunnel_find(c, &q->tunnel_id);
+
+	if (t == NULL || !model_id_eq(&t->account->m.id, &q->account_id))
+		return ERR_NOTFOUND;
+	return control_tunnel_rekey(c, t, q->op == MODEL_LIVE_REKEY_IKE);
+}
+
+static struct bytes answer(struct control *c, const struct model_live_request *q, struct space room)
 {
 	struct model_live_reply r;
 	const struct control_tunnel *t;
@@ -177,6 +186,10 @@ static struct bytes answer(const struct control *c, const struct model_live_requ
 		model_live_reply_begin(&r, room, t == NULL ? ERR_NOTFOUND : ERR_NONE);
 		if (t != NULL)
 			add_why(c, t, &r);
+		break;
+	case MODEL_LIVE_REKEY_CHILD:
+	case MODEL_LIVE_REKEY_IKE:
+		model_live_reply_begin(&r, room, rekey(c, q));
 		break;
 	default:
 		model_live_reply_begin(&r, room, ERR_UNSUPPORTED);

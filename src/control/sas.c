@@ -239,7 +239,7 @@ static void keep_waiting(struct control *c, struct control_sa *sa, const struct 
 	};
 }
 
-/* The step of an SA has ended: closes it if that was asked for meanwhile, else takes the next datagram. */
+/* The step of an SA has ended: does what was asked for meanwhile, one thing at a time, else takes the next datagram. */
 void control_sa_idle(struct control *c, struct control_sa *sa)
 {
 	sa->busy = false;
@@ -247,6 +247,12 @@ void control_sa_idle(struct control *c, struct control_sa *sa)
 		enum model_failure_code code = (enum model_failure_code)(sa->close_code - 1);
 		sa->close_code = 0;
 		control_sa_close(c, sa, code);
+		return;
+	}
+	if (sa->rekey_ike || sa->rekey_children) {
+		bool ike = sa->rekey_ike;
+		*(ike ? &sa->rekey_ike : &sa->rekey_children) = false;
+		control_sa_rekey(c, sa, ike, 0);
 		return;
 	}
 	if (sa->waiting_cnt == 0)
@@ -270,6 +276,32 @@ void control_sa_close(struct control *c, struct control_sa *sa, enum model_failu
 	}
 	const struct ike_event ev = { .kind = IKE_EV_CLOSE, .now_us = c->now_us, .close_code = (uint8_t)code };
 	control_sa_event(c, sa, &ev);
+}
+
+void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in)
+{
+	const struct ike_event ev = { .kind = ike ? IKE_EV_REKEY_IKE : IKE_EV_REKEY_CHILD, .now_us = c->now_us,
+				      .child_spi = spi_in };
+	if (!sa->busy)
+		control_sa_event(c, sa, &ev);
+	else if (ike)
+		sa->rekey_ike = true;
+	else
+		sa->rekey_children = true;
+}
+
+MUST_USE enum err control_tunnel_rekey(struct control *c, struct control_tunnel *t, bool ike)
+{
+	enum err e = ERR_CONFLICT;
+
+	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
+		next = sa->next;
+		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing || (!ike && sa->r.child_cnt == 0))
+			continue;
+		control_sa_rekey(c, sa, ike, 0);
+		e = ERR_NONE;
+	}
+	return e;
 }
 
 /* ---- half-open limits ---- */
@@ -384,7 +416,8 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 		control_sa_event(c, sa, &ev);
 		break;
 	case FWD_NOTICE_IV_LOW:
-		log_warn("SPI %08x has used three quarters of its IV space: the peer should rekey it", n->spi_in);
+		if (sa != NULL)
+			control_sa_rekey(c, sa, false, n->spi_in);
 		break;
 	}
 }

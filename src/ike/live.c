@@ -127,22 +127,30 @@ enum ike_state ike_live_child_expired(struct ike_ctx *c)
 	return c->sa->state;
 }
 
+static void make_due(struct ike_ctx *c, uint64_t *due)
+{
+	if (*due != 0 && *due <= c->ev->now_us)
+		return;
+	*due = c->ev->now_us;
+	c->changed = true;
+}
+
 /* Only notes that something is due: the timer starts it when the window is free. */
 enum ike_state ike_live_duty(struct ike_ctx *c)
 {
 	struct ike_sa *sa = c->sa;
-	struct ike_child_ref *ref = c->ev->child_spi == 0 ? NULL : ike_child_find(sa, c->ev->child_spi, 0);
-	uint64_t now = c->ev->now_us, *due = NULL;
 
+	if (sa->closing)
+		return sa->state;
 	if (c->ev->kind == IKE_EV_REKEY_IKE)
-		due = &sa->rekey_us;
-	else if (c->ev->kind == IKE_EV_NEW_CHILD)
-		due = &sa->new_child_us;
-	else if (ref != NULL && !ref->replaced && !ref->closing)
-		due = &ref->due_us;
-	if (due != NULL && !sa->closing && (*due == 0 || *due > now)) {
-		*due = now;
-		c->changed = true;
+		make_due(c, &sa->rekey_us);
+	if (c->ev->kind == IKE_EV_NEW_CHILD)
+		make_due(c, &sa->new_child_us);
+	for (unsigned i = 0; c->ev->kind == IKE_EV_REKEY_CHILD && i < sa->child_cnt; i++) {
+		struct ike_child_ref *ref = &sa->children[i];
+		bool meant = c->ev->child_spi == 0 || c->ev->child_spi == ref->spi_in;
+		if (meant && !ref->replaced && !ref->closing)
+			make_due(c, &ref->due_us);
 	}
 	return sa->state;
 }

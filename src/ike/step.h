@@ -99,7 +99,7 @@ enum ike_event_kind {
 	IKE_EV_CLOSE,    /* the tunnel was deleted or changed, or the gateway stops: send Delete */
 	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address (design section 6.6) */
 	IKE_EV_CHILD_EXPIRED, /* child_spi reached its hard lifetime: delete it */
-	IKE_EV_REKEY_CHILD, /* child_spi nears the end of its bytes, packets or IVs: rekey it soon */
+	IKE_EV_REKEY_CHILD, /* child_spi nears the end of its packets or IVs, or somebody asks for it: rekey it soon */
 	IKE_EV_REKEY_IKE,   /* rekey the IKE SA soon */
 	IKE_EV_NEW_CHILD,   /* ask for the tunnel's Child SA (world->find_selectors with SPI 0) */
 	IKE_EV_START,       /* of ike_start_step alone */
@@ -116,7 +116,7 @@ struct ike_event {
 	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0 of
 					      * RESPOND and DERIVE: the peer's value was refused (ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
-	uint32_t child_spi;                  /* CHILD_EXPIRED, REKEY_CHILD: ours */
+	uint32_t child_spi;                  /* CHILD_EXPIRED, REKEY_CHILD: ours; 0 of REKEY_CHILD: each of them */
 	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
 	uint64_t iv;                         /* the first of IKE_IV_CNT counter IVs for this SA's own AES-GCM */
 	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */

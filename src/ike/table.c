@@ -126,7 +126,7 @@ static const struct row rows[] = {
 	{ IKE_STATE_ESTABLISHED, IKE_ON_CHILD_EXPIRED, 0, ike_live_child_expired, "ESTABLISHED",
 	  "a Child SA reached its end without a rekey: deleted, and the peer is told" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_DUTY, 0, ike_live_duty, "ESTABLISHED",
-	  "bytes, packets or IVs of a Child SA near their end, or a Child SA is wanted: due at once" },
+	  "packets or IVs of a Child SA near their end, or somebody asks for a rekey or a Child SA: due at once" },
 	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_refuse, "REKEYED",
 	  "TEMPORARY_FAILURE: new children belong to the new IKE SA" },
 	{ IKE_STATE_REKEYED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "REKEYED, CLOSED",

@@ -23,7 +23,7 @@ enum err model_live_request_decode(struct bytes b, struct model_live_request *re
 	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, 0)) != 0;) {
 		switch (type) {
 		case Q_OP:
-			q.op = model_record_u8(&d, MODEL_LIVE_WHY);
+			q.op = model_record_u8(&d, MODEL_LIVE_OP_LAST);
 			d.bad |= q.op == 0;
 			break;
 		case Q_ACCOUNT: q.account_id = model_record_id(&d); break;

@@ -1,7 +1,7 @@
-// Live detail of a tunnel, asked of the gateway process by the api process: never stored.
+// Live detail of a tunnel, and what to do with it now: asked of the gateway process by the api process, never stored.
 // Any thread; plain values. The messages are fixed TLV records (base/tlv.h) in one SOCK_SEQPACKET packet each.
 //
-//   request   version | op u8 | account id | tunnel id (op TUNNEL), or the one after which to go on (op TUNNELS)
+//   request   version | op u8 | account id | tunnel id, or the one after which to go on (op TUNNELS)
 //   reply     version | error u8 | a nested record for each tunnel, counter or failure | more u8
 #pragma once
 
@@ -10,7 +10,9 @@
 
 enum model_live_op { MODEL_LIVE_TUNNEL = 1, MODEL_LIVE_TUNNELS = 2, MODEL_LIVE_COUNTERS = 3, MODEL_LIVE_UNKNOWN = 4,
 	/* the history of a tunnel, newest first, and behind it the failures of unknown identities that are near it */
-	MODEL_LIVE_WHY = 5 };
+	MODEL_LIVE_WHY = 5,
+	/* ask for a rekey of the tunnel's Child SAs, or of its IKE SA; the answer does not wait for it. ERR_CONFLICT: not up */
+	MODEL_LIVE_REKEY_CHILD = 6, MODEL_LIVE_REKEY_IKE = 7, MODEL_LIVE_OP_LAST = MODEL_LIVE_REKEY_IKE };
 
 /* The one account of a site (onrampd --site). */
 static inline struct model_id model_live_site_account(void)

@@ -138,7 +138,7 @@ static void try_live_request(struct bytes record)
 {
 	struct model_live_request q;
 	if (check_live_request(record, &q))
-		must(q.op >= MODEL_LIVE_TUNNEL && q.op <= MODEL_LIVE_WHY);
+		must(q.op >= MODEL_LIVE_TUNNEL && q.op <= MODEL_LIVE_OP_LAST);
 }
 
 /* ---- live replies: what was read is put into a second reply, which holds as many entries ---- */

@@ -262,6 +262,83 @@ static void without_gateway_the_stored_state_is_told(void **state)
 	answer_free(&a);
 }
 
+/* The gateway's end of a socket that has this answer queued. */
+static int gateway_says(struct host *h, enum err result)
+{
+	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
+	struct model_live_reply r;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	model_live_reply_begin(&r, SPACE_OF(room), result);
+	struct bytes b = model_live_reply_end(&r, false);
+	assert_int_equal(send(fds[1], b.p, b.len, 0), b.len);
+	api_server_set_live(h->server, fds[0]);
+	return fds[1];
+}
+
+static void check_asked(int gateway, enum model_live_op op, const char *id)
+{
+	struct model_live_request q;
+	char text[MODEL_ID_TEXT_MAX];
+	uint8_t b[256];
+
+	ssize_t n = recv(gateway, b, sizeof(b), MSG_DONTWAIT);
+	assert_true(n > 0);
+	assert_int_equal(model_live_request_decode(bytes_of(b, (size_t)n), &q), ERR_NONE);
+	assert_int_equal(q.op, op);
+	assert_string_equal(model_id_text(&q.tunnel_id, text), id);
+	close(gateway);
+}
+
+static void rekey_is_asked_of_the_gateway(void **state)
+{
+	struct host *h = *state;
+	char id[40], path[128];
+
+	make_tunnel(h, TUNNEL_BODY("a", "10.0.0.0/31"), id);
+	snprintf(path, sizeof(path), "/onramp/tunnels/%s/rekey", id);
+	int gateway = gateway_says(h, ERR_NONE);
+	struct answer a = call(h, "POST", path, NULL);
+	check_good(&a);
+	assert_string_equal(text_of(result_of(&a), "rekey"), "child");
+	answer_free(&a);
+	check_asked(gateway, MODEL_LIVE_REKEY_CHILD, id);
+
+	gateway = gateway_says(h, ERR_NONE);
+	a = call(h, "POST", path, "{\"ike\": true}");
+	check_good(&a);
+	assert_string_equal(text_of(result_of(&a), "rekey"), "ike");
+	answer_free(&a);
+	check_asked(gateway, MODEL_LIVE_REKEY_IKE, id);
+}
+
+static void rekey_that_cannot_be_is_refused(void **state)
+{
+	struct host *h = *state;
+	char id[40], path[128];
+
+	make_tunnel(h, TUNNEL_BODY("a", "10.0.0.0/31"), id);
+	snprintf(path, sizeof(path), "/onramp/tunnels/%s/rekey", id);
+	int gateway = gateway_says(h, ERR_CONFLICT);
+	struct answer a = call(h, "POST", path, NULL);
+	check_error(&a, 400, 1154);
+	answer_free(&a);
+	close(gateway);
+	a = call(h, "POST", path, NULL); /* the gateway is away */
+	check_error(&a, 503, 1153);
+	answer_free(&a);
+	a = call(h, "POST", path, "{\"ike\": 1}");
+	assert_int_equal(a.status, 400);
+	answer_free(&a);
+	a = call(h, "GET", path, NULL);
+	assert_int_equal(a.status, 405);
+	answer_free(&a);
+	a = call(h, "POST", "/onramp/tunnels/00000000000000000000000000000001/rekey", NULL);
+	assert_int_equal(a.status, 404);
+	answer_free(&a);
+}
+
 static void overview_has_counters_and_unknown_peers(void **state)
 {
 	struct host *h = *state;
@@ -423,6 +500,8 @@ int main(void)
 		TEST(live_detail_is_shown),
 		TEST(failure_of_a_tunnel_that_is_down_is_its_verdict),
 		TEST(without_gateway_the_stored_state_is_told),
+		TEST(rekey_is_asked_of_the_gateway),
+		TEST(rekey_that_cannot_be_is_refused),
 		TEST(overview_has_counters_and_unknown_peers),
 		TEST(socket_is_refused_to_other_users),
 		TEST(admin_paths_are_not_on_tcp),

@@ -168,6 +168,31 @@ static void expired_children_are_deleted_one_after_the_other(void **state)
 	free_net(n);
 }
 
+static void a_rekey_is_due_at_once_of_one_child_or_of_each(void **state)
+{
+	struct net *n = make_up();
+	uint64_t spi = n->p.ike[0].spi_r;
+
+	(void)state;
+	peer_start_child(&n->p, NULL, NULL);
+	assert_int_equal(notify_of(n), 0);
+	struct ike_sa sa = sa_of(n);
+	assert_int_equal(sa.child_cnt, 2);
+	const uint64_t later = sa.children[0].due_us;
+	assert_true(later > n->g.now_us && sa.children[1].due_us > n->g.now_us);
+	gateway_event(&n->g, spi, (struct ike_event){ .kind = IKE_EV_REKEY_CHILD, .child_spi = sa.children[1].spi_in });
+	sa = sa_of(n);
+	assert_int_equal(sa.children[0].due_us, later);
+	assert_int_equal(sa.children[1].due_us, n->g.now_us);
+	gateway_event(&n->g, spi, (struct ike_event){ .kind = IKE_EV_REKEY_CHILD });
+	gateway_event(&n->g, spi, (struct ike_event){ .kind = IKE_EV_REKEY_IKE });
+	sa = sa_of(n);
+	assert_int_equal(sa.children[0].due_us, n->g.now_us);
+	assert_int_equal(sa.rekey_us, n->g.now_us);
+	assert_int_equal(n->g.out_cnt, 0); /* the timer begins it */
+	free_net(n);
+}
+
 /* RFC 7296 2.25.1: both sides delete the same child at the same time. */
 static void crossing_deletes_end_well(void **state)
 {
@@ -331,6 +356,7 @@ TESTS(cmocka_unit_test(silence_asks_for_liveness_after_the_tunnels_delay), cmock
       cmocka_unit_test(close_of_a_dead_peer_gives_up_in_the_end),
       cmocka_unit_test(close_while_a_request_is_on_its_way_sends_the_delete_after_it),
       cmocka_unit_test(expired_children_are_deleted_one_after_the_other),
+      cmocka_unit_test(a_rekey_is_due_at_once_of_one_child_or_of_each),
       cmocka_unit_test(crossing_deletes_end_well), cmocka_unit_test(a_new_address_is_taken_after_it_answered),
       cmocka_unit_test(an_address_that_does_not_answer_is_not_taken_and_the_sa_lives),
       cmocka_unit_test(an_answer_from_elsewhere_moves_nothing),
