@@ -34,6 +34,7 @@ STRONGSWAN_CONF = """charon {{
 		default = 1
 		ike = {log}
 		cfg = 1
+		{sub}
 		time_format = %H:%M:%S
 		flush_line = yes }} }}
 }}
@@ -74,14 +75,14 @@ secrets {{ ike-onramp {{ id-1 = "{identity}"
 
 
 class Charon:
-    def __init__(self, lab, node, local, name=None, log=2, tries=3, retransmit=1.0, more=""):
+    def __init__(self, lab, node, local, name=None, log=2, tries=3, retransmit=1.0, more="", sub=""):
         self.lab, self.node, self.local = lab, node, local
         self.name = name or node
         self.directory = lab.directory / f"charon-{self.name}"
         for folder in ["run"] + [f"swanctl/{folder}" for folder in FOLDERS]:
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         (self.directory / "strongswan.conf").write_text(STRONGSWAN_CONF.format(
-            plugins=PLUGINS, directory=self.directory, log=log, tries=tries, retransmit=retransmit, more=more))
+            plugins=PLUGINS, directory=self.directory, log=log, tries=tries, retransmit=retransmit, more=more, sub=sub))
         self.env = {"STRONGSWAN_CONF": str(self.directory / "strongswan.conf"),
                     "SWANCTL_DIR": str(self.directory / "swanctl")}
         self.socket = self.directory / "run" / "charon.vici"
