@@ -15,7 +15,7 @@ demo: ; @tools/demo
 demo-stop: ; @tools/demo --stop
 test: ; @tools/install-deps test && tests/run
 soak: ; @tools/install-deps test && tests/soak/run
-bench: ; @tools/install-deps demo && $(MAKE) --no-print-directory all && bench/run
+bench: ; @tools/install-deps bench && $(MAKE) --no-print-directory all && bench/run
 install: all
 	@meson configure build/release -Dprefix=$(PREFIX) && ninja -C build/release --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build/release --no-rebuild

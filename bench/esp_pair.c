@@ -2,7 +2,7 @@
  *
  *   esp-pair 0|1 LOCAL REMOTE TUN MTU [aes128gcm16|aes256gcm16|aes256-sha256|null-sha256] [native] [WORKERS]
  *
- * Run one in each of two network namespaces, give TUN an address, and route through it. Ends at the end of its input. */
+ * Run one in each of two network namespaces and route through TUN: everything that goes in comes out at the other end. SIGTERM and SIGINT end it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,15 +107,14 @@ static void any(struct model_ts ts[static 2], uint8_t *ret_cnt)
 	*ret_cnt = 2;
 }
 
-/* One tunnel; this end's off-ramp leads to its own namespace, everything behind the other end lies in the tunnel. */
+/* One tunnel in the site's role: the TUN leads to the host, and everything lies in the tunnel. */
 static void make_state(struct fwd *f, const struct options *o)
 {
 	const struct model_id id = { .b = { 1 } };
-	const struct fwd_tunnel_config config = { .tunnel_id = id, .account_number = ACCOUNT, .outer_mtu = 1500,
-						  .interface4 = prefix(o->end == 0 ? "10.255.0.0/31" : "10.255.0.2/31") };
+	const struct fwd_tunnel_config config = { .tunnel_id = id, .account_number = ACCOUNT, .outer_mtu = 1500 };
 	const struct fwd_route routes[] = {
-		{ .prefix = prefix(o->end == 0 ? "10.9.1.0/24" : "10.9.0.0/24"), .priority = 1, .tunnel_id = id },
-		{ .prefix = prefix(o->end == 0 ? "fd09:1::/32" : "fd09::/32"), .priority = 1, .tunnel_id = id },
+		{ .prefix = prefix("0.0.0.0/0"), .priority = 1, .tunnel_id = id },
+		{ .prefix = prefix("::/0"), .priority = 1, .tunnel_id = id },
 	};
 	struct model_child_sa c = {
 		.spi_in = 0x1000 + o->end,
@@ -131,6 +130,7 @@ static void make_state(struct fwd *f, const struct options *o)
 	any(c.ts_local, &c.ts_local_cnt);
 	any(c.ts_remote, &c.ts_remote_cnt);
 	check(fwd_account_put(f, ACCOUNT, true), "account");
+	check(fwd_account_set_host(f, ACCOUNT, true), "account");
 	check(fwd_tunnel_put(f, &config), "tunnel");
 	check(fwd_routes_set(f, ACCOUNT, routes, ARRAY_LEN(routes)), "routes");
 	check(fwd_child_put(f, &c), "SA");
@@ -173,14 +173,18 @@ int main(int argc, char **argv)
 	struct worker *workers[WORKERS_MAX];
 	struct options o = read_options(argc, argv);
 	struct fwd *f;
-	char c;
+	sigset_t ends;
+	int signal;
 
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	check(fwd_new(o.workers, 1, &f), "forwarding state");
 	make_state(f, &o);
 	for (unsigned i = 0; i < o.workers; i++)
 		workers[i] = start(f, &o, i, &rings[i]);
-	while (read(STDIN_FILENO, &c, 1) > 0)
-		;
+	(void)sigwait(&ends, &signal);
 	for (unsigned i = 0; i < o.workers; i++)
 		worker_stop(workers[i]);
 	print_counters(f);
