@@ -44,12 +44,16 @@ class Admin(http.client.HTTPConnection):
         return json.loads(text)["result"]
 
 
-def store_counts(directory):
-    """How many IKE SAs, Child SAs and sequence marks a state_dir has."""
+def store_keys(directory, kind):
+    """The SPIs of the IKE SAs, Child SAs or sequence marks that a state_dir has."""
     path = next(directory.glob("state/*.db"))
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as db:
         keys = [bytes(row[0]).decode() for row in db.execute("SELECT key FROM kv")]
-    return {kind: sum(key.startswith(kind + "/") for key in keys) for kind in ("ike", "child", "seq")}
+    return [key.partition("/")[2] for key in keys if key.startswith(kind + "/")]
+
+
+def store_counts(directory):
+    return {kind: len(store_keys(directory, kind)) for kind in ("ike", "child", "seq")}
 
 
 def site_counters(site):
@@ -139,8 +143,10 @@ class SwanPeer:
         return {}
 
     def check_left(self):
-        check(wait_until(lambda: len(re.findall("reqid", self.charon.sas())) == 1, 15, 0.5),
-              f"strongSwan has more:\n{self.charon.sas()}")
+        """What it lists as DELETED is gone for both sides: it shows that for 5 s, and for ever if its IKE SA was rekeyed
+        within them."""
+        check(wait_until(lambda: [state for state in re.findall(r"reqid \S+, (\S+),", self.charon.sas())
+                                  if state != "DELETED"] == ["INSTALLED"], 15, 0.5), f"strongSwan has more:\n{self.charon.sas()}")
 
     def ike_sas(self):
         return len(re.findall(r"IKEv2, [0-9a-f]{16}_i", self.charon.sas()))
