@@ -46,13 +46,14 @@ static bool find_peer(struct ike_ctx *c, const struct wire_ike_id *idi, struct i
 
 /* How a key gets changed on its way into a router: by a paste, a file with a line end, a form that trims. */
 static const struct blank {
-	const char *tail; /* NULL: blanks at its ends are cut off */
+	const char *head, *tail; /* NULL: blanks at its ends are cut off */
 	const char *story;
 } blanks[] = {
-	{ NULL, "the key without the blanks or line end at its ends" },
-	{ "\n", "the key with a line end behind it" },
-	{ "\r\n", "the key with a DOS line end behind it" },
-	{ " ", "the key with a blank behind it" },
+	{ NULL, NULL, "the key without the blanks or line end at its ends" },
+	{ "", "\n", "the key with a line end behind it" },
+	{ "", "\r\n", "the key with a DOS line end behind it" },
+	{ "", " ", "the key with a blank behind it" },
+	{ " ", "", "the key with a blank before it" },
 };
 
 static bool is_blank(uint8_t c)
@@ -73,6 +74,8 @@ static void change_key(const struct secret *psk, const struct blank *how, struct
 		key.p++;
 		key.len--;
 	}
+	if (how->head != NULL)
+		wr_put(&w, bytes_str(how->head));
 	wr_put(&w, key);
 	if (how->tail != NULL)
 		wr_put(&w, bytes_str(how->tail));
@@ -157,6 +160,7 @@ static const char *method_name(uint8_t method)
 	case 1: return "RSA signature";
 	case 3: return "DSS signature";
 	case 9: case 10: case 11: return "ECDSA signature";
+	case 13: return "none at all";
 	case 14: return "digital signature";
 	}
 	return "not known here";
@@ -309,12 +313,12 @@ enum ike_state ike_auth_request(struct ike_ctx *c)
 
 	if (wire_ike_id_parse(wire_ike_find(&c->in, IKE_PL_IDI, 0)->body, &idi) != ERR_NONE ||
 	    (idr_payload != NULL && wire_ike_id_parse(idr_payload->body, &idr) != ERR_NONE)) {
-		ike_reply_syntax(c, "identification");
+		ike_reply_syntax(c, "an identification that cannot be read");
 		return IKE_STATE_HALF_OPEN;
 	}
 	keep_identity(c->sa, &idi);
 	if (auth_payload != NULL && wire_ike_auth_parse(auth_payload->body, &auth) != ERR_NONE) {
-		ike_reply_syntax(c, "authentication");
+		ike_reply_syntax(c, "an AUTH payload that is cut off");
 		return IKE_STATE_HALF_OPEN;
 	}
 	struct verdict v = judge(c, &idi, &auth, &peer);

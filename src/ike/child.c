@@ -64,7 +64,7 @@ static uint16_t refuse_malformed(struct ike_ctx *c, const char *what)
 {
 	struct model_failure *f = fail_child(c, MODEL_FAILURE_BAD_MESSAGE);
 
-	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
+	ike_text_add(f->offered, sizeof(f->offered), "%s with %s", ike_exchange_name(c->h.exchange), what);
 	return IKE_N_INVALID_SYNTAX;
 }
 
@@ -75,11 +75,11 @@ static uint16_t decide_selectors(struct ike_ctx *c, struct ike_ts_lists *ret)
 	const struct wire_ike_payload *pr = wire_ike_find(&c->in, IKE_PL_TSR, 0);
 
 	if (pi == NULL || pr == NULL)
-		return refuse_malformed(c, "traffic selectors are missing");
+		return refuse_malformed(c, "no traffic selectors");
 	enum err ei = wire_ike_tss_parse(pi->body, &tsi), er = wire_ike_tss_parse(pr->body, &tsr);
 	bool too_many = ei == ERR_RANGE || er == ERR_RANGE;
 	if (!too_many && (ei != ERR_NONE || er != ERR_NONE))
-		return refuse_malformed(c, "traffic selectors");
+		return refuse_malformed(c, "traffic selectors that cannot be read");
 	if (!too_many && ike_ts_narrow(&tsi, &tsr, ret))
 		return 0;
 	struct model_failure *f = fail_child(c, MODEL_FAILURE_TS_UNACCEPTABLE);
@@ -102,7 +102,7 @@ static uint16_t decide_proposal(struct ike_ctx *c, const struct ike_ask *ask, st
 
 	enum err e = wire_ike_sa_parse(wire_ike_find(&c->in, IKE_PL_SA, 0)->body, &offer);
 	if (e != ERR_NONE && e != ERR_RANGE)
-		return refuse_malformed(c, "proposals");
+		return refuse_malformed(c, "proposals that cannot be read");
 	if (e == ERR_NONE && ike_select(&offer, ask, ret, &code))
 		return 0;
 	struct model_failure *f = fail_child(c, code);
@@ -246,7 +246,7 @@ static bool find_replaced(struct ike_ctx *c, uint32_t *ret)
 	struct rd r = rd_of(n.spi);
 	uint32_t spi = rd_u32(&r);
 	if (!rd_done(&r)) {
-		ike_reply_syntax(c, "REKEY_SA without an SPI");
+		ike_reply_syntax(c, "a REKEY_SA without an SPI");
 		return false;
 	}
 	struct ike_child_ref *ref =
@@ -346,7 +346,7 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 	if (plan.choice.wrong_ke)
 		return refuse_ke(c, ke->group, group);
 	if (group != IKE_GROUP_NONE && ke->data.len != crypt_dh_public_len(group)) {
-		ike_reply_syntax(c, "key exchange of a wrong length");
+		ike_reply_syntax(c, "a key exchange of a wrong length");
 		return c->sa->state;
 	}
 	if (group != IKE_GROUP_NONE && c->ev->dh == NULL) {
@@ -354,7 +354,7 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 		return c->sa->state;
 	}
 	if (group != IKE_GROUP_NONE && c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
-		ike_reply_syntax(c, "key exchange with a value that the group does not have");
+		ike_reply_syntax(c, "a key exchange value that its group does not have");
 		return c->sa->state;
 	}
 	return make_child(c, &plan, ni);
@@ -371,11 +371,11 @@ enum ike_state ike_create_request(struct ike_ctx *c)
 	if (c->sa->closing)
 		return ike_create_refuse(c);
 	if (wire_ike_nonce_parse(wire_ike_find(&c->in, IKE_PL_NONCE, 0)->body, &ni) != ERR_NONE) {
-		ike_reply_syntax(c, "nonce");
+		ike_reply_syntax(c, "a nonce of a wrong length");
 		return c->sa->state;
 	}
 	if (ke_payload != NULL && wire_ike_ke_parse(ke_payload->body, &ke) != ERR_NONE) {
-		ike_reply_syntax(c, "key exchange");
+		ike_reply_syntax(c, "a key exchange that is cut off");
 		return c->sa->state;
 	}
 	if (wire_ike_sa_parse(wire_ike_find(&c->in, IKE_PL_SA, 0)->body, &offer) == ERR_NONE &&

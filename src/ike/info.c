@@ -86,7 +86,7 @@ enum ike_state ike_info_request(struct ike_ctx *c)
 	struct wire_ike_notify n;
 
 	if (!read_deletes(c, &d)) {
-		ike_reply_syntax(c, "delete");
+		ike_reply_syntax(c, "a Delete that cannot be read");
 		return c->sa->state;
 	}
 	if (d.ike)

@@ -91,7 +91,7 @@ static bool drop_malformed(const struct ike_event *ev, struct ike_out *out, cons
 {
 	ike_out_drop(out, MODEL_DROP_ike_malformed);
 	struct model_failure *f = ike_out_fail(out, ev, NULL, MODEL_FAILURE_BAD_MESSAGE, MODEL_STAGE_SA_INIT);
-	ike_text_add(f->offered, sizeof(f->offered), "IKE_SA_INIT: %s", what);
+	ike_text_add(f->offered, sizeof(f->offered), "IKE_SA_INIT with %s", what);
 	return false;
 }
 
@@ -103,23 +103,23 @@ static bool read_payloads(const struct ike_event *ev, const struct wire_ike_head
 
 	rd_skip(&r, WIRE_IKE_HEADER_LEN);
 	if (ev->msg.len > IKE_INIT_MAX)
-		return drop_malformed(ev, out, "too long");
+		return drop_malformed(ev, out, "more bytes than are read");
 	if (wire_ike_payloads_parse(h->next, rd_rest(&r), &ret->in) != ERR_NONE)
-		return drop_malformed(ev, out, "payload lengths");
+		return drop_malformed(ev, out, "payload lengths that do not add up");
 	uint16_t notify = ike_rules_check(IKE_EX_SA_INIT, false, &ret->in, &type);
 	if (notify == IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD)
 		ike_init_notify(ev, out, h, notify, bytes_of(&type, 1));
 	if (notify != 0)
-		return drop_malformed(ev, out, notify == IKE_N_INVALID_SYNTAX ? "a payload is missing or there twice"
-									      : "unknown critical payload");
+		return drop_malformed(ev, out, notify == IKE_N_INVALID_SYNTAX ? "a payload missing or there twice"
+									      : "an unknown critical payload");
 	if (wire_ike_nonce_parse(wire_ike_find(&ret->in, IKE_PL_NONCE, 0)->body, &ret->ni) != ERR_NONE)
-		return drop_malformed(ev, out, "nonce");
+		return drop_malformed(ev, out, "a nonce of a wrong length");
 	if (wire_ike_ke_parse(wire_ike_find(&ret->in, IKE_PL_KE, 0)->body, &ret->ke) != ERR_NONE)
-		return drop_malformed(ev, out, "key exchange");
+		return drop_malformed(ev, out, "a key exchange that is cut off");
 	enum err e = wire_ike_sa_parse(wire_ike_find(&ret->in, IKE_PL_SA, 0)->body, &ret->offer);
 	ret->too_many = e == ERR_RANGE;
 	if (e != ERR_NONE && e != ERR_RANGE)
-		return drop_malformed(ev, out, "proposals");
+		return drop_malformed(ev, out, "proposals that cannot be read");
 	return true;
 }
 

@@ -214,6 +214,8 @@ void ike_ts_text(const struct wire_ike_tss *tss, const char *name, char *text, s
 
 enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_CHILD_EXPIRED, IKE_ON_DUTY };
 
+/* "IKE_AUTH"; "" for what is none. */
+const char *ike_exchange_name(uint8_t exchange);
 /* The row for an input in a state; NULL: it is not expected. exchange is 0 for all but messages. */
 ike_handler ike_table_find(enum ike_state state, enum ike_input input, uint8_t exchange);
 

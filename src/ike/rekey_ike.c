@@ -105,7 +105,7 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 	if (choice.wrong_ke)
 		return refuse_ke(c, ke->group, choice.suite.group);
 	if (ke->data.len != crypt_dh_public_len(ke->group)) {
-		ike_reply_syntax(c, "key exchange of a wrong length");
+		ike_reply_syntax(c, "a key exchange of a wrong length");
 		return c->sa->state;
 	}
 	if (c->ev->dh == NULL) {
@@ -113,7 +113,7 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 		return c->sa->state;
 	}
 	if (c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
-		ike_reply_syntax(c, "key exchange with a value that the group does not have");
+		ike_reply_syntax(c, "a key exchange value that its group does not have");
 		return c->sa->state;
 	}
 	return make_rekey(c, &choice, ni);

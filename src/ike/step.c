@@ -25,7 +25,7 @@ void ike_reply_syntax(struct ike_ctx *c, const char *what)
 
 	ike_reply_notify(c, IKE_N_INVALID_SYNTAX, (struct bytes){ 0 });
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_BAD_MESSAGE, stage);
-	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
+	ike_text_add(f->offered, sizeof(f->offered), "%s with %s", ike_exchange_name(c->h.exchange), what);
 }
 
 void ike_ask_dh(struct ike_ctx *c, const struct ike_dh_job *job)
@@ -86,6 +86,15 @@ static bool accept_header(struct ike_ctx *c)
 	return true;
 }
 
+static void note_undecrypted(struct ike_ctx *c)
+{
+	struct model_failure *f = ike_out_fail(c->out, c->ev, NULL, MODEL_FAILURE_DECRYPT, MODEL_STAGE_AUTH);
+	char suite[MODEL_SUITE_TEXT_MAX];
+
+	ike_text_add(f->offered, sizeof(f->offered), "%s, %zu bytes, that the keys of this exchange do not open (%s)",
+		     ike_exchange_name(c->h.exchange), c->ev->msg.len, model_suite_text(&c->sa->suite, suite));
+}
+
 /* Decrypts and walks the payloads. False: dropped. *ret_notify: 0, or how the request is to be refused. */
 static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_type)
 {
@@ -103,7 +112,7 @@ static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_t
 	if (e != ERR_NONE) {
 		drop(c, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
 		if (e == ERR_AUTH && c->half != NULL)
-			(void)ike_out_fail(c->out, c->ev, NULL, MODEL_FAILURE_DECRYPT, MODEL_STAGE_AUTH);
+			note_undecrypted(c);
 		return false;
 	}
 	*ret_type = 0;
@@ -120,11 +129,11 @@ static void refuse_rules(struct ike_ctx *c, uint16_t notify, uint8_t type)
 
 	what[0] = '\0';
 	if (notify == IKE_N_INVALID_SYNTAX && type == 0)
-		ike_text_add(what, sizeof(what), "payload lengths");
+		ike_text_add(what, sizeof(what), "payload lengths that do not add up");
 	else if (notify == IKE_N_INVALID_SYNTAX)
-		ike_text_add(what, sizeof(what), "payload %u is missing or there too often", type);
+		ike_text_add(what, sizeof(what), "payload %u missing or there too often", type);
 	else
-		ike_text_add(what, sizeof(what), "unknown critical payload %u", type);
+		ike_text_add(what, sizeof(what), "an unknown critical payload, type %u", type);
 	ike_reply_syntax(c, what);
 	if (notify == IKE_N_UNSUPPORTED_CRITICAL_PAYLOAD)
 		ike_reply_notify(c, notify, bytes_of(&type, 1)); /* RFC 7296 2.5 */

@@ -182,17 +182,17 @@ static const char *input_name(enum ike_input input)
 	return "";
 }
 
-static const char *exchange_name(uint8_t exchange)
+const char *ike_exchange_name(uint8_t exchange)
 {
 	switch (exchange) {
 	case IKE_EX_SA_INIT:
-		return "IKE_SA_INIT ";
+		return "IKE_SA_INIT";
 	case IKE_EX_AUTH:
-		return "IKE_AUTH ";
+		return "IKE_AUTH";
 	case IKE_EX_CREATE_CHILD_SA:
-		return "CREATE_CHILD_SA ";
+		return "CREATE_CHILD_SA";
 	case IKE_EX_INFORMATIONAL:
-		return "INFORMATIONAL ";
+		return "INFORMATIONAL";
 	}
 	return "";
 }
@@ -203,8 +203,9 @@ void ike_table_print(void (*line)(void *arg, const char *text), void *arg)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const struct row *r = &rows[i];
-		snprintf(text, sizeof(text), "%s | %s%s | %s | %s", state_name(r->state),
-			 exchange_name(r->exchange), input_name(r->input), r->next, r->story);
+		snprintf(text, sizeof(text), "%s | %s%s%s | %s | %s", state_name(r->state),
+			 ike_exchange_name(r->exchange), r->exchange != 0 ? " " : "", input_name(r->input), r->next,
+			 r->story);
 		line(arg, text);
 	}
 	snprintf(text, sizeof(text), "%s | any repeated request | CLOSED | the same answer again, nothing else",

@@ -35,7 +35,7 @@ enum model_stage { MODEL_STAGE_SA_INIT, MODEL_STAGE_AUTH, MODEL_STAGE_CHILD, MOD
 	X(WRONG_PSK, "auth.wrong_psk", "the peer's pre-shared key is another one")                         \
 	X(PREVIOUS_PSK, "auth.previous_psk", "the peer still uses the previous pre-shared key")            \
 	X(PSK_BLANK, "auth.psk_blank", "the peer's pre-shared key differs by a blank or line end only")    \
-	X(NOT_PSK, "auth.not_psk", "the peer wants certificates")                                          \
+	X(NOT_PSK, "auth.not_psk", "the peer wants certificates or another method, not the key")                                     \
 	X(EAP, "auth.eap", "the peer wants EAP")                                                           \
 	X(WRONG_ENDPOINT, "auth.wrong_endpoint", "the peer came to another gateway address than the tunnel's") \
 	X(WRONG_PEER_ADDRESS, "auth.wrong_peer_address", "the peer's address is not the tunnel's customer_endpoint") \

@@ -185,6 +185,16 @@ static void blank_behind(struct net *n)
 	lengthen(&n->p.o.psk, " ");
 }
 
+static void blank_before(struct net *n)
+{
+	uint8_t room[SECRET_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	wr_u8(&w, ' ');
+	wr_put(&w, secret_bytes(&n->p.o.psk));
+	must(!w.bad && secret_set(&n->p.o.psk, wr_bytes(&w)) == ERR_NONE);
+}
+
 static void blank_in_ours(struct net *n)
 {
 	lengthen(&gateway_tunnel(&n->g)->psk, "\t \r\n");
@@ -228,6 +238,7 @@ static void every_refusal_is_the_same_on_the_wire_and_told_apart_inside(void **s
 		{ line_end_behind, MODEL_FAILURE_PSK_BLANK },
 		{ dos_line_end_behind, MODEL_FAILURE_PSK_BLANK },
 		{ blank_behind, MODEL_FAILURE_PSK_BLANK },
+		{ blank_before, MODEL_FAILURE_PSK_BLANK },
 		{ blank_in_ours, MODEL_FAILURE_PSK_BLANK },
 		{ blanks_alone, MODEL_FAILURE_NO_PSK },
 		{ wrong_gateway, MODEL_FAILURE_WRONG_ENDPOINT },
