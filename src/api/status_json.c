@@ -319,7 +319,7 @@ json_t *api_status_json(struct api_call *c, const struct api_states *s, const st
 		set_live(c, o, live, t);
 	/* a failure from before the tunnel came up explains nothing any more, but is kept for the curious */
 	json_t *told = failure == NULL ? json_null() : api_verdict_json(c, failure, t);
-	bool stands = failure != NULL && (!up || (failure->last_us > since && failure->over_us == 0));
+	bool stands = failure != NULL && (!up || (failure->last_us >= since && failure->over_us == 0));
 	json_object_set(o, "verdict", stands ? told : json_null());
 	json_object_set_new(o, "last_failure", told);
 	return o;

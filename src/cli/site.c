@@ -96,7 +96,7 @@ static json_t *tunnel_json(const struct model_live_tunnel *l)
 	json_object_set_new(o, "last_in", time_json(l->last_in_us));
 	json_t *told = l->has_failure ? verdict_json(&l->failure) : json_null();
 	/* a failure from before the tunnel came up explains nothing any more, but is kept for the curious */
-	bool now = l->has_failure && (!l->up || l->failure.last_us > l->since_us);
+	bool now = l->has_failure && (!l->up || (l->failure.last_us >= l->since_us && l->failure.over_us == 0));
 	json_object_set(o, "verdict", now ? told : json_null());
 	json_object_set_new(o, "last_failure", told);
 	return o;

@@ -272,6 +272,20 @@ static void apply_path(struct control *c, struct control_tunnel *t, const struct
 	control_count(c, MODEL_COUNTER_address_changes);
 }
 
+static void take_failure(struct control *c, struct control_op *op, struct control_tunnel *t)
+{
+	struct model_failure *f = &op->out.failure;
+
+	f->last_us = c->now_us; /* not older than what its step has done: a tunnel may be up since this step */
+	if (f->code == MODEL_FAILURE_HALF_OPEN_TIMEOUT && op->half != NULL && op->half->h.start == NULL) {
+		control_why_half(c, op->half); /* it knows more of what the peer did */
+		return;
+	}
+	if (f->code == MODEL_FAILURE_DECRYPT && op->half != NULL)
+		op->half->explained = true;
+	control_failure(c, t, f);
+}
+
 /* Everything that is not a commit, in the order that the step gave. sa is the entry after the step, or NULL. */
 static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 {
@@ -284,6 +298,8 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			break;
 		case IKE_ACT_CHILD_PUT:
 			control_child_install(c, a->put.child, a->put.replaces);
+			if (t != NULL)
+				control_why_settle(c, t);
 			break;
 		case IKE_ACT_CHILD_PROVEN:
 			fwd_child_prove(c->fwd, a->spi);
@@ -302,11 +318,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 				drop_others(c, t, sa);
 			break;
 		case IKE_ACT_FAILURE:
-			if (op->out.failure.code == MODEL_FAILURE_HALF_OPEN_TIMEOUT && op->half != NULL &&
-			    op->half->h.start == NULL)
-				control_why_half(c, op->half); /* it knows more of what the peer did */
-			else
-				control_failure(c, t, &op->out.failure);
+			take_failure(c, op, t);
 			break;
 		case IKE_ACT_DROP:
 			control_drop(c, a->drop);
@@ -363,6 +375,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 	} else {
 		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
 		sa->busy = true;
+		control_why_settle(c, t);
 		act(c, op, sa);
 		control_why_start(c, t, &sa->r.path, replaced);
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,

@@ -112,6 +112,7 @@ struct control_half {
 	struct control_frags *frags;
 	bool busy;
 	uint8_t repeats;              /* of its IKE_SA_INIT */
+	bool explained;               /* it is known why there was no good IKE_AUTH */
 };
 
 struct control_sa {
@@ -323,6 +324,8 @@ void control_why_half(struct control *c, const struct control_half *h); /* it ex
 void control_why_fragments(struct control *c, const struct control_frags *f); /* the rest did not come */
 /* An IKE SA came up; replaced: another one of the tunnel stood. */
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
+/* A handshake of it, or a Child SA, came to a good end. */
+void control_why_settle(struct control *c, struct control_tunnel *t);
 void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path);
 void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */

@@ -60,13 +60,16 @@ static struct control_tunnel *guess_tunnel(const struct control *c, const struct
 	return found;
 }
 
-/* A router that got no Child SA deletes its IKE SA at once: that must not hide why it got none. */
+/* A router that got no Child SA deletes its IKE SA at once, or leaves it without one: neither must hide why it got none. */
 static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
 {
 	const struct model_failure *last = explain_history_last(&t->why);
 
-	return f->code == MODEL_FAILURE_PEER_DELETED && last != NULL && !t->up &&
-	       last->code != MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
+	if (last == NULL || t->up || last->code == f->code)
+		return false;
+	if (f->code == MODEL_FAILURE_NO_CHILD)
+		return last->stage == MODEL_STAGE_CHILD && last->over_us == 0;
+	return f->code == MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
 }
 
 static void keep_known(struct control *c, struct control_tunnel *t, struct model_failure *f)
@@ -170,6 +173,19 @@ static bool find_gone(const struct control *c, const struct explain_near *asked,
 	return true;
 }
 
+/* A name that is like none, from an address that is one tunnel's: it is meant. */
+static void name_by_address(const struct control *c, struct model_failure *f)
+{
+	const struct control_tunnel *t =
+		model_id_is_zero(&f->near_tunnel_id) ? guess_tunnel(c, &f->remote.addr) : NULL;
+
+	if (t == NULL)
+		return;
+	f->near_account_id = t->account->m.id;
+	f->near_tunnel_id = t->id;
+	f->near_account_number = t->account->m.number;
+}
+
 /* After the answer has gone, so that its time says nothing of the tunnels that there are. */
 static void solve(struct control *c, struct control_unknown *u)
 {
@@ -185,8 +201,10 @@ static void solve(struct control *c, struct control_unknown *u)
 			explain_near_try(&n, &t->id, &t->account->m.id, t->account->m.number);
 	}
 	u->f.near_account_id = u->f.near_tunnel_id = (struct model_id){ 0 };
-	if (n.distance == 0 || !find_gone(c, &asked, &u->f))
+	if (n.distance == 0 || !find_gone(c, &asked, &u->f)) {
 		explain_near_end(&n, &u->f);
+		name_by_address(c, &u->f);
+	}
 	u->unsolved = false;
 	u->dirty = true;
 	log_failure(c, NULL, &u->f);
@@ -242,6 +260,8 @@ void control_why_fragments(struct control *c, const struct control_frags *fr)
 					    &fr->path.local, &fr->path.remote);
 
 	f.tunnel_id = fr->tunnel_id;
+	if (half)
+		CONTAINER_OF(fr->owner, struct control_half, frags)->explained = true;
 	snprintf(f.offered, sizeof(f.offered), "%u of %u fragments of a message came", fr->f.cnt, fr->f.total);
 	control_failure(c, NULL, &f);
 }
@@ -255,10 +275,10 @@ void control_why_half(struct control *c, const struct control_half *h)
 									       : MODEL_FAILURE_HALF_OPEN_TIMEOUT;
 	struct model_failure f = failure_of(c, code, MODEL_STAGE_AUTH, &sa->path.local, &sa->path.remote);
 
-	if (h->frags != NULL) {
+	if (h->frags != NULL)
 		control_why_fragments(c, h->frags);
+	if (h->explained)
 		return;
-	}
 	snprintf(f.offered, sizeof(f.offered), "IKE_SA_INIT %u time(s) on UDP %u, NAT detection finds %s", h->repeats + 1u,
 		 sa->path.local.port, nat ? "a NAT" : "no NAT");
 	control_failure(c, NULL, &f);
@@ -293,6 +313,16 @@ void control_why_start(struct control *c, struct control_tunnel *t, const struct
 	t->seen_local = path->local;
 	t->seen_at = path->remote;
 	take_signs(c, t, signs, explain_watch_start(&t->watch, c->now_us, &path->remote.addr, replaced, signs));
+}
+
+void control_why_settle(struct control *c, struct control_tunnel *t)
+{
+	uint32_t changed = explain_history_settle(&t->why, c->now_us);
+
+	if (changed == 0)
+		return;
+	t->why_dirty |= (uint16_t)changed;
+	control_tunnel_dirty(c, t);
 }
 
 void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path)

@@ -192,7 +192,7 @@ static void allowed_mode(struct explain_text *t, const struct explain_case *c)
 static void allowed_port(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
-	explain_text_say(t, "UDP 4500 once a NAT was found");
+	explain_text_say(t, "UDP 4500 where there is a NAT, and ESP in UDP with it");
 }
 
 static void allowed_marker(struct explain_text *t, const struct explain_case *c)
@@ -348,17 +348,19 @@ static void change_peer_address(struct explain_text *t, const struct explain_cas
 
 static void change_nothing_by_setting(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
-	explain_text_say(t, "No setting makes such a message: update the router's IPsec software, or look "
-			    "for a device on the way that changes packets");
+	explain_text_say(t, "No setting makes such a message: update the router's IPsec software");
+	if (c->f->stage == MODEL_STAGE_SA_INIT) /* later ones are under an integrity check */
+		explain_text_say(t, ", or look for a device on the way that changes packets");
+	else
+		explain_text_say(t, " (nothing on the way has changed it: its integrity check held)");
 }
 
 static void change_restart(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
-	explain_text_say(t, "Start the tunnel again at the router: swanctl --terminate --ike NAME, then "
-			    "swanctl --initiate --child NAME. If it comes back, a device on the way changes "
-			    "packets or two routers use one address");
+	explain_text_say(t, "The pre-shared key has no part in this. Start the tunnel again at the router: swanctl --terminate "
+			    "--ike NAME, then swanctl --initiate --child NAME. If it comes back, a device on the way "
+			    "changes packets, or the router computes wrong keys: try another proposal: ");
+	say_ike_proposals(t, c);
 }
 
 static void change_esp_proposals(struct explain_text *t, const struct explain_case *c)
@@ -371,6 +373,7 @@ static void change_pfs(struct explain_text *t, const struct explain_case *c)
 {
 	explain_text_say(t, "In the router's child section name an allowed PFS group, or none: ");
 	say_esp_proposals(t, c);
+	explain_text_say(t, ". A tunnel comes up without this group and fails at its first rekey");
 }
 
 static void change_null(struct explain_text *t, const struct explain_case *c)
@@ -431,6 +434,20 @@ static void change_firewall(struct explain_text *t, const struct explain_case *c
 	say_gateway(t, c);
 	explain_text_say(t, " in both directions (behind NAT the second message moves there), and IP "
 			    "fragments too; the router's own log says if it gave up by itself");
+}
+
+/* Which way the message that did not come would have taken. */
+static void change_half_open(struct explain_text *t, const struct explain_case *c)
+{
+	if (c->f->local.port != IKE_PORT) {
+		change_firewall(t, c);
+		return;
+	}
+	explain_text_say(t, "The router's own log says if it gave up by itself, or did not take the gateway's answer. If it did "
+			    "send IKE_AUTH, that is longer than the first message, and a device on the way drops IP "
+			    "fragments: let them pass to UDP 500 of ");
+	say_gateway(t, c);
+	explain_text_say(t, ", or have IKE make smaller ones: fragmentation = yes in the connection");
 }
 
 static void change_answers(struct explain_text *t, const struct explain_case *c)
@@ -626,10 +643,10 @@ static const struct explain_advice advices[] = {
 	ROW(TRANSPORT_MODE, PEER, OFFERED, ALLOWED, allowed_mode, change_mode),
 	ROW(TS_UNACCEPTABLE, PEER, OFFERED, ALLOWED, NULL, change_selectors),
 	ROW(TOO_MANY_CHILDREN, PEER, OFFERED, "the limit is", NULL, change_children),
-	ROW(WRONG_PORT, PEER, "it sent", ALLOWED, allowed_port, change_port),
+	ROW(WRONG_PORT, PEER, "it sent", "it has to move to", allowed_port, change_port),
 	ROW(NO_MARKER, PEER, "it sent", ALLOWED, allowed_marker, change_marker),
 	ROW(NO_CHILD, PEER, KNOWN, ALLOWED, NULL, change_childless),
-	ROW(PORT_4500, PEER, KNOWN, ALLOWED, allowed_port, change_firewall),
+	ROW(PORT_4500, PEER, KNOWN, "it has to move to", allowed_port, change_firewall),
 	ROW(NAT_FLAPPING, PEER, KNOWN, ALLOWED, NULL, change_flapping),
 	ROW(ANSWER_LOST, PEER, KNOWN, ALLOWED, NULL, change_answers),
 	ROW(FRAGMENTS_LOST, PEER, KNOWN, ALLOWED, NULL, change_fragments),
@@ -639,7 +656,7 @@ static const struct explain_advice advices[] = {
 	ROW(ESP_STOPPED, EITHER, KNOWN, ALLOWED, NULL, change_no_esp),
 	ROW(ONE_WAY, EITHER, KNOWN, ALLOWED, NULL, change_one_way),
 	ROW(ANTI_REPLAY, PEER, KNOWN, ALLOWED, NULL, change_replay),
-	ROW(HALF_OPEN_TIMEOUT, PEER, KNOWN, ALLOWED, NULL, change_firewall),
+	ROW(HALF_OPEN_TIMEOUT, PEER, KNOWN, ALLOWED, NULL, change_half_open),
 	ROW(LIVENESS, PEER, KNOWN, ALLOWED, NULL, change_liveness),
 	ROW(PEER_DELETED, NONE, KNOWN, ALLOWED, NULL, change_if_unwanted),
 	ROW(REPLACED, NONE, KNOWN, ALLOWED, NULL, change_if_repeated),

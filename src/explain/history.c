@@ -62,6 +62,20 @@ bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_
 	return false;
 }
 
+uint32_t explain_history_settle(struct explain_history *h, uint64_t now_us)
+{
+	uint32_t changed = 0;
+
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
+		struct model_failure *f = h->slots[i];
+		if (f == NULL || f->stage > MODEL_STAGE_CHILD || f->over_us != 0)
+			continue;
+		f->over_us = now_us;
+		changed |= 1u << i;
+	}
+	return changed;
+}
+
 void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f)
 {
 	if (slot >= EXPLAIN_HISTORY_MAX)

@@ -16,6 +16,8 @@ struct explain_history {
 int explain_history_add(struct explain_history *h, const struct model_failure *f, bool *ret_new);
 /* The cause of this kind of failure is gone: true when one was open. *ret_slot: its slot. */
 bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_us, unsigned *ret_slot);
+/* A handshake has succeeded: what failed in one before (stages up to CHILD) is over. The slots that this changed. */
+uint32_t explain_history_settle(struct explain_history *h, uint64_t now_us);
 /* Takes a failure from the store into the slot it had. */
 void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f);
 /* The slots with a failure, the newest first; returns how many. */

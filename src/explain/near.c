@@ -69,12 +69,37 @@ static const char *take_part(const char *text, const char *marks, char part[stat
 	return text + n + (text[n] != 0);
 }
 
+static int digit_of(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* A key id as the API shows it (hex_id), in hex, which the router took for the text itself. */
+static bool decode_hex(const char *text, char plain[static EXPLAIN_NEAR_PLAIN_MAX])
+{
+	size_t len = strlen(text);
+
+	if (len % 2 != 0 || len / 2 <= MODEL_ID_TEXT_LEN || len / 2 >= EXPLAIN_NEAR_PLAIN_MAX)
+		return false;
+	for (size_t i = 0; i < len; i += 2) {
+		int high = digit_of(text[i]), low = digit_of(text[i + 1]);
+		if (high < 2 || low < 0) /* no printable character begins below 2 */
+			return false;
+		plain[i / 2] = (char)(high << 4 | low);
+	}
+	plain[len / 2] = 0;
+	return strchr(plain, '_') != NULL;
+}
+
 void explain_near_start(struct explain_near *n, const char *identity, const char *domain)
 {
-	char first[EXPLAIN_NEAR_PART_MAX];
+	char first[EXPLAIN_NEAR_PART_MAX], plain[EXPLAIN_NEAR_PLAIN_MAX];
 
 	*n = (struct explain_near){ .domain = domain, .distance = EXPLAIN_NEAR_DISTANCE_MAX + 1 };
 	n->type = type_of(&identity);
+	n->in_hex = decode_hex(identity, plain);
+	if (n->in_hex)
+		identity = plain;
 	if (strchr(identity, '@') != NULL) {
 		identity = take_part(identity, "@", first);
 		n->user_form = true;
@@ -121,7 +146,7 @@ void explain_near_try(struct explain_near *n, const struct model_id *tunnel, con
 /* The type that goes with the form of the text. */
 static bool type_fits(const struct explain_near *n)
 {
-	if (n->swapped)
+	if (n->swapped || n->in_hex)
 		return false;
 	if (n->key_form)
 		return n->type == IKE_ID_KEY_ID;

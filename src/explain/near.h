@@ -9,6 +9,7 @@
 #include "model/failure.h"
 
 #define EXPLAIN_NEAR_PART_MAX 48
+#define EXPLAIN_NEAR_PLAIN_MAX 64
 #define EXPLAIN_NEAR_DISTANCE_MAX 6 /* of the 32 digits of a tunnel's id; two random ids differ in about 28 */
 
 struct explain_near {
@@ -18,6 +19,7 @@ struct explain_near {
 	bool key_form, user_form; /* <account>_<tunnel>; <someone>@... ; else dotted */
 	bool user_good;           /* it is "ipsec@" */
 	bool swapped;             /* the account stood first */
+	bool in_hex;              /* it was the hex form of a key id, as text */
 	bool domain_good;
 	/* the best so far */
 	unsigned distance;

@@ -98,6 +98,25 @@ static void what_is_over_says_so_until_it_comes_back(void **state)
 	explain_history_free(&h);
 }
 
+static void a_good_handshake_ends_what_failed_in_one_before(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure psk = at(MODEL_FAILURE_WRONG_PSK, "", 100 * S), esp = at(MODEL_FAILURE_NO_ESP, "", 110 * S);
+
+	psk.stage = MODEL_STAGE_AUTH;
+	esp.stage = MODEL_STAGE_DATA;
+	int slot = explain_history_add(&h, &psk, &is_new), other = explain_history_add(&h, &esp, &is_new);
+	assert_true(slot >= 0 && other >= 0);
+	assert_int_equal(explain_history_settle(&h, 120 * S), 1u << slot);
+	assert_int_equal(h.slots[slot]->over_us, 120 * S);
+	assert_int_equal(h.slots[other]->over_us, 0);
+	assert_int_equal(explain_history_settle(&h, 121 * S), 0);
+	assert_int_equal(h.slots[slot]->over_us, 120 * S);
+	explain_history_free(&h);
+}
+
 static void a_stored_failure_comes_back_to_its_slot(void **state)
 {
 	(void)state;
@@ -121,6 +140,7 @@ int main(void)
 		cmocka_unit_test(the_one_not_seen_for_longest_makes_room),
 		cmocka_unit_test(what_somebody_can_mend_stands_before_what_only_happened),
 		cmocka_unit_test(what_is_over_says_so_until_it_comes_back),
+		cmocka_unit_test(a_good_handshake_ends_what_failed_in_one_before),
 		cmocka_unit_test(a_stored_failure_comes_back_to_its_slot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
