@@ -30,7 +30,7 @@ static _Noreturn void usage(void)
 	      "  --do STEP,...        ping child rekey rekey-pfs rekey-ike liveness delete-child delete wait:SECONDS closed\n"
 	      "                       children:N\n"
 	      "  --expect up|auth-failed|no-proposal|ts-unacceptable|invalid-ke|silence|half-open|...\n"
-	      "  --timeout SECONDS    for each exchange, default 10\n",
+	      "  --timeout SECONDS, --timeout-ms N      for each exchange, default 10 s\n",
 	      stderr);
 	for (const struct fault *f = fault_next(NULL); f != NULL; f = fault_next(f))
 		fprintf(stderr, "  --fault %-14s %s\n", f->name, f->what);
@@ -176,7 +176,7 @@ static unsigned parse_number(const char *text, unsigned max)
 }
 
 enum { O_GATEWAY = 256, O_LOCAL, O_ID, O_PSK, O_PORT, O_NAT, O_IKE, O_ESP, O_KE, O_TSL, O_TSR, O_TRANSPORT, O_ESN, O_NOAUTH,
-       O_CONFIG, O_FAULT, O_FRAGMENTS, O_METHOD, O_CHILDLESS, O_STAY, O_STUBBORN, O_ONLYINIT, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_HELP };
+       O_CONFIG, O_FAULT, O_FRAGMENTS, O_METHOD, O_CHILDLESS, O_STAY, O_STUBBORN, O_ONLYINIT, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_TIMEOUT_MS, O_HELP };
 
 static const struct option long_options[] = {
 	{ "gateway", 1, NULL, O_GATEWAY },    { "local", 1, NULL, O_LOCAL },
@@ -194,7 +194,8 @@ static const struct option long_options[] = {
 	{ "ping", 1, NULL, O_PING },	      { "count", 1, NULL, O_COUNT },
 	{ "size", 1, NULL, O_SIZE },	      { "interval-ms", 1, NULL, O_INTERVAL },
 	{ "do", 1, NULL, O_DO },	      { "expect", 1, NULL, O_EXPECT },
-	{ "timeout", 1, NULL, O_TIMEOUT },    { "help", 0, NULL, O_HELP },
+	{ "timeout", 1, NULL, O_TIMEOUT },	      { "timeout-ms", 1, NULL, O_TIMEOUT_MS },
+	    { "help", 0, NULL, O_HELP },
 	{ 0 },
 };
 
@@ -278,6 +279,7 @@ static void take_option(struct run *r, int option, const char *arg)
 	case O_DO: r->steps = arg; break;
 	case O_EXPECT: r->expect = arg; break;
 	case O_TIMEOUT: r->timeout_ms = parse_number(arg, 3600) * 1000; break;
+	case O_TIMEOUT_MS: r->timeout_ms = parse_number(arg, 3600000); break;
 	default: usage();
 	}
 }
