@@ -3,9 +3,9 @@
     client ---- site ==== gw ---- server
 
 All stand in the same four namespaces at once, each with a network of its own at either end, and are measured in turns. What
-stands idle costs nothing. Client and server, all gateways and the kernel share this machine's cores. Onramp is `onrampd` at gw
-and `onrampd --site` at site; the suite aes256-sha256, which these two do not choose of themselves, is measured with esp-pair,
-the same packet road with fixed keys. Client and site send, server and gw receive.
+stands idle costs nothing. Client and server, all gateways and the kernel share this machine's cores. Client and site send,
+server and gw receive. Between `onrampd` and `onrampd --site` the strongest suite is chosen, aes256gcm16: the rows of it are
+theirs. The suites that the others have are measured with esp-pair, the same packet road with fixed keys.
 """
 import json
 import pathlib
@@ -22,7 +22,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "release"
 FLOW = BUILD / "bench" / "flow"
 SITE, GW = "203.0.113.2", "203.0.113.1"
-PAIR_SITE, PAIR_GW = "203.0.113.4", "203.0.113.3"
 SWAN_PORT, FLOW_PORT = 1450, 9000
 SECONDS_TCP, SECONDS_UDP = 2, 0.4
 LOSS = 0.01
@@ -84,7 +83,8 @@ class Veth(System):
         self.lab.ip("gw", f"route add {self.client_net()} via {SITE}")
 
 
-class Onramp(System):
+class Daemons(System):
+    """`onrampd` and `onrampd --site`."""
     name = OURS
     encap = "udp"
 
@@ -108,19 +108,21 @@ class Onramp(System):
 class Pair(System):
     """Two ends with fixed keys, for a suite."""
     name = OURS
-    suite = "aes256-sha256"
+
+    def __init__(self, lab, number, suite):
+        self.suite = suite
+        super().__init__(lab, number)
 
     def up(self):
         self.processes = []
-        for end, node, own, other, net in ((0, "site", PAIR_SITE, PAIR_GW, self.server_net()),
-                                           (1, "gw", PAIR_GW, PAIR_SITE, self.client_net())):
+        site, gw, device = f"203.0.113.{10 * self.number}", f"203.0.113.{10 * self.number + 1}", f"pair{self.number}"
+        for end, node, own, other, net in ((0, "site", site, gw, self.server_net()), (1, "gw", gw, site, self.client_net())):
             self.lab.ip(node, f"addr add {own}/32 dev wan")
-            self.lab.ip(node, f"route add {other}/32 dev wan")
-            self.processes.append(self.lab.spawn(node, BUILD / "bench" / "esp-pair", end, own, other, "pair0", 1400, self.suite,
-                                                 log=f"esp-pair-{node}.log"))
-            if not wait_until(lambda: self.lab.run(node, "ip", "link", "show", "pair0", check=False).returncode == 0, 10):
+            self.processes.append(self.lab.spawn(node, BUILD / "bench" / "esp-pair", end, own, other, device, 1400, self.suite,
+                                                 log=f"esp-pair-{node}-{self.number}.log"))
+            if not wait_until(lambda: self.lab.run(node, "ip", "link", "show", device, check=False).returncode == 0, 10):
                 raise LabError(f"esp-pair: {self.processes[-1].log_tail()}")
-            self.lab.ip(node, f"route add {net} dev pair0")
+            self.lab.ip(node, f"route add {net} dev {device}")
 
     def pids(self):
         return [self.processes[0].pid], [self.processes[1].pid]
@@ -286,7 +288,7 @@ class Bench:
         return json.loads(done.stdout)["median_us"]
 
 
-def measure_tcp(bench, systems, cbc):
+def measure_tcp(bench, systems, cbc, daemons):
     note, streams = bench.results.note, {}
     raw = {row["name"]: row["median"] for row in read_rows(bench.results.path) if row["name"].startswith("esp.raw.")}
     for system in systems:
@@ -301,14 +303,16 @@ def measure_tcp(bench, systems, cbc):
             note(f"esp.{way}_gbit_per_cpu_s", "Gbit/s", "raw", 1400 * 8 / raw[f"esp.raw.{way}1400"])
     for system in systems:
         note("esp.tcp8.aes128gcm16", "Gbit/s", system.name, bench.tcp(system, 8)[0])
-    note("esp.tcp1.aes256-sha256", "Gbit/s", "veth", streams["veth"])
+    for name in ("esp.tcp1.aes256-sha256", "esp.tcp1.aes256gcm16"):
+        note(name, "Gbit/s", "veth", streams["veth"])
+    note("esp.tcp1.aes256gcm16", "Gbit/s", OURS, bench.tcp(daemons, 1)[0])
     for system in cbc:
         note("esp.tcp1.aes256-sha256", "Gbit/s", system.name, bench.tcp(system, 1)[0])
 
 
-def measure_round(bench, systems, cbc):
+def measure_round(bench, systems, cbc, daemons):
     note = bench.results.note
-    measure_tcp(bench, systems, cbc)
+    measure_tcp(bench, systems, cbc, daemons)
     set_plain(bench.lab, True)
     for system in systems:
         note("esp.plain_nic.tcp1.aes128gcm16", "Gbit/s", system.name, bench.tcp(system, 1)[0])
@@ -328,11 +332,12 @@ def run(path, runs):
     with Lab(f"e{time.monotonic_ns() % 100000}") as lab:
         build_network(lab)
         swan = Strongswan(lab, 2)
-        systems = [Veth(lab, 0), Onramp(lab, 1), swan, Wireguard(lab, 4)]
-        cbc = [Pair(lab, 5), StrongswanCbc(lab, 3, swan)]
+        systems = [Veth(lab, 0), Pair(lab, 5, "aes128gcm16"), swan, Wireguard(lab, 4)]
+        cbc = [Pair(lab, 6, "aes256-sha256"), StrongswanCbc(lab, 3, swan)]
+        daemons = Daemons(lab, 1)
         bench = Bench(lab, results, systems)
         for number in range(runs):
             print(f"data plane, round {number + 1} of {runs}", flush=True)
-            measure_round(bench, systems, cbc)
+            measure_round(bench, systems, cbc, daemons)
     results.print_table()
     results.write()
