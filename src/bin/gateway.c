@@ -146,7 +146,14 @@ static bool read_parent(void *arg, struct control *c)
 
 static const enum worker_socket_kind kinds[] = { [HOST_SOCKET_IKE] = WORKER_SOCKET_IKE,
 						 [HOST_SOCKET_NATT] = WORKER_SOCKET_NATT,
-						 [HOST_SOCKET_ESP] = WORKER_SOCKET_ESP };
+						 [HOST_SOCKET_ESP] = WORKER_SOCKET_ESP,
+						 [HOST_SOCKET_ESP_DF] = WORKER_SOCKET_ESP_DF,
+						 [HOST_SOCKET_ICMP] = WORKER_SOCKET_ICMP };
+
+static bool is_udp(const struct host_socket *s)
+{
+	return s->kind == HOST_SOCKET_IKE || s->kind == HOST_SOCKET_NATT;
+}
 
 static enum err start_worker(const struct host_gateway_env *env, unsigned index, struct fwd *fwd,
 			     struct fwd_punt_rings *rings, struct worker **ret)
@@ -155,11 +162,11 @@ static enum err start_worker(const struct host_gateway_env *env, unsigned index,
 
 	for (unsigned i = 0; i < env->sockets.cnt; i++) {
 		const struct host_socket *s = &env->sockets.s[i];
-		if (s->kind != HOST_SOCKET_ESP && s->worker != index)
+		if (is_udp(s) && s->worker != index)
 			continue;
 		must(c.socket_cnt < WORKER_SOCKETS_MAX);
 		c.sockets[c.socket_cnt++] = (struct worker_socket){ s->fd, (uint8_t)kinds[s->kind],
-								    s->worker == index, s->local };
+								    s->worker == index && s->kind != HOST_SOCKET_ESP_DF, s->local };
 	}
 	return worker_start(&c, ret);
 }
@@ -201,7 +208,7 @@ static enum err start_control(struct gateway *g, const struct host_gateway_env *
 	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
 		e = make_rings(&g->rings[i]);
 	for (unsigned i = 0; i < env->sockets.cnt; i++)
-		if (env->sockets.s[i].kind != HOST_SOCKET_ESP && env->sockets.s[i].worker == 0)
+		if (is_udp(&env->sockets.s[i]) && env->sockets.s[i].worker == 0)
 			g->sockets[g->socket_cnt++] = (struct control_socket){ env->sockets.s[i].fd,
 									       env->sockets.s[i].local };
 	if (e != ERR_NONE) {

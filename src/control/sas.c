@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "crypt/random.h"
 #include "wire/ike.h"
@@ -396,8 +397,22 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 
 /* ---- notices of the workers ---- */
 
+static void take_too_big(struct control *c, const struct fwd_too_big *t)
+{
+	struct fwd_counters *counters = fwd_control_counters(c->fwd);
+
+	if (fwd_path_too_big(c->fwd, t, clock_mono_ms()))
+		fwd_count(counters, MODEL_COUNTER_path_mtu_lowered, 1);
+	else
+		fwd_count_drop(counters, MODEL_DROP_icmp_ignored);
+}
+
 void control_notice(struct control *c, const struct fwd_notice *n)
 {
+	if (n->kind == FWD_NOTICE_TOO_BIG) {
+		take_too_big(c, &n->too_big);
+		return;
+	}
 	struct control_child *child = control_child_find(c, n->spi_in);
 	if (child == NULL)
 		return;
@@ -418,6 +433,8 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 	case FWD_NOTICE_IV_LOW:
 		if (sa != NULL)
 			control_sa_rekey(c, sa, false, n->spi_in);
+		break;
+	case FWD_NOTICE_TOO_BIG:
 		break;
 	}
 }

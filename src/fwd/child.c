@@ -83,7 +83,7 @@ static struct fwd_outer_box *make_outer(const struct fwd_tunnel *t, const struct
 	if (o == NULL)
 		return NULL;
 	o->outer.path = *path;
-	o->outer.mtu = esp_mtu(suite, FWD_READ(t->config)->config.outer_mtu,
+	o->outer.mtu = esp_mtu(suite, fwd_tunnel_path_mtu(t),
 			       path->remote.addr.family == ADDR_V6 ? ADDR_V6 : ADDR_V4, path->udp_encap);
 	return o;
 }
@@ -107,6 +107,7 @@ static enum err make_child(struct fwd *f, struct fwd_tunnel *t, const struct mod
 	if (c == NULL)
 		return ERR_MEMORY;
 	c->spi_in = child->spi_in;
+	c->spi_out = child->spi_out;
 	c->tunnel = t;
 	c->suite = child->suite;
 	c->ts_local_cnt = child->ts_local_cnt;
@@ -152,11 +153,13 @@ MUST_USE enum err fwd_child_put(struct fwd *f, const struct model_child_sa *chil
 		c->proven = ++f->proofs;
 	c->next = t->children;
 	t->children = c;
+	hmap_add(&f->out_spis, &c->out_node, siphash_u64(&f->hash_key, c->spi_out));
 	e = fwd_spi_add(f, c);
 	if (e == ERR_NONE && (e = fwd_tunnel_order(f, t)) != ERR_NONE)
 		fwd_spi_remove(f, c);
 	if (e != ERR_NONE) {
 		t->children = c->next;
+		hmap_remove(&f->out_spis, &c->out_node);
 		fwd_retire(f, &c->retire, free_child);
 	}
 	return e;
@@ -184,6 +187,7 @@ void fwd_child_drop(struct fwd *f, struct fwd_child *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	hmap_remove(&f->out_spis, &c->out_node);
 	fwd_spi_remove(f, c);
 	/* In place first, which needs no memory; a shorter list if there is some. */
 	for (uint32_t i = 0; s != NULL && i < s->cnt; i++)

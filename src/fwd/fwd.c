@@ -52,6 +52,7 @@ static void free_all(struct fwd *f)
 	hmap_fini(&f->accounts);
 	hmap_fini(&f->tunnels);
 	hmap_fini(&f->key_counters);
+	hmap_fini(&f->out_spis);
 	free(f);
 }
 
@@ -65,7 +66,7 @@ MUST_USE enum err fwd_new(unsigned worker_cnt, uint32_t incarnation, struct fwd 
 	f->incarnation = incarnation;
 	crypt_random(&f->hash_key, sizeof(f->hash_key));
 	if (open_readers(f) != ERR_NONE || hmap_init(&f->accounts) != ERR_NONE ||
-	    hmap_init(&f->tunnels) != ERR_NONE || hmap_init(&f->key_counters) != ERR_NONE ||
+	    hmap_init(&f->tunnels) != ERR_NONE || hmap_init(&f->key_counters) != ERR_NONE || hmap_init(&f->out_spis) != ERR_NONE ||
 	    fwd_spi_init(f) != ERR_NONE) {
 		free_all(f);
 		return ERR_MEMORY;
@@ -138,4 +139,5 @@ void fwd_collect(struct fwd *f)
 		return;
 	f->collected_ms = now;
 	fwd_key_counters_collect(f);
+	fwd_paths_age(f, now);
 }

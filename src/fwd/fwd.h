@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "crypt/iv_space.h"
+#include "fwd/punt.h"
 #include "model/counter.h"
 #include "model/drop.h"
 #include "model/id.h"
@@ -69,6 +70,14 @@ void fwd_child_delete(struct fwd *f, uint32_t spi_in);
 /* The peer's address was confirmed. Unknown SPIs are ignored. */
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path);
 
+/* Lowers the MTU of the tunnel's path to what a router says, if its message quotes a packet of an SA that is sent on, with its
+ * addresses (RFC 4301 8.2.2): never below what every link must carry (RFC 8200 5; 576 for IPv4), and for FWD_PATH_AGE_MS from
+ * the last such word on (RFC 1191 6.3, RFC 8201 4). False: not believed, or nothing new. */
+#define FWD_PATH_AGE_MS 600000
+bool fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms);
+/* Paths whose word is old get their full MTU back; fwd_collect does it now and then. */
+void fwd_paths_age(struct fwd *f, uint64_t now_ms);
+
 struct fwd_child_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* inner bytes */
 	uint64_t last_in_us;   /* 0: none */
@@ -90,6 +99,7 @@ struct fwd_tunnel_stats {
 	uint64_t last_in_us;
 	uint64_t switches;      /* how often another worker sent than the one before */
 	uint16_t effective_mtu; /* of the SA that is sent on; 0: none */
+	uint16_t path_mtu;      /* of the path outside: as set, or as routers said */
 	bool up;                /* has an SA to send on */
 };
 MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret);

@@ -145,6 +145,8 @@ bool fwd_child_claim(struct fwd_child *c, enum fwd_notice_kind kind, uint64_t no
 		return claim_once(&c->told_first);
 	case FWD_NOTICE_IV_LOW:
 		return claim_once(&c->told_low);
+	case FWD_NOTICE_TOO_BIG: /* of no SA yet */
+		break;
 	case FWD_NOTICE_ADDRESS:
 		last = atomic_load_explicit(&c->told_address_ms, memory_order_relaxed);
 		return (last == 0 || now_ms - last >= 1000) &&
@@ -165,6 +167,8 @@ void fwd_child_withdraw(struct fwd_child *c, enum fwd_notice_kind kind)
 		break;
 	case FWD_NOTICE_ADDRESS:
 		atomic_store_explicit(&c->told_address_ms, 0, memory_order_relaxed);
+		break;
+	case FWD_NOTICE_TOO_BIG:
 		break;
 	}
 }

@@ -25,12 +25,20 @@ enum fwd_notice_kind {
 	FWD_NOTICE_FIRST,   /* the first valid packet of an inbound SA: the peer surely has it */
 	FWD_NOTICE_ADDRESS, /* a valid packet of the SA came from another address; at most one a second and SA */
 	FWD_NOTICE_IV_LOW,  /* the outbound IV space of the SA nears its end */
+	FWD_NOTICE_TOO_BIG, /* a router says that a packet was too big for its next link; it may lie */
+};
+
+/* What a router quotes of our packet, and the MTU that it names. */
+struct fwd_too_big {
+	uint32_t spi_out, mtu;
+	struct addr_endpoint local, remote; /* ports 0 with native ESP */
 };
 
 struct fwd_notice {
 	uint8_t kind;
-	uint32_t spi_in;
+	uint32_t spi_in;             /* not with TOO_BIG */
 	struct addr_endpoint remote; /* ADDRESS */
+	struct fwd_too_big too_big;  /* TOO_BIG */
 };
 
 struct fwd_punt_rings {

@@ -58,6 +58,8 @@ struct fwd_child {
 	_Atomic uint64_t out_bytes;
 	/* writer */
 	struct model_suite suite;
+	struct hmap_node out_node; /* by spi_out */
+	uint32_t spi_out;
 	struct fwd_child *next; /* of the tunnel, newest first */
 	uint64_t proven;        /* grows with each proof; 0: not yet */
 };
@@ -113,8 +115,12 @@ struct fwd_tunnel {
 	struct hmap_node node;      /* by id */
 	struct fwd_tunnel *next;    /* of the account */
 	struct fwd_child *children;
+	uint16_t learned_mtu;       /* of the path outside; 0: nothing learned */
+	uint64_t learned_ms;
 };
 
+/* The MTU of the path outside, by its setting or by what was learned. */
+uint16_t fwd_tunnel_path_mtu(const struct fwd_tunnel *t);
 struct fwd_tunnel *fwd_tunnel_find(const struct fwd *f, const struct model_id *id);
 /* Puts the tunnel's senders in order. ERR_MEMORY: they stay as they were. */
 MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t);
@@ -196,7 +202,8 @@ struct fwd {
 	_Atomic uint64_t offramp_generation;
 	_Atomic uint64_t released;
 	/* writer */
-	struct hmap accounts, tunnels, key_counters;
+	struct hmap accounts, tunnels, key_counters, out_spis;
+	size_t learned_cnt; /* tunnels with a learned MTU */
 	struct siphash_key hash_key;
 	uint64_t proofs;
 	uint64_t collected_ms;

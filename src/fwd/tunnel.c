@@ -106,6 +106,7 @@ void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id)
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
+	f->learned_cnt -= t->learned_mtu != 0;
 	/* A table that still names the tunnel would let packets of the account reach freed memory. */
 	must(reroute(f, t->account) == ERR_NONE);
 	fwd_retire(f, &t->retire, free_tunnel);
@@ -152,6 +153,7 @@ MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *t
 		return ERR_NOTFOUND;
 	struct fwd_senders *s = FWD_READ(t->senders);
 	struct fwd_tunnel_stats v = {
+		.path_mtu = fwd_tunnel_path_mtu(t),
 		.in_packets = atomic_load(&t->in_packets),
 		.in_bytes = atomic_load(&t->in_bytes),
 		.out_packets = atomic_load(&t->out_packets),

@@ -16,15 +16,38 @@
 #include "base/text.h"
 #include "io/udp.h"
 
+static const char *const names[] = {
+	[HOST_SOCKET_IKE] = "UDP",
+	[HOST_SOCKET_NATT] = "UDP",
+	[HOST_SOCKET_ESP] = "IP protocol 50 on",
+	[HOST_SOCKET_ESP_DF] = "IP protocol 50 on",
+	[HOST_SOCKET_ICMP] = "ICMP on",
+};
+
+static enum err open_socket(enum host_socket_kind kind, const struct addr_endpoint *local, int *ret_fd)
+{
+	switch (kind) {
+	case HOST_SOCKET_IKE:
+	case HOST_SOCKET_NATT:
+		break;
+	case HOST_SOCKET_ESP:
+		return io_esp_open(&local->addr, ret_fd);
+	case HOST_SOCKET_ESP_DF:
+		return io_esp_open_df(&local->addr, ret_fd);
+	case HOST_SOCKET_ICMP:
+		return io_icmp_open(&local->addr, ret_fd);
+	}
+	return io_udp_open(local, ret_fd);
+}
+
 static enum err add_socket(struct host_sockets *all, uint8_t kind, unsigned worker, const struct addr_endpoint *local)
 {
 	char text[ADDR_ENDPOINT_TEXT_MAX];
 	int fd;
 
-	enum err e = kind == HOST_SOCKET_ESP ? io_esp_open(&local->addr, &fd) : io_udp_open(local, &fd);
+	enum err e = open_socket((enum host_socket_kind)kind, local, &fd);
 	if (e != ERR_NONE) {
-		log_error("cannot open %s %s: %s%s", kind == HOST_SOCKET_ESP ? "IP protocol 50 on" : "UDP",
-			  addr_endpoint_format(local, text), strerror(errno),
+		log_error("cannot open %s %s: %s%s", names[kind], addr_endpoint_format(local, text), strerror(errno),
 			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)" : "");
 		return e;
 	}
@@ -32,9 +55,22 @@ static enum err add_socket(struct host_sockets *all, uint8_t kind, unsigned work
 	return ERR_NONE;
 }
 
+/* What all workers share. */
+static enum err add_raw_sockets(const struct conf *c, const struct addr *a, struct host_sockets *all)
+{
+	const struct addr_endpoint local = { *a, 0 };
+
+	enum err e = add_socket(all, HOST_SOCKET_ICMP, 0, &local);
+	if (e == ERR_NONE && c->native_esp)
+		e = add_socket(all, HOST_SOCKET_ESP, 0, &local);
+	if (e == ERR_NONE && c->native_esp)
+		e = add_socket(all, HOST_SOCKET_ESP_DF, 0, &local);
+	return e;
+}
+
 MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret)
 {
-	struct host_sockets all = { .s = calloc((size_t)c->gateway_address_cnt * (workers * 2 + 1),
+	struct host_sockets all = { .s = calloc((size_t)c->gateway_address_cnt * (workers * 2 + 3),
 						sizeof(struct host_socket)) };
 	enum err e = all.s == NULL ? ERR_MEMORY : ERR_NONE;
 
@@ -45,8 +81,8 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 			if (e == ERR_NONE)
 				e = add_socket(&all, HOST_SOCKET_NATT, w, &(struct addr_endpoint){ *a, IKE_NATT_PORT });
 		}
-		if (e == ERR_NONE && c->native_esp)
-			e = add_socket(&all, HOST_SOCKET_ESP, 0, &(struct addr_endpoint){ *a, 0 });
+		if (e == ERR_NONE)
+			e = add_raw_sockets(c, a, &all);
 	}
 	if (e != ERR_NONE) {
 		for (unsigned i = 0; i < all.cnt; i++)

@@ -7,7 +7,7 @@
 
 #define HOST_SOCKETS_MAX (CONF_ADDRESSES_MAX * 3)
 
-enum host_socket_kind { HOST_SOCKET_IKE, HOST_SOCKET_NATT, HOST_SOCKET_ESP };
+enum host_socket_kind { HOST_SOCKET_IKE, HOST_SOCKET_NATT, HOST_SOCKET_ESP, HOST_SOCKET_ESP_DF, HOST_SOCKET_ICMP };
 
 struct host_socket {
 	int fd;
@@ -16,7 +16,8 @@ struct host_socket {
 	struct addr_endpoint local;
 };
 
-/* cnt sockets, workers * addresses * 2 for UDP, and one a address for native ESP. Owned by the holder. */
+/* cnt sockets: workers * addresses * 2 for UDP; for each address one for native ESP, one more for that with DF, and one for
+ * what routers say of our packets. Owned by the holder. */
 struct host_sockets {
 	unsigned cnt;
 	struct host_socket *s;

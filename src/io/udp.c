@@ -1,6 +1,8 @@
 #include "io/udp.h"
 
 #include <errno.h>
+#include <linux/icmp.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/uio.h>
@@ -72,7 +74,7 @@ static bool set_family_options(int fd, uint8_t family, int type)
 		       set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT) &&
 		       set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 	return set_int(fd, IPPROTO_IP, IP_FREEBIND, 1) &&
-	       set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT) &&
+	       set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT) &&
 	       set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
@@ -107,6 +109,70 @@ MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd)
 {
 	struct addr_endpoint e = { .addr = *local };
 	return open_bound(SOCK_RAW, IPPROTO_ESP, &e, ret_fd);
+}
+
+void io_set_dont_fragment(int fd, uint8_t family, bool on)
+{
+	/* PROBE and OMIT leave the kernel's path MTU aside. */
+	if (family == ADDR_V6)
+		(void)set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, on ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+	else
+		(void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT);
+}
+
+MUST_USE enum err io_esp_open_df(const struct addr *local, int *ret_fd)
+{
+	struct addr_endpoint nobody = { .addr = addr_from_v4_u32(INADDR_LOOPBACK) };
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int fd;
+
+	if (local->family == ADDR_V6)
+		nobody.addr = addr_from_bytes(BYTES_OF(in6addr_loopback.s6_addr));
+	io_sockaddr_from(&nobody, &ss, &len);
+	enum err e = io_esp_open(local, &fd);
+	if (e != ERR_NONE)
+		return e;
+	io_set_dont_fragment(fd, local->family, true);
+	/* It would get a copy of every ESP packet; of a connected socket's peer alone it does. */
+	if (connect(fd, (const struct sockaddr *)&ss, len) != 0) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return ERR_SYSTEM;
+	}
+	*ret_fd = fd;
+	return ERR_NONE;
+}
+
+static bool take_too_big_alone(int fd, uint8_t family)
+{
+	struct icmp_filter v4 = { .data = ~(UINT32_C(1) << ICMP_DEST_UNREACH) };
+	struct icmp6_filter v6;
+
+	if (family == ADDR_V4)
+		return setsockopt(fd, SOL_RAW, ICMP_FILTER, &v4, sizeof(v4)) == 0;
+	ICMP6_FILTER_SETBLOCKALL(&v6);
+	ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &v6);
+	return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &v6, sizeof(v6)) == 0;
+}
+
+MUST_USE enum err io_icmp_open(const struct addr *local, int *ret_fd)
+{
+	const struct addr_endpoint e = { .addr = *local };
+	int fd;
+
+	enum err result = open_bound(SOCK_RAW, local->family == ADDR_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, &e, &fd);
+	if (result != ERR_NONE)
+		return result;
+	if (!take_too_big_alone(fd, local->family)) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return ERR_SYSTEM;
+	}
+	*ret_fd = fd;
+	return ERR_NONE;
 }
 
 bool io_udp_take_bursts(int fd)

@@ -8,11 +8,21 @@
 #include "base/addr.h"
 
 /* A non-blocking UDP socket bound to local, SO_REUSEPORT, IP_FREEBIND (the address may come later), large buffers,
- * IP_PMTUDISC_DONT (outer packets may be fragmented on the way). ERR_SYSTEM with errno. */
+ * and outer packets may be fragmented. The kernel's own idea of the path MTU, which any forged ICMP message changes,
+ * counts for IPv6 alone, where only it can fragment. ERR_SYSTEM with errno. */
 MUST_USE enum err io_udp_open(const struct addr_endpoint *local, int *ret_fd);
 
 /* A non-blocking raw socket for ESP bound to local. IPv4: received packets begin with the IP header. */
 MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd);
+
+/* Whether packets from now on are sent whole, in IPv4 with DF: one above the MTU of the first link is refused with EMSGSIZE. */
+void io_set_dont_fragment(int fd, uint8_t family, bool on);
+/* A raw socket for ESP that sends so, and receives nothing. */
+MUST_USE enum err io_esp_open_df(const struct addr *local, int *ret_fd);
+
+/* A non-blocking raw socket that gets the "fragmentation needed" and "packet too big" messages to local. IPv4: they begin
+ * with the IP header. */
+MUST_USE enum err io_icmp_open(const struct addr *local, int *ret_fd);
 
 /* From now on datagrams of one sender and one size may come as one, with their size in a UDP_GRO message. False: this
  * kernel cannot, and they come singly. */

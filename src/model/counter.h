@@ -23,7 +23,8 @@
 	X(ike_cookies_sent, "messages", "cookie requests sent")                  \
 	X(address_changes, "changes", "peer addresses taken after a reachability check") \
 	X(ike_fragmented_in, "messages", "IKE messages that came in fragments")  \
-	X(ike_fragmented_out, "messages", "IKE messages sent in fragments")
+	X(ike_fragmented_out, "messages", "IKE messages sent in fragments")         \
+	X(path_mtu_lowered, "changes", "path MTUs of tunnels lowered by what a router said")
 
 #define MODEL_COUNTER_ENUM(name, unit, help) MODEL_COUNTER_##name,
 enum model_counter { MODEL_COUNTER_LIST(MODEL_COUNTER_ENUM) MODEL_COUNTER_CNT };

@@ -46,7 +46,8 @@
 	X(ike_no_marker, "IKE without the non-ESP marker on UDP 4500")                 \
 	X(ike_address, "IKE message to an address that the tunnel does not use")       \
 	X(ike_fragment, "IKE fragment that is here already, too late, or too much") \
-	X(icmp_limited, "ICMP error not sent, rate limit")
+	X(icmp_limited, "ICMP error not sent, rate limit") \
+	X(icmp_ignored, "ICMP too big that quotes no packet of an SA, or nothing new (not an error)")
 
 #define MODEL_DROP_ENUM(name, text) MODEL_DROP_##name,
 enum model_drop { MODEL_DROP_LIST(MODEL_DROP_ENUM) MODEL_DROP_CNT };

@@ -4,7 +4,7 @@
 enum { RATE = 1000, BURST = 100 };
 
 /* RFC 1812 4.3.2.8, RFC 4443 2.4 (f): errors are limited. */
-static bool take_token(struct worker_limit *l, uint64_t now_ms)
+bool worker_take_token(struct worker_limit *l, uint64_t now_ms)
 {
 	uint64_t earned = (now_ms - l->filled_ms) * RATE / 1000;
 
@@ -63,7 +63,7 @@ void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop wh
 		from = p->ip.dst;
 	if (from.family == ADDR_NONE || !wire_icmp_error_allowed(&p->ip, worker_packet_bytes(p)))
 		return;
-	if (!take_token(&w->icmp_limit, w->now_ms)) {
+	if (!worker_take_token(&w->icmp_limit, w->now_ms)) {
 		worker_drop(w, MODEL_DROP_icmp_limited);
 		return;
 	}

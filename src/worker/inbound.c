@@ -202,6 +202,11 @@ void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cn
 		case WORKER_SOCKET_ESP:
 			strip_raw(w, s, p);
 			break;
+		case WORKER_SOCKET_ICMP:
+			worker_too_big(w, s, p);
+			break;
+		case WORKER_SOCKET_ESP_DF: /* only for sending */
+			break;
 		}
 	}
 	find_sas(w);

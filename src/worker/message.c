@@ -11,20 +11,37 @@ enum {
 	RETRY_MS = 10000,           /* after a kernel refused superpackets */
 };
 
-/* The socket that a path leaves by, as an index; socket_cnt: this worker has none for its address. */
-static unsigned find_socket(const struct worker *w, const struct model_path *path)
+static bool leads(const struct worker_socket *s, const struct model_path *path)
 {
-	unsigned i = 0;
+	switch ((enum worker_socket_kind)s->kind) {
+	case WORKER_SOCKET_IKE:
+	case WORKER_SOCKET_NATT:
+		return path->udp_encap && s->local.port == path->local.port && addr_eq(&s->local.addr, &path->local.addr);
+	case WORKER_SOCKET_ESP:
+	case WORKER_SOCKET_ESP_DF:
+		return !path->udp_encap && addr_eq(&s->local.addr, &path->local.addr);
+	case WORKER_SOCKET_ICMP:
+		break;
+	}
+	return false;
+}
 
-	for (; i < w->config.socket_cnt; i++) {
+/* The socket that a path leaves by, as an index; socket_cnt: this worker has none for its address. DF is an option of a
+ * socket: of native ESP, whose sockets all workers share, each has its own. */
+static unsigned find_socket(const struct worker *w, const struct model_path *path, bool dont_fragment)
+{
+	unsigned found = w->config.socket_cnt;
+
+	for (unsigned i = 0; i < w->config.socket_cnt; i++) {
 		const struct worker_socket *s = &w->config.sockets[i];
-		bool fits = path->udp_encap
-				    ? s->kind != WORKER_SOCKET_ESP && s->local.port == path->local.port
-				    : s->kind == WORKER_SOCKET_ESP;
-		if (fits && addr_eq(&s->local.addr, &path->local.addr))
+		bool df_only = s->kind == WORKER_SOCKET_ESP_DF;
+		if (!leads(s, path) || (df_only && (!dont_fragment || w->now_ms < w->fragment_until_ms[i])))
+			continue;
+		found = i;
+		if (path->udp_encap || df_only == dont_fragment)
 			break;
 	}
-	return i;
+	return found;
 }
 
 /* ---- building ---- */
@@ -36,7 +53,8 @@ static bool join_message(struct worker *w, struct worker_message *m, const struc
 	uint8_t *at = j->buf.p + j->off;
 	struct iovec *last = &w->iovs[w->iov_cnt - 1];
 
-	if (m->path != path || m->tos != w->sealing[seal].tos || m->cnt == SEGMENTS_MAX || m->closed ||
+	if (m->path != path || m->tos != w->sealing[seal].tos || m->dont_fragment != w->sealing[seal].dont_fragment ||
+	    m->cnt == SEGMENTS_MAX || m->closed ||
 	    j->len > m->segment || m->bytes + j->len > MESSAGE_MAX)
 		return false;
 	if ((uint8_t *)last->iov_base + last->iov_len == at) {
@@ -67,6 +85,7 @@ static void begin_message(struct worker *w, const struct model_path *path, unsig
 		.segment = j->len,
 		.bytes = j->len,
 		.tos = w->sealing[seal].tos,
+		.dont_fragment = w->sealing[seal].dont_fragment,
 	};
 	w->iovs[w->iov_cnt++] = (struct iovec){ j->buf.p + j->off, j->len };
 }
@@ -157,8 +176,9 @@ static bool refuses_superpackets(int why)
 	return why == EINVAL || why == EIO || why == EMSGSIZE || why == EOPNOTSUPP;
 }
 
-static void send_singly(struct worker *w, int fd, unsigned at)
+static void send_singly(struct worker *w, unsigned socket, unsigned at, bool df)
 {
+	const int fd = w->config.sockets[socket].fd;
 	const struct worker_message *m = &w->messages[at];
 	struct msghdr h = w->msgs[at].msg_hdr;
 	struct worker_control control;
@@ -178,19 +198,19 @@ static void send_singly(struct worker *w, int fd, unsigned at)
 			count_sent(w, i, 1);
 		else
 			worker_drop(w, MODEL_DROP_send_failed);
+		if (n < 0 && df && errno == EMSGSIZE)
+			w->fragment_until_ms[socket] = w->now_ms + RETRY_MS;
 	}
 }
 
-/* A message that is not taken is dropped and the next one tried: nobody waits for a full buffer. */
-static void send_messages(struct worker *w, unsigned socket)
+/* Messages from `at` up to `end`; df: the socket sets DF now. A message that is not taken is dropped and the next one tried:
+ * nobody waits for a full buffer. Gives where it stopped: with DF at one that is too big for the first link. */
+static unsigned send_run(struct worker *w, unsigned socket, unsigned at, unsigned end, bool df)
 {
-	unsigned at = 0;
-	int fd = socket < w->config.socket_cnt ? w->config.sockets[socket].fd : -1;
+	const int fd = w->config.sockets[socket].fd;
 
-	for (unsigned i = 0; i < w->message_cnt; i++)
-		finish_message(w, i);
-	while (at < w->message_cnt) {
-		int n = sendmmsg(fd, w->msgs + at, w->message_cnt - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (at < end) {
+		int n = sendmmsg(fd, w->msgs + at, end - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n > 0) {
@@ -199,14 +219,59 @@ static void send_messages(struct worker *w, unsigned socket)
 			at += (unsigned)n;
 			continue;
 		}
+		if (df && errno == EMSGSIZE)
+			break;
 		if (w->messages[at].cnt > 1 && refuses_superpackets(errno)) {
 			if (errno != EMSGSIZE)
 				w->singly_until_ms[socket] = w->now_ms + RETRY_MS;
-			send_singly(w, fd, at);
+			send_singly(w, socket, at, df);
 		} else {
 			fwd_count_drops(w->counters, MODEL_DROP_send_failed, w->messages[at].cnt);
 		}
 		at++;
+	}
+	return at;
+}
+
+/* The control thread sends IKE by the same UDP sockets: DF is there only so long. */
+static unsigned send_run_df(struct worker *w, unsigned socket, unsigned at, unsigned end)
+{
+	const struct worker_socket *s = &w->config.sockets[socket];
+
+	if (s->kind == WORKER_SOCKET_ESP_DF)
+		return send_run(w, socket, at, end, true);
+	io_set_dont_fragment(s->fd, s->local.addr.family, true);
+	at = send_run(w, socket, at, end, true);
+	io_set_dont_fragment(s->fd, s->local.addr.family, false);
+	return at;
+}
+
+/* Messages that are alike. What is too big for the first link goes without DF, so that the kernel can fragment it: the tunnel's
+ * own setting of the MTU says that it may be so long. */
+static unsigned send_alike(struct worker *w, unsigned socket, unsigned at, unsigned end)
+{
+	if (w->messages[at].dont_fragment && w->now_ms >= w->fragment_until_ms[socket]) {
+		at = send_run_df(w, socket, at, end);
+		if (at == end)
+			return at;
+		w->fragment_until_ms[socket] = w->now_ms + RETRY_MS;
+	}
+	unsigned plain = find_socket(w, w->messages[at].path, false);
+	must(plain < w->config.socket_cnt);
+	return send_run(w, plain, at, end, false);
+}
+
+static void send_messages(struct worker *w, unsigned socket)
+{
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < w->message_cnt; i++)
+		finish_message(w, i);
+	while (at < w->message_cnt) {
+		unsigned end = at + 1;
+		while (end < w->message_cnt && w->messages[end].dont_fragment == w->messages[at].dont_fragment)
+			end++;
+		at = send_alike(w, socket, at, end);
 	}
 	w->message_cnt = w->iov_cnt = 0;
 }
@@ -215,13 +280,15 @@ void worker_send_sealed(struct worker *w)
 {
 	const struct model_path *path = NULL;
 	unsigned socket = w->config.socket_cnt;
+	bool df = false;
 
 	w->message_cnt = w->iov_cnt = 0;
 	for (unsigned i = 0; i < w->seal_cnt; i++) {
 		if (!w->seals[i].ok)
 			continue;
 		const struct model_path *next = &fwd_child_outer(w->sealing[i].child)->path;
-		unsigned to = next == path ? socket : find_socket(w, next);
+		const bool next_df = w->sealing[i].dont_fragment;
+		unsigned to = next == path && next_df == df ? socket : find_socket(w, next, next_df);
 		if (to == w->config.socket_cnt) {
 			worker_drop(w, MODEL_DROP_send_failed);
 			continue;
@@ -232,6 +299,7 @@ void worker_send_sealed(struct worker *w)
 		if (!joinable || !join_message(w, &w->messages[w->message_cnt - 1], next, i))
 			begin_message(w, next, i);
 		path = next;
+		df = next_df;
 		socket = to;
 	}
 	send_messages(w, socket);

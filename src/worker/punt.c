@@ -1,5 +1,6 @@
 #include <sys/eventfd.h>
 
+#include "wire/icmp.h"
 #include "worker/state.h"
 
 void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
@@ -38,6 +39,39 @@ void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind k
 	/* A later packet tells it again. */
 	if (!ring_push(&w->config.rings->notices, &n))
 		fwd_child_withdraw(c, kind);
+}
+
+/* A raw IPv4 socket gives the IP header too, an IPv6 one does not (RFC 3542 3). */
+static enum err read_too_big(const struct worker_socket *s, struct bytes packet, struct wire_too_big *ret)
+{
+	struct wire_ip ip;
+
+	if (s->local.addr.family == ADDR_V6)
+		return wire_too_big_parse(6, packet, ret);
+	enum err e = wire_ip_parse(packet, &ip);
+	if (e == ERR_NONE && (ip.version != 4 || ip.protocol != IP_PROTO_ICMP))
+		e = ERR_SYNTAX;
+	return e != ERR_NONE ? e : wire_too_big_parse(4, ip.payload, ret);
+}
+
+void worker_too_big(struct worker *w, const struct worker_socket *s, const struct worker_packet *p)
+{
+	struct wire_too_big t;
+
+	enum err e = read_too_big(s, worker_packet_bytes(p), &t);
+	if (e == ERR_RANGE) /* about other troubles: ports, hosts, networks */
+		return;
+	if (e != ERR_NONE || !worker_take_token(&w->too_big_limit, w->now_ms)) {
+		worker_drop(w, MODEL_DROP_icmp_ignored);
+		return;
+	}
+	const struct fwd_notice n = {
+		.kind = FWD_NOTICE_TOO_BIG,
+		.too_big = { .spi_out = t.spi, .mtu = t.mtu, .local = t.src, .remote = t.dst },
+	};
+	w->punted = true;
+	if (!ring_push(&w->config.rings->notices, &n))
+		worker_drop(w, MODEL_DROP_icmp_ignored);
 }
 
 void worker_punt_flush(struct worker *w)

@@ -167,7 +167,7 @@ static bool open_events(struct worker *w)
 		const struct worker_socket *s = &w->config.sockets[i];
 		if (s->receive && !watch(w, s->fd, SOURCE_SOCKET, i))
 			return false;
-		if (s->receive && s->kind != WORKER_SOCKET_ESP)
+		if (s->receive && (s->kind == WORKER_SOCKET_IKE || s->kind == WORKER_SOCKET_NATT))
 			(void)io_udp_take_bursts(s->fd);
 	}
 	return true;

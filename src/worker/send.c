@@ -1,11 +1,18 @@
 #include "wire/split.h"
 #include "worker/state.h"
 
+/* The outer packet may be fragmented on its way where the inner one may, and where IPv6 inside needs its 1280 bytes
+ * (RFC 4301 8.1, RFC 2473 7.1). In IPv6 outside it is the kernel that fragments. */
+static bool wants_df(const struct worker_packet *p, const struct fwd_child *c, size_t len)
+{
+	return p->ip.dont_fragment && len <= fwd_child_outer(c)->mtu;
+}
+
 static void queue_seal(struct worker *w, const struct worker_packet *p, struct fwd_child *c, struct space buf, size_t off,
 		       size_t len)
 {
 	must(w->seal_cnt < WORKER_BURST);
-	w->sealing[w->seal_cnt] = (struct worker_sealing){ c, len, p->ip.tos };
+	w->sealing[w->seal_cnt] = (struct worker_sealing){ c, len, p->ip.tos, wants_df(p, c, len) };
 	w->seals[w->seal_cnt++] = (struct esp_job){
 		.sa = fwd_child_out(c),
 		.buf = buf,

@@ -70,6 +70,7 @@ struct worker_message {
 	unsigned iov, iov_cnt;
 	size_t segment, bytes;
 	uint8_t tos;
+	bool dont_fragment;
 	bool closed;                   /* its last packet was shorter */
 };
 
@@ -104,7 +105,7 @@ struct worker {
 	struct worker_queue *queues;
 	size_t queue_cnt;
 	bool punted;                   /* the control thread has to be woken */
-	struct worker_limit icmp_limit;
+	struct worker_limit icmp_limit, too_big_limit;
 
 	/* the burst */
 	struct space bufs[WORKER_BURST];
@@ -122,6 +123,7 @@ struct worker {
 		struct fwd_child *child;
 		size_t inner_len;
 		uint8_t tos;
+		bool dont_fragment;
 	} sealing[WORKER_BURST];
 	unsigned seal_cnt;
 
@@ -132,6 +134,7 @@ struct worker {
 	struct worker_message messages[WORKER_BURST];
 	unsigned message_cnt, iov_cnt;
 	uint64_t singly_until_ms[WORKER_SOCKETS_MAX]; /* no superpackets on this socket until then */
+	uint64_t fragment_until_ms[WORKER_SOCKETS_MAX]; /* no DF on this socket until then */
 	struct worker_train trains[WORKER_TRAINS];
 	unsigned train_cnt;
 	bool udp_singly;                /* the kernel's TUN takes no superpackets of UDP */
@@ -177,6 +180,8 @@ unsigned worker_read(struct worker *w, const struct worker_queue *q, bool *ret_g
 
 void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
 		 struct bytes msg, bool natt, bool no_marker);
+/* A message to a socket of kind ICMP. */
+void worker_too_big(struct worker *w, const struct worker_socket *s, const struct worker_packet *p);
 /* Tells what is due about an SA. remote: ADDRESS only. */
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
 		   const struct addr_endpoint *remote);
@@ -210,6 +215,8 @@ void worker_clamp(struct worker *w, struct worker_packet *p, const struct fwd_ch
 
 /* ---- icmp.c ---- */
 
+/* One of what may be done so often; l belongs to the worker. */
+bool worker_take_token(struct worker_limit *l, uint64_t now_ms);
 /* Drops the packet and tells its source. about: the tunnel whose address the error bears, may be NULL. */
 void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
 		   uint32_t mtu, const struct fwd_tunnel *about);

@@ -6,17 +6,18 @@
 #include "fwd/fwd.h"
 #include "fwd/punt.h"
 
-#define WORKER_SOCKETS_MAX 64
+#define WORKER_SOCKETS_MAX 96
 
-enum worker_socket_kind { WORKER_SOCKET_IKE, WORKER_SOCKET_NATT, WORKER_SOCKET_ESP };
+/* ESP_DF: for sending ESP with DF; ICMP: what routers say about packets that were too big. */
+enum worker_socket_kind { WORKER_SOCKET_IKE, WORKER_SOCKET_NATT, WORKER_SOCKET_ESP, WORKER_SOCKET_ESP_DF, WORKER_SOCKET_ICMP };
 
 /* An outer socket. Each worker has its own UDP socket for each address and port (SO_REUSEPORT); the raw sockets
- * for native ESP are read by worker 0 and written by all. */
+ * are read by worker 0 and written by all. */
 struct worker_socket {
 	int fd;
 	uint8_t kind;                /* enum worker_socket_kind */
 	bool receive;                /* false: only for sending */
-	struct addr_endpoint local;  /* port 0 with ESP */
+	struct addr_endpoint local;  /* port 0 with ESP and ICMP */
 };
 
 struct worker_config {

@@ -1,4 +1,4 @@
-// wire/icmp.h: errors about any packet that parses, echo replies to any that is an echo request.
+// wire/icmp.h: errors about any packet that parses, echo replies to any that is an echo request, and what routers say.
 #include "fuzz.h"
 
 #include "wire/icmp.h"
@@ -40,6 +40,17 @@ static void build_errors(const struct wire_ip *ip, struct bytes packet)
 	}
 }
 
+static void read_too_big(uint8_t version, struct bytes message)
+{
+	struct wire_too_big t;
+
+	if (wire_too_big_parse(version, message, &t) != ERR_NONE)
+		return;
+	must(t.spi >= 256 && t.quoted_len > t.mtu);
+	must(t.udp || (t.src.port == 0 && t.dst.port == 0));
+	must(t.src.addr.family == (version == 4 ? ADDR_V4 : ADDR_V6) && t.dst.addr.family == t.src.addr.family);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static uint8_t room[1 << 16];
@@ -48,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (len > sizeof(room) || wire_ip_parse(packet, &ip) != ERR_NONE)
 		return 0;
+	read_too_big(ip.version, ip.payload);
 	if (wire_icmp_error_allowed(&ip, packet))
 		must(ip.fragment_offset == 0 && !addr_is_multicast(&ip.src) && !addr_is_multicast(&ip.dst));
 	build_errors(&ip, packet);
