@@ -109,6 +109,12 @@ static void fill_identity(const struct conf_identity *id, const struct addr *add
 	rd_copy(&r, b, from.len);
 }
 
+static bool is_address(const struct conf_identity *id, const struct addr *address)
+{
+	return id->type == (address->family == ADDR_V4 ? IKE_ID_IPV4_ADDR : IKE_ID_IPV6_ADDR) &&
+	       bytes_eq(bytes_of(id->b, id->len), addr_bytes(address));
+}
+
 static void fill_start(const struct conf_tunnel *t, const struct control_tunnel *tunnel, struct ike_start *s)
 {
 	uint16_t port = t->start_port == 0 ? IKE_PORT : IKE_NATT_PORT;
@@ -123,7 +129,10 @@ static void fill_start(const struct conf_tunnel *t, const struct control_tunnel 
 		.pfs = IKE_PFS_PREFER,
 	};
 	fill_identity(&t->identity, &t->local_address, &s->id_type, &s->id_len, s->id);
-	fill_identity(&t->gateway_id, &t->gateway, &s->gateway_id_type, &s->gateway_id_len, s->gateway_id);
+	/* Its address is what ike expects anyway, and is not asked for: a gateway that has another name then says which, where it
+	 * would refuse to be asked for one that it does not have. */
+	if (!is_address(&t->gateway_id, &t->gateway))
+		fill_identity(&t->gateway_id, &t->gateway, &s->gateway_id_type, &s->gateway_id_len, s->gateway_id);
 	s->ts.local_cnt = put_selectors(&t->local_ts, s->ts.local);
 	s->ts.remote_cnt = put_selectors(&t->remote_ts, s->ts.remote);
 }

@@ -94,6 +94,30 @@ struct model_failure *ike_out_fail(struct ike_out *out, const struct ike_event *
 	return f;
 }
 
+void ike_text_notify(char *text, size_t cap, uint16_t type)
+{
+	static const struct {
+		uint16_t type;
+		const char *name;
+	} names[] = {
+#define NAME(name) { IKE_N_##name, #name }
+		NAME(UNSUPPORTED_CRITICAL_PAYLOAD), NAME(INVALID_IKE_SPI), NAME(INVALID_MAJOR_VERSION),
+		NAME(INVALID_SYNTAX), NAME(INVALID_MESSAGE_ID), NAME(INVALID_SPI), NAME(NO_PROPOSAL_CHOSEN),
+		NAME(INVALID_KE_PAYLOAD), NAME(AUTHENTICATION_FAILED), NAME(SINGLE_PAIR_REQUIRED),
+		NAME(NO_ADDITIONAL_SAS), NAME(INTERNAL_ADDRESS_FAILURE), NAME(FAILED_CP_REQUIRED),
+		NAME(TS_UNACCEPTABLE), NAME(INVALID_SELECTORS), NAME(UNACCEPTABLE_ADDRESSES),
+		NAME(UNEXPECTED_NAT_DETECTED), NAME(TEMPORARY_FAILURE), NAME(CHILD_SA_NOT_FOUND),
+#undef NAME
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].type == type) {
+			ike_text_add(text, cap, "%s (%u)", names[i].name, type);
+			return;
+		}
+	ike_text_add(text, cap, "notify %u", type);
+}
+
 void ike_text_add(char *text, size_t cap, const char *fmt, ...)
 {
 	static const char cut[] = "...";

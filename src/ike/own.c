@@ -193,15 +193,31 @@ uint64_t ike_own_time(const struct ike_sa *sa)
 
 /* ---- answers ---- */
 
-void ike_own_refused(struct ike_ctx *c, uint16_t type, const char *what)
+void ike_own_refused(struct ike_ctx *c, const struct ike_request *q, uint16_t type, const char *what)
 {
-	struct model_failure *f =
-		ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_REKEY_REFUSED, MODEL_STAGE_LIVE);
+	static const char *const asked[] = {
+		[IKE_REQUEST_NEW_CHILD] = "a new Child SA",
+		[IKE_REQUEST_REKEY_CHILD] = "the rekey of a Child SA",
+		[IKE_REQUEST_REKEY_IKE] = "the rekey of the IKE SA",
+	};
+	const uint8_t kind = q->kind;
+	bool first = kind == IKE_REQUEST_NEW_CHILD;
+	struct ike_ts_lists ts;
+	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa,
+					       first ? MODEL_FAILURE_CHILD_REFUSED : MODEL_FAILURE_REKEY_REFUSED,
+					       first ? MODEL_STAGE_CHILD : MODEL_STAGE_LIVE);
 
+	must(kind < ARRAY_LEN(asked) && asked[kind] != NULL);
 	if (what != NULL)
 		ike_text_add(f->offered, sizeof(f->offered), "%s", what);
 	else
-		ike_text_add(f->offered, sizeof(f->offered), "notify %u", type);
+		ike_text_notify(f->offered, sizeof(f->offered), type);
+	ike_text_add(f->offered, sizeof(f->offered), " to %s", asked[kind]);
+	if (what == NULL && type == IKE_N_NO_PROPOSAL_CHOSEN)
+		ike_select_explain_own(kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD, c->sa,
+				       c->sa->pfs != IKE_PFS_NEVER || kind == IKE_REQUEST_REKEY_IKE, f);
+	else if (what == NULL && type == IKE_N_TS_UNACCEPTABLE && ike_child_selectors(c, q->child_spi, &ts))
+		ike_ts_lists_text(&ts, f->allowed, sizeof(f->allowed));
 }
 
 bool ike_own_other_group(struct ike_ctx *c, const struct ike_request *q, const struct wire_ike_notify *n)

@@ -197,7 +197,7 @@ static void refused(struct ike_ctx *c, const struct ike_request *q, const struct
 		else if (q->kind == IKE_REQUEST_NEW_CHILD)
 			c->sa->new_child_us = c->ev->now_us;
 	} else {
-		ike_own_refused(c, n->type, NULL);
+		ike_own_refused(c, q, n->type, NULL);
 		try_again(c, q, 3);
 		/* RFC 7296 1.3: it will not take any; the child lives until its end. */
 		if (n->type == IKE_N_NO_ADDITIONAL_SAS && old != NULL && !old->replaced)
@@ -223,7 +223,7 @@ static bool read_ke(struct ike_ctx *c, uint16_t group, struct bytes *ret)
 
 static void bad_answer(struct ike_ctx *c, const struct ike_request *q, const char *what)
 {
-	ike_own_refused(c, 0, what);
+	ike_own_refused(c, q, 0, what);
 	try_again(c, q, 3);
 	ike_child_disown(c, (uint32_t)q->new_spi, 0);
 }

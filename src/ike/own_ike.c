@@ -126,7 +126,7 @@ static enum ike_state refused(struct ike_ctx *c, const struct ike_request *q, co
 		sa->rekey_us = c->ev->now_us;
 	} else {
 		if (!closing)
-			ike_own_refused(c, n->type, n->type == 0 ? "an answer that fits no proposal of ours" : NULL);
+			ike_own_refused(c, q, n->type, n->type == 0 ? "an answer that fits no proposal of ours" : NULL);
 		sa->rekey_us = ike_duty_again(c, 3u + sa->rekey_tries++);
 	}
 	ike_request_next(c);

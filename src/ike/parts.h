@@ -70,6 +70,8 @@ struct model_failure *ike_out_fail(struct ike_out *out, const struct ike_event *
 
 /* Printable text that ends with "..." where it was cut. */
 void ike_text_add(char *text, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* An error notify by the name of its RFC and its number: "NO_PROPOSAL_CHOSEN (14)". */
+void ike_text_notify(char *text, size_t cap, uint16_t type);
 
 /* ---- keys.c: RFC 7296 2.14, 2.15, 2.17, 2.18 ---- */
 
@@ -119,6 +121,8 @@ bool ike_select(const struct wire_ike_sa *offer, const struct ike_ask *ask, stru
 void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *ask, enum model_failure_code code,
 			struct model_failure *f);
 void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f);
+/* What we offered ourselves, where the peer took none of it. */
+void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, bool with_group, struct model_failure *f);
 
 /* ---- offer.c: what we offer where we start ---- */
 
@@ -209,6 +213,8 @@ bool ike_frag_wanted(const struct ike_ctx *c, const struct wire_ike_builder *b);
 bool ike_ts_narrow(const struct wire_ike_tss *tsi, const struct wire_ike_tss *tsr, struct ike_ts_lists *ret);
 void ike_ts_put(struct wire_ike_builder *b, uint8_t payload, const struct model_ts *ts, uint8_t cnt);
 void ike_ts_text(const struct wire_ike_tss *tss, const char *name, char *text, size_t cap);
+/* Our own two lists. */
+void ike_ts_lists_text(const struct ike_ts_lists *ts, char *text, size_t cap);
 
 /* ---- table.c: the rules of payloads, and of states ---- */
 
@@ -314,7 +320,7 @@ uint64_t ike_own_time(const struct ike_sa *sa);
 enum ike_state ike_own_response(struct ike_ctx *c);
 enum ike_state ike_own_ike_response(struct ike_ctx *c, const struct ike_request *q);
 /* The failure of a request that was refused: by a notify, or what NULL is not. */
-void ike_own_refused(struct ike_ctx *c, uint16_t type, const char *what);
+void ike_own_refused(struct ike_ctx *c, const struct ike_request *q, uint16_t type, const char *what);
 /* True: the next request is made for the group that this notify names. */
 bool ike_own_other_group(struct ike_ctx *c, const struct ike_request *q, const struct wire_ike_notify *n);
 /* The step ends here with the single action IKE_ACT_DH. */

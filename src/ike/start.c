@@ -248,7 +248,9 @@ static void take_refusal(struct ike_ctx *c, uint16_t type)
 	half->refused = true;
 	c->has_half = true;
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_SA_INIT);
-	ike_text_add(f->offered, sizeof(f->offered), "notify %u", type);
+	ike_text_notify(f->offered, sizeof(f->offered), type);
+	if (type == IKE_N_NO_PROPOSAL_CHOSEN)
+		ike_select_explain_own(MODEL_PHASE_IKE, c->sa, true, f);
 }
 
 /* ---- the answer ---- */
@@ -396,7 +398,12 @@ static enum ike_state give_up(struct ike_ctx *c, enum model_stage stage)
 	if (c->half->refused)
 		return IKE_STATE_HALF_OPEN;
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_NO_ANSWER, stage);
-	ike_text_add(f->offered, sizeof(f->offered), "nothing from UDP port %u", c->sa->path.remote.port);
+	if (stage == MODEL_STAGE_SA_INIT)
+		ike_text_add(f->offered, sizeof(f->offered), "no answer to IKE_SA_INIT on UDP %u",
+			     c->sa->path.remote.port);
+	else
+		ike_text_add(f->offered, sizeof(f->offered), "IKE_SA_INIT was answered, IKE_AUTH on UDP %u was not",
+			     c->sa->path.remote.port);
 	return IKE_STATE_HALF_OPEN;
 }
 

@@ -59,12 +59,36 @@ MUST_USE enum err ike_start_auth(struct ike_ctx *c)
 /* ---- the answer ---- */
 
 /* No SA: the failure says why. */
-static enum ike_state end_start(struct ike_ctx *c, enum model_failure_code code, const char *what)
+static struct model_failure *end_start(struct ike_ctx *c, enum model_failure_code code)
 {
-	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_AUTH);
-
-	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
 	ike_out_count(c->out, MODEL_COUNTER_ike_failed);
+	return ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_AUTH);
+}
+
+static void say_id(char *text, size_t cap, uint8_t type, struct bytes id)
+{
+	char name[MODEL_IDENTITY_TEXT_MAX];
+
+	model_identity_print(type, id, name);
+	ike_text_add(text, cap, "%s", name);
+}
+
+/* The gateway did not take our AUTH: what we called ourselves is half of what has to agree. */
+static enum ike_state be_refused(struct ike_ctx *c, uint16_t type)
+{
+	const struct ike_start *start = c->half->start;
+	struct model_failure *f = end_start(c, MODEL_FAILURE_AUTH_REFUSED);
+
+	if (type != 0)
+		ike_text_notify(f->offered, sizeof(f->offered), type);
+	else
+		ike_text_add(f->offered, sizeof(f->offered), "neither AUTH nor an error");
+	say_id(f->allowed, sizeof(f->allowed), start->id_type, bytes_of(start->id, start->id_len));
+	if (start->gateway_id_type == 0)
+		return IKE_STATE_HALF_OPEN;
+	ike_text_add(f->allowed, sizeof(f->allowed), ", and asked for ");
+	say_id(f->allowed, sizeof(f->allowed), start->gateway_id_type,
+	       bytes_of(start->gateway_id, start->gateway_id_len));
 	return IKE_STATE_HALF_OPEN;
 }
 
@@ -79,7 +103,27 @@ static enum ike_state reject_gateway(struct ike_ctx *c, enum model_failure_code 
 	wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_AUTHENTICATION_FAILED,
 			    (struct bytes){ 0 });
 	(void)ike_request_commit(c, &b, &facts);
-	return end_start(c, code, what);
+	struct model_failure *f = end_start(c, code);
+	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
+	return IKE_STATE_HALF_OPEN;
+}
+
+static enum ike_state reject_identity(struct ike_ctx *c, const struct wire_ike_id *idr)
+{
+	const struct ike_start *start = c->half->start;
+	char name[MODEL_IDENTITY_TEXT_MAX];
+
+	model_identity_print(idr->type, idr->data, name);
+	enum ike_state next = reject_gateway(c, MODEL_FAILURE_WRONG_GATEWAY, name);
+	char *expected = c->out->failure.allowed;
+	if (start->gateway_id_type != 0)
+		say_id(expected, MODEL_FAILURE_DETAIL_MAX, start->gateway_id_type,
+		       bytes_of(start->gateway_id, start->gateway_id_len));
+	else
+		say_id(expected, MODEL_FAILURE_DETAIL_MAX,
+		       start->remote.addr.family == ADDR_V4 ? IKE_ID_IPV4_ADDR : IKE_ID_IPV6_ADDR,
+		       addr_bytes(&start->remote.addr));
+	return next;
 }
 
 static bool is_expected(const struct ike_start *start, const struct wire_ike_id *idr)
@@ -137,7 +181,11 @@ static void miss_child(struct ike_ctx *c, const char *what, uint16_t notify)
 	if (what != NULL)
 		ike_text_add(f->offered, sizeof(f->offered), "%s", what);
 	else
-		ike_text_add(f->offered, sizeof(f->offered), "notify %u", notify);
+		ike_text_notify(f->offered, sizeof(f->offered), notify);
+	if (what == NULL && notify == IKE_N_NO_PROPOSAL_CHOSEN)
+		ike_select_explain_own(MODEL_PHASE_CHILD, c->sa, false, f);
+	else if (what == NULL && notify == IKE_N_TS_UNACCEPTABLE)
+		ike_ts_lists_text(&c->half->start->ts, f->allowed, sizeof(f->allowed));
 	c->sa->new_child_us = ike_duty_again(c, c->sa->child_tries++);
 }
 
@@ -176,23 +224,23 @@ enum ike_state ike_start_auth_response(struct ike_ctx *c)
 	struct wire_ike_notify n;
 	struct wire_ike_id idr;
 
-	if (auth_payload == NULL) {
-		char what[32] = "";
-		ike_text_add(what, sizeof(what), "notify %u", ike_error_of(&c->in, &n));
-		return end_start(c, MODEL_FAILURE_AUTH_REFUSED, what);
-	}
+	if (auth_payload == NULL)
+		return be_refused(c, ike_error_of(&c->in, &n));
 	if (id_payload == NULL || wire_ike_id_parse(id_payload->body, &idr) != ERR_NONE ||
 	    wire_ike_auth_parse(auth_payload->body, &auth) != ERR_NONE)
-		return reject_gateway(c, MODEL_FAILURE_BAD_MESSAGE, "IKE_AUTH answer");
-	if (auth.method != IKE_AUTH_PSK)
-		return reject_gateway(c, MODEL_FAILURE_NOT_PSK, "another method");
-	if (!auth_matches(c, &idr, auth.data))
-		return reject_gateway(c, MODEL_FAILURE_WRONG_PSK, "AUTH of the gateway");
-	if (!is_expected(c->half->start, &idr)) {
+		return reject_gateway(c, MODEL_FAILURE_BAD_MESSAGE, "an IKE_AUTH answer without a good IDr or AUTH");
+	if (auth.method != IKE_AUTH_PSK) {
+		char what[32] = "";
+		ike_text_add(what, sizeof(what), "AUTH by method %u", auth.method);
+		return reject_gateway(c, MODEL_FAILURE_NOT_PSK, what);
+	}
+	if (!auth_matches(c, &idr, auth.data)) {
 		char name[MODEL_IDENTITY_TEXT_MAX];
 		model_identity_print(idr.type, idr.data, name);
-		return reject_gateway(c, MODEL_FAILURE_WRONG_GATEWAY, name);
+		return reject_gateway(c, MODEL_FAILURE_WRONG_PSK, name);
 	}
+	if (!is_expected(c->half->start, &idr))
+		return reject_identity(c, &idr);
 	ike_request_done(c->sa);
 	fill_record(c, &idr);
 	take_first_child(c, &q);

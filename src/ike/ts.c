@@ -78,3 +78,22 @@ void ike_ts_text(const struct wire_ike_tss *tss, const char *name, char *text, s
 			ike_text_add(text, cap, " ports %u-%u", ts->port_first, ts->port_last);
 	}
 }
+
+void ike_ts_lists_text(const struct ike_ts_lists *ts, char *text, size_t cap)
+{
+	const struct {
+		const char *name;
+		const struct model_ts *list;
+		uint8_t cnt;
+	} sides[] = { { "our side", ts->local, ts->local_cnt }, { "its side", ts->remote, ts->remote_cnt } };
+
+	for (size_t n = 0; n < ARRAY_LEN(sides); n++) {
+		struct wire_ike_tss tss = { .cnt = sides[n].cnt };
+		for (unsigned i = 0; i < tss.cnt; i++) {
+			const struct model_ts *s = &sides[n].list[i];
+			tss.ts[i] = (struct wire_ike_ts){ .protocol = s->protocol, .port_first = s->port_first,
+							  .port_last = s->port_last, .first = s->first, .last = s->last };
+		}
+		ike_ts_text(&tss, sides[n].name, text, cap);
+	}
+}
