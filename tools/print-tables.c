@@ -81,21 +81,33 @@ static void print_drops(FILE *f)
 
 /* ---- verdicts ---- */
 
+static void print_verdict_rows(FILE *f, const struct explain_context *context)
+{
+	fprintf(f, "| code | what happened | who acts | what to change |\n| --- | --- | --- | --- |\n");
+	for (unsigned i = 0; i < MODEL_FAILURE_CNT; i++) {
+		const struct model_failure failure = { .code = (uint8_t)i };
+		struct explain_verdict v;
+		if (context->site && !explain_site_can_fail((uint8_t)i))
+			continue;
+		explain_failure(&failure, context, &v);
+		fprintf(f, "| `%s` | %s | %s | %s |\n", v.code, model_failure_text((uint8_t)i),
+			explain_side_name(v.side), v.change);
+	}
+}
+
 static void print_verdicts(FILE *f)
 {
-	static const struct explain_context context = { 0 };
+	static const struct explain_context gateway = { 0 }, site = { .site = true };
 	fprintf(f, "# Verdicts: why a tunnel does not come up\n\n"
 		   "Printed by `print-tables verdicts` out of `src/model/failure.h` and `src/explain/advice.c`.\n"
 		   "The code is stable and meant for programs. In the advice, words in capitals stand for values\n"
 		   "that the gateway fills in where it knows them; lines are those of strongSwan's swanctl.conf.\n\n"
-		   "| code | what happened | who acts | what to change |\n| --- | --- | --- | --- |\n");
-	for (unsigned i = 0; i < MODEL_FAILURE_CNT; i++) {
-		const struct model_failure failure = { .code = (uint8_t)i };
-		struct explain_verdict v;
-		explain_failure(&failure, &context, &v);
-		fprintf(f, "| `%s` | %s | %s | %s |\n", v.code, model_failure_text((uint8_t)i),
-			explain_side_name(v.side), v.change);
-	}
+		   "`onramp tunnel why TUNNEL` shows those of a tunnel, `onramp unknown` those that belong to none.\n\n");
+	print_verdict_rows(f, &gateway);
+	fprintf(f, "\n## At a site\n\n"
+		   "Where `onrampd --site` starts the tunnel, the peer is a gateway, and the lines are those of\n"
+		   "`onramp-site.conf`. `onramp site why NAME` shows them.\n\n");
+	print_verdict_rows(f, &site);
 }
 
 /* ---- the program ---- */

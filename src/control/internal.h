@@ -149,6 +149,7 @@ struct control_unknown {
 	bool unsolved;                /* the tunnel that was meant is still to be looked for */
 	bool dirty;
 	uint64_t after_us;            /* not written before */
+	uint64_t told_us;             /* when the log had it last, 0: never */
 };
 
 /* A tunnel that was deleted since the start. */

@@ -12,6 +12,7 @@
 #define UNKNOWN_PAUSE_US 10000000u /* one entry is written at most this often */
 #define UNKNOWN_WRITES_MAX 4       /* entries in one turn of the samples */
 #define NEAR_TRIES_MAX 20000       /* tunnels that are compared in one turn of the samples */
+#define CHILD_CAUSE_US 120000000u  /* so long after a refusal a tunnel without Child SA is for that reason */
 #define REPEATS_LOST 2             /* so often nobody asks who had the answer */
 
 /* Slots below are for peers that have shown, by IKE_AUTH, that packets reach them; nobody can crowd those out with
@@ -33,12 +34,13 @@ static void log_failure(struct control *c, const struct control_tunnel *t, const
 		context.gateway = t->m.cloudflare_endpoint;
 		context.customer_endpoint = t->m.customer_endpoint;
 		context.account_number = t->account->m.number;
+		context.site = t->starter != NULL;
 	}
 	explain_failure(f, &context, &v);
 	if (held != 0)
 		log_warn("%u more failures were not logged; onramp tunnel why has those of each tunnel", held);
-	log_warn("%s%s from %s: %s (%s)", t == NULL ? "peer" : "tunnel ", t == NULL ? "" : t->m.name,
-		 addr_endpoint_format(&f->remote, from), v.sentence, v.code);
+	log_warn("%s%s from %s: %s (%s, %u time%s)", t == NULL ? "peer" : "tunnel ", t == NULL ? "" : t->m.name,
+		 addr_endpoint_format(&f->remote, from), v.sentence, v.code, f->cnt, f->cnt == 1 ? "" : "s");
 }
 
 /* ---- whose it is ---- */
@@ -72,11 +74,23 @@ static bool hides_the_cause(const struct control_tunnel *t, const struct model_f
 	return f->code == MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
 }
 
+/* That there is no Child SA is no news where it is known why. */
+static bool is_explained(const struct control_tunnel *t, const struct model_failure *f)
+{
+	for (unsigned i = 0; f->code == MODEL_FAILURE_NO_CHILD && i < EXPLAIN_HISTORY_MAX; i++) {
+		const struct model_failure *m = t->why.slots[i];
+		if (m != NULL && m->code != f->code && m->last_us + CHILD_CAUSE_US >= f->last_us &&
+		    (m->stage == MODEL_STAGE_CHILD || m->code == MODEL_FAILURE_REKEY_REFUSED))
+			return true;
+	}
+	return false;
+}
+
 static void keep_known(struct control *c, struct control_tunnel *t, struct model_failure *f)
 {
 	bool is_new;
 
-	if (hides_the_cause(t, f))
+	if (hides_the_cause(t, f) || is_explained(t, f))
 		return;
 	f->account_id = t->account->m.id;
 	f->tunnel_id = t->id;
@@ -87,7 +101,8 @@ static void keep_known(struct control *c, struct control_tunnel *t, struct model
 	if (is_new)
 		t->why_after_us = 0;
 	control_tunnel_dirty(c, t);
-	log_failure(c, t, f);
+	if (explain_history_tell(&t->why, (unsigned)slot, t->since_us))
+		log_failure(c, t, t->why.slots[slot]);
 }
 
 /* ---- failures of nobody ---- */
@@ -123,6 +138,15 @@ static struct control_unknown *unknown_slot(struct control *c, const struct mode
 	return oldest;
 }
 
+/* A router that tries again every few seconds is no news. */
+static void tell_unknown(struct control *c, struct control_unknown *u)
+{
+	if (u->told_us != 0 && c->now_us < u->told_us + EXPLAIN_TELL_US)
+		return;
+	u->told_us = c->now_us;
+	log_failure(c, NULL, &u->f);
+}
+
 static void keep_unknown(struct control *c, const struct model_failure *f)
 {
 	struct control_unknown *u = unknown_slot(c, f);
@@ -140,7 +164,7 @@ static void keep_unknown(struct control *c, const struct model_failure *f)
 	u->f = m;
 	u->dirty = true;
 	if (!u->unsolved)
-		log_failure(c, NULL, f);
+		tell_unknown(c, u);
 }
 
 void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *failure)
@@ -207,7 +231,7 @@ static void solve(struct control *c, struct control_unknown *u)
 	}
 	u->unsolved = false;
 	u->dirty = true;
-	log_failure(c, NULL, &u->f);
+	tell_unknown(c, u);
 }
 
 static void solve_some(struct control *c)
@@ -293,6 +317,8 @@ static void take_signs(struct control *c, struct control_tunnel *t, const struct
 			t->why_dirty |= (uint16_t)(1u << slot);
 			t->why_after_us = 0;
 			control_tunnel_dirty(c, t);
+			log_info("tunnel %s: it is over that %s (%s)", t->m.name, model_failure_text(signs[i].code),
+				 model_failure_code_name(signs[i].code));
 		}
 		if (signs[i].over)
 			continue;
@@ -421,8 +447,11 @@ static void load_why(void *arg, const struct store_row *row)
 	if (model_failure_decode(row->value, &f) != ERR_NONE)
 		return;
 	struct control_tunnel *t = control_tunnel_find(c, &f.tunnel_id);
-	if (t != NULL)
-		explain_history_restore(&t->why, slot_of(row->key), &f);
+	if (t == NULL)
+		return;
+	explain_history_restore(&t->why, slot_of(row->key), &f);
+	if (f.over_us == 0)
+		explain_watch_restore(&t->watch, f.code);
 }
 
 static void load_unknown(void *arg, const struct store_row *row)

@@ -1,4 +1,4 @@
-// What to change for each kind of failure: sentences with the lines of strongSwan's swanctl.conf.
+// What to change for each kind of failure: sentences with the lines of strongSwan's swanctl.conf, or of onramp-site.conf.
 // Any thread; pure. Private to explain/.
 #pragma once
 
@@ -24,3 +24,6 @@ struct explain_advice {
 
 /* The row of a code; for codes that are none, one that only tells where to look. */
 const struct explain_advice *explain_advice_find(uint8_t code);
+
+/* The same for a tunnel that we start, whose peer is a gateway (advice_site.c). */
+const struct explain_advice *explain_advice_site(uint8_t code);

@@ -41,6 +41,7 @@ int explain_history_add(struct explain_history *h, const struct model_failure *f
 		m.cnt = h->slots[slot]->cnt == UINT32_MAX ? UINT32_MAX : h->slots[slot]->cnt + 1;
 	} else {
 		slot = free_slot(h);
+		h->told_us[slot] = 0;
 	}
 	if (h->slots[slot] == NULL)
 		h->slots[slot] = malloc(sizeof(m));
@@ -50,12 +51,23 @@ int explain_history_add(struct explain_history *h, const struct model_failure *f
 	return slot;
 }
 
+bool explain_history_tell(struct explain_history *h, unsigned slot, uint64_t state_since_us)
+{
+	uint64_t now_us = h->slots[slot]->last_us, told_us = h->told_us[slot];
+
+	if (told_us != 0 && told_us >= state_since_us && now_us < told_us + EXPLAIN_TELL_US)
+		return false;
+	h->told_us[slot] = now_us;
+	return true;
+}
+
 bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_us, unsigned *ret_slot)
 {
 	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++) {
 		if (h->slots[i] == NULL || h->slots[i]->code != code || h->slots[i]->over_us != 0)
 			continue;
 		h->slots[i]->over_us = now_us;
+		h->told_us[i] = 0; /* when it comes back it is news */
 		*ret_slot = i;
 		return true;
 	}

@@ -5,10 +5,12 @@
 #include "model/failure.h"
 
 #define EXPLAIN_HISTORY_MAX 16
+#define EXPLAIN_TELL_US 600000000u /* a failure that goes on is told this often */
 
 /* Slots keep their place, so that each has a record of its own in the store. */
 struct explain_history {
 	struct model_failure *slots[EXPLAIN_HISTORY_MAX]; /* NULL: free */
+	uint64_t told_us[EXPLAIN_HISTORY_MAX];            /* when it was last told, 0: not yet */
 };
 
 /* Counts it with its like, or gives it a slot; without a free one it takes that of the one not seen for longest.
@@ -18,6 +20,9 @@ int explain_history_add(struct explain_history *h, const struct model_failure *f
 bool explain_history_over(struct explain_history *h, uint8_t code, uint64_t now_us, unsigned *ret_slot);
 /* A handshake has succeeded: what failed in one before (stages up to CHILD) is over. The slots that this changed. */
 uint32_t explain_history_settle(struct explain_history *h, uint64_t now_us);
+/* Whether the failure that was just added is news for the log: its kind was not told since the tunnel's state last changed, or
+ * long ago. Counts as told then. */
+bool explain_history_tell(struct explain_history *h, unsigned slot, uint64_t state_since_us);
 /* Takes a failure from the store into the slot it had. */
 void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f);
 /* The slots with a failure, the newest first; returns how many. */

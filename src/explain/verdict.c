@@ -46,13 +46,14 @@ static void say_sentence(struct explain_text *t, const struct explain_case *c,
 void explain_failure(const struct model_failure *f, const struct explain_context *context,
 		     struct explain_verdict *ret)
 {
-	const struct explain_advice *advice = explain_advice_find(f->code);
+	const struct explain_advice *advice =
+		context->site ? explain_advice_site(f->code) : explain_advice_find(f->code);
 	struct explain_case c = { .f = f, .context = context, .gateway = context->gateway };
 	struct explain_text t;
 
 	/* the address to which the peer came is the tunnel's, but where just that is wrong */
 	if (c.gateway.family == ADDR_NONE && f->code != MODEL_FAILURE_WRONG_ENDPOINT)
-		c.gateway = f->local.addr;
+		c.gateway = context->site ? f->remote.addr : f->local.addr;
 	ret->code = model_failure_code_name(f->code);
 	ret->stage = model_stage_name(f->stage);
 	ret->side = advice->side;

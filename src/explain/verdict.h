@@ -6,7 +6,7 @@
 
 enum explain_side {
 	EXPLAIN_SIDE_PEER,    /* the customer's router */
-	EXPLAIN_SIDE_GATEWAY, /* this gateway or its API */
+	EXPLAIN_SIDE_GATEWAY, /* the gateway or its API */
 	EXPLAIN_SIDE_EITHER,  /* one of the two: the change says how to tell */
 	EXPLAIN_SIDE_NONE,    /* nothing is wrong, it only says what happened */
 };
@@ -17,6 +17,7 @@ struct explain_context {
 	struct addr gateway;           /* the tunnel's gateway address; family none: the record's local address */
 	struct addr customer_endpoint; /* the tunnel's, family none: any */
 	uint32_t account_number;       /* 0: not known */
+	bool site;                     /* we start the tunnel and the peer is a gateway: its address is the one to set above */
 };
 
 #define EXPLAIN_SENTENCE_MAX 1536
@@ -32,6 +33,9 @@ struct explain_verdict {
 
 void explain_failure(const struct model_failure *f, const struct explain_context *context,
 		     struct explain_verdict *ret);
+
+/* True if a tunnel that we start can fail so. */
+bool explain_site_can_fail(uint8_t code);
 
 /* "peer", "gateway", "either", "none" */
 const char *explain_side_name(enum explain_side side);

@@ -48,6 +48,13 @@ static uint32_t seconds(uint64_t us)
 	return (uint32_t)(us / 1000000);
 }
 
+void explain_watch_restore(struct explain_watch *w, uint8_t code)
+{
+	for (unsigned which = 0; which < ARRAY_LEN(codes); which++)
+		if (codes[which] == code)
+			w->open |= 1u << which;
+}
+
 /* ---- starts ---- */
 
 static void keep_start(struct explain_watch *w, uint32_t now_s, const struct addr *from, bool replaced)
@@ -208,7 +215,8 @@ static void look_for_end(struct say *say, const struct explain_sample *s, uint32
 
 /* What the peer drops cannot be seen from here, only that it answers less than it used to. Numbers of packets that
  * several threads send overtake each other; a peer with an anti-replay window drops those that come late. So: the
- * usual share of answers while one thread sent, against the share while several do. */
+ * usual answers while one thread sent, against those while several do. Both must fall: the share of answers also does
+ * when traffic is added that nobody answers, their number also when traffic ends. */
 static void look_at_answers(struct say *say, const struct explain_sample *s, uint32_t now_s)
 {
 	struct explain_watch *w = say->w;
@@ -218,18 +226,21 @@ static void look_at_answers(struct say *say, const struct explain_sample *s, uin
 	if (now_s - w->slot_s < EXPLAIN_SLOT_S || out < EXPLAIN_SLOT_PACKETS)
 		return;
 	uint64_t share = in * 100 / out > 200 ? 200 : in * 100 / out;
+	uint64_t rate = in / (now_s - w->slot_s);
 	bool mixed = switches * 50 > out;
 	w->slot_s = now_s;
 	w->slot_in = s->in_packets;
 	w->slot_out = s->out_packets;
 	w->slot_switches = s->switches;
 	if (!mixed) {
-		w->usual = (uint16_t)(w->usual == 0 ? share : (w->usual * 3u + share) / 4);
+		bool first = w->usual == 0;
+		w->usual = (uint16_t)(first ? share : (w->usual * 3u + share) / 4);
+		w->usual_in = (uint32_t)(first ? rate : (w->usual_in * (uint64_t)3 + rate) / 4);
 		w->bad_slots = 0;
 		end(say, DROPPED);
 		return;
 	}
-	bool bad = w->usual >= 50 && share * 4 <= w->usual && in > 0;
+	bool bad = w->usual >= 50 && share * 4 <= w->usual && rate * 4 <= w->usual_in && in > 0;
 	w->bad_slots = !bad ? 0 : w->bad_slots == UINT8_MAX ? UINT8_MAX : (uint8_t)(w->bad_slots + 1);
 	if (!bad)
 		end(say, DROPPED);

@@ -56,9 +56,12 @@ struct explain_watch {
 	uint32_t slot_s;
 	uint64_t slot_in, slot_out, slot_switches;
 	uint16_t usual;           /* while one thread sent; 0: not known */
+	uint32_t usual_in;        /* packets in a second then */
 	uint8_t bad_slots;
 };
 
+/* Its cause stood when the process before this one ended: the watch says when it is over. */
+void explain_watch_restore(struct explain_watch *w, uint8_t code);
 /* replaced: another IKE SA of the tunnel was up and its peer had not taken leave. */
 unsigned explain_watch_start(struct explain_watch *w, uint64_t now_us, const struct addr *from, bool replaced,
 			     struct explain_sign signs[static EXPLAIN_SIGNS_MAX]);

@@ -133,6 +133,35 @@ static void a_stored_failure_comes_back_to_its_slot(void **state)
 	explain_history_free(&h);
 }
 
+static void what_goes_on_is_told_once_until_it_is_news_again(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure f = at(MODEL_FAILURE_WRONG_PSK, "fqdn:a", 100 * S);
+
+	unsigned slot = (unsigned)explain_history_add(&h, &f, &is_new);
+	assert_true(explain_history_tell(&h, slot, 50 * S));
+	for (unsigned i = 1; i < 30; i++) {
+		f.last_us = (100 + i) * S;
+		assert_int_equal(explain_history_add(&h, &f, &is_new), slot);
+		assert_false(explain_history_tell(&h, slot, 50 * S));
+	}
+	/* the tunnel was up meanwhile */
+	assert_true(explain_history_tell(&h, slot, 120 * S));
+	assert_false(explain_history_tell(&h, slot, 120 * S));
+	/* a long time has gone by */
+	f.last_us = 129 * S + EXPLAIN_TELL_US;
+	assert_int_equal(explain_history_add(&h, &f, &is_new), slot);
+	assert_true(explain_history_tell(&h, slot, 120 * S));
+	/* it was over and is back */
+	assert_true(explain_history_over(&h, MODEL_FAILURE_WRONG_PSK, f.last_us + S, &slot));
+	f.last_us += 2 * S;
+	assert_int_equal(explain_history_add(&h, &f, &is_new), slot);
+	assert_true(explain_history_tell(&h, slot, 120 * S));
+	explain_history_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +171,7 @@ int main(void)
 		cmocka_unit_test(what_is_over_says_so_until_it_comes_back),
 		cmocka_unit_test(a_good_handshake_ends_what_failed_in_one_before),
 		cmocka_unit_test(a_stored_failure_comes_back_to_its_slot),
+		cmocka_unit_test(what_goes_on_is_told_once_until_it_is_news_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,39 @@ static void every_code_has_sentence_side_and_change(void **state)
 	}
 }
 
+/* At a site the peer is a gateway: nothing is said of a router's settings, and the address is the gateway's. */
+static void a_site_is_told_what_to_change_in_its_own_file_or_at_the_gateway(void **state)
+{
+	(void)state;
+	const struct explain_context site = { .site = true };
+
+	for (unsigned code = 0; code < MODEL_FAILURE_CNT; code++) {
+		struct model_failure f = a_failure((enum model_failure_code)code);
+		struct explain_verdict v;
+		strcpy(f.offered, "WHAT-WAS-OFFERED");
+		explain_failure(&f, &site, &v);
+		assert_string_equal(v.code, model_failure_code_name((uint8_t)code));
+		assert_int_not_equal(v.side, EXPLAIN_SIDE_PEER);
+		says(v.sentence, "WHAT-WAS-OFFERED");
+		assert_true(strlen(v.change) > 20);
+		says_not(v.change, "router");
+		says_not(v.change, "192.0.2.1");
+		says_not(v.change, "/accounts/");
+	}
+	struct model_failure f = a_failure(MODEL_FAILURE_NO_ANSWER);
+	struct explain_verdict v;
+	f.stage = MODEL_STAGE_SA_INIT;
+	explain_failure(&f, &site, &v);
+	says(v.change, "gateway = 203.0.113.5");
+	f = a_failure(MODEL_FAILURE_WRONG_GATEWAY);
+	strcpy(f.offered, "rfc822:ops@example.net");
+	explain_failure(&f, &site, &v);
+	says(v.change, "gateway_id = user:ops@example.net");
+	strcpy(f.offered, "ipv4:192.0.2.7");
+	explain_failure(&f, &site, &v);
+	says(v.change, "gateway_id = 192.0.2.7");
+}
+
 static void nothing_is_cut_off_and_all_is_printable_with_the_longest_record(void **state)
 {
 	(void)state;
@@ -67,7 +100,9 @@ static void nothing_is_cut_off_and_all_is_printable_with_the_longest_record(void
 	domain[sizeof(domain) - 1] = 0;
 	struct explain_context c = { .identity_domain = domain, .account_number = UINT32_MAX };
 
-	for (unsigned code = 0; code < 256; code++) {
+	for (unsigned n = 0; n < 512; n++) {
+		unsigned code = n % 256;
+		c.site = n >= 256;
 		struct model_failure f = a_failure((enum model_failure_code)code);
 		struct explain_verdict v;
 		memset(f.offered, 'o', sizeof(f.offered) - 1);
@@ -295,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_code_has_sentence_side_and_change),
+		cmocka_unit_test(a_site_is_told_what_to_change_in_its_own_file_or_at_the_gateway),
 		cmocka_unit_test(nothing_is_cut_off_and_all_is_printable_with_the_longest_record),
 		cmocka_unit_test(text_of_a_stranger_never_gets_into_the_change),
 		cmocka_unit_test(refused_proposal_is_shown_with_what_is_allowed_and_the_line_to_paste),

@@ -198,7 +198,7 @@ static void an_ike_sa_without_children_is_told_and_over_with_the_first(void **st
 static void answers_that_dwindle_when_a_second_thread_sends_are_a_sign_of_anti_replay(void **state)
 {
 	(void)state;
-	struct feed f = up(), steady = up(), alone = up(), never = up();
+	struct feed f = up(), steady = up(), alone = up(), never = up(), more = up();
 
 	assert_int_equal(run(&f, 30, 10, 10, 0, MODEL_FAILURE_ANTI_REPLAY), -1);
 	assert_int_equal(run(&f, 40, 1, 10, 5, MODEL_FAILURE_ANTI_REPLAY), 0);
@@ -209,9 +209,24 @@ static void answers_that_dwindle_when_a_second_thread_sends_are_a_sign_of_anti_r
 	/* the answers dwindle, but the order was kept: something else */
 	assert_int_equal(run(&alone, 30, 10, 10, 0, MODEL_FAILURE_ANTI_REPLAY), -1);
 	assert_int_equal(run(&alone, 60, 1, 10, 0, MODEL_FAILURE_ANTI_REPLAY), -1);
+	/* much is sent besides that nobody answers, and the rest is answered as before */
+	assert_int_equal(run(&more, 30, 10, 10, 0, MODEL_FAILURE_ANTI_REPLAY), -1);
+	assert_int_equal(run(&more, 60, 10, 100, 5, MODEL_FAILURE_ANTI_REPLAY), -1);
 	/* it never answered much */
 	assert_int_equal(run(&never, 30, 1, 10, 0, MODEL_FAILURE_ANTI_REPLAY), -1);
 	assert_int_equal(run(&never, 60, 1, 10, 5, MODEL_FAILURE_ANTI_REPLAY), -1);
+}
+
+static void what_stood_when_the_process_ended_is_over_when_its_cause_is_gone(void **state)
+{
+	(void)state;
+	struct feed f = { .s = { .epoch_us = T0, .child_cnt = 1, .ike_heard_us = T0 } };
+
+	explain_watch_restore(&f.w, MODEL_FAILURE_NO_ESP);
+	explain_watch_restore(&f.w, MODEL_FAILURE_WRONG_PSK); /* none of the watch's */
+	assert_int_equal(run(&f, 60, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+	assert_int_equal(run(&f, 4, 1, 1, 0, MODEL_FAILURE_NO_ESP), 1);
+	assert_int_equal(run(&f, 4, 1, 1, 0, MODEL_FAILURE_NO_ESP), -1);
 }
 
 static void a_new_ike_sa_begins_anew(void **state)
@@ -240,6 +255,7 @@ int main(void)
 		cmocka_unit_test(esp_that_ends_while_ike_goes_on_has_stopped),
 		cmocka_unit_test(an_ike_sa_without_children_is_told_and_over_with_the_first),
 		cmocka_unit_test(answers_that_dwindle_when_a_second_thread_sends_are_a_sign_of_anti_replay),
+		cmocka_unit_test(what_stood_when_the_process_ended_is_over_when_its_cause_is_gone),
 		cmocka_unit_test(a_new_ike_sa_begins_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
