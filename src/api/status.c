@@ -221,10 +221,10 @@ void api_tunnel_why(struct api_call *c)
 		struct why w = { c, t, json_array(), json_array() };
 		json_t *status = api_status_json(c, &states, t);
 		read_why(c, &w);
-		json_t *o = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:o, s:o}", "id", json_object_get(status, "id"),
+		json_t *o = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:o, s:o}", "id", json_object_get(status, "id"),
 				      "name", json_object_get(status, "name"), "up", json_object_get(status, "up"),
 				      "since", json_object_get(status, "since"), "source",
-				      json_object_get(status, "source"), "verdict", json_object_get(status, "verdict"),
+				      json_object_get(status, "source"), "psk_set", json_object_get(status, "psk_set"), "verdict", json_object_get(status, "verdict"),
 				      "history", w.history, "unknown_near", w.near);
 		json_decref(status);
 		api_answer(c, o);

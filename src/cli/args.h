@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CLI_OK = 0, CLI_REFUSED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3 };
+/* WRONG: a tunnel that was asked about is down, or something is wrong with it. */
+enum { CLI_OK = 0, CLI_REFUSED = 1, CLI_USAGE = 2, CLI_UNREACHABLE = 3, CLI_WRONG = 4 };
 
 #define CLI_WORDS_MAX 8
 #define CLI_OPTIONS_MAX 24

@@ -15,10 +15,14 @@ int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
 int cli_status(struct cli *cli), cli_tunnel_why(struct cli *cli), cli_unknown(struct cli *cli), cli_suites(struct cli *cli);
 int cli_tunnel_rekey(struct cli *cli);
-int cli_site_status(struct cli *cli), cli_site_rekey(struct cli *cli);
+int cli_site_status(struct cli *cli), cli_site_why(struct cli *cli), cli_site_rekey(struct cli *cli);
 
-/* Tunnels as the API's status has them: a table, and why one is down. */
-void cli_print_tunnels(const json_t *list);
+/* Tunnels as the API's status has them: a table, and why one is down; why: the command that says more ("tunnel why"). */
+void cli_print_tunnels(const json_t *list, const char *why);
+/* whole: with the offer against what is allowed, transform by transform. */
+void cli_print_verdict(const char *label, const json_t *v, bool whole);
+/* Why a tunnel fails, as the API has it, or as JSON. Returns CLI_WRONG if it is down or something is wrong with it. */
+int cli_show_why(const struct cli *cli, const json_t *w, bool site);
 
 /* The id of the tunnel that a word of the command line names by its id or name. */
 int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40]);

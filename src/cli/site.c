@@ -1,4 +1,4 @@
-// onramp site: the tunnels of an onrampd --site on this host, asked of its status socket.
+// onramp site: the tunnels of an onrampd --site on this host and why they fail, asked of its status socket.
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -42,13 +42,18 @@ static json_t *suite_json(const struct model_suite *s)
 
 static json_t *verdict_json(const struct model_failure *f)
 {
-	const struct explain_context context = { .gateway = f->remote.addr, .customer_endpoint = f->local.addr };
+	const struct explain_context context = { .gateway = f->remote.addr, .customer_endpoint = f->local.addr, .site = true };
 	struct explain_verdict v;
 
 	explain_failure(f, &context, &v);
 	json_t *o = json_pack("{s:s, s:s, s:s}", "code", v.code, "stage", v.stage, "side", explain_side_name(v.side));
 	json_object_set_new(o, "sentence", peer_text_json(v.sentence));
 	json_object_set_new(o, "change", peer_text_json(v.change));
+	json_object_set_new(o, "peer", endpoint_json(&f->remote));
+	json_object_set_new(o, "identity", peer_text_json(f->identity));
+	json_object_set_new(o, "offered", peer_text_json(f->offered));
+	json_object_set_new(o, "allowed", peer_text_json(f->allowed));
+	json_object_set_new(o, "over_since", time_json(f->over_us));
 	json_object_set_new(o, "first_seen", time_json(f->first_us));
 	json_object_set_new(o, "last_seen", time_json(f->last_us));
 	json_object_set_new(o, "count", json_integer(f->cnt));
@@ -218,16 +223,17 @@ int cli_site_status(struct cli *cli)
 	if (fd >= 0 && e == ERR_NONE && cli->args.json)
 		cli_print_json(result);
 	else if (fd >= 0 && e == ERR_NONE)
-		cli_print_tunnels(json_object_get(result, "tunnels"));
+		cli_print_tunnels(json_object_get(result, "tunnels"), "site why");
 	json_decref(result);
 	return fd >= 0 && e == ERR_NONE ? CLI_OK : CLI_UNREACHABLE;
 }
 
-/* ---- rekey ---- */
+/* ---- one tunnel ---- */
 
 struct search {
 	const char *name;
-	struct model_id id, last;
+	struct model_live_tunnel tunnel;
+	struct model_id last;
 	bool found;
 };
 
@@ -236,7 +242,7 @@ static void match_tunnel(void *arg, const struct model_live_tunnel *t)
 	struct search *s = arg;
 
 	if (strcmp(t->name, s->name) == 0) {
-		s->id = t->tunnel_id;
+		s->tunnel = *t;
 		s->found = true;
 	}
 	s->last = t->tunnel_id;
@@ -256,6 +262,63 @@ static enum err find_tunnel(int fd, struct search *s)
 	return e == ERR_NONE && !s->found ? ERR_NOTFOUND : e;
 }
 
+static int tell_stranger(const char *name)
+{
+	fprintf(stderr, "onramp: the site has no tunnel \"");
+	cli_print_text(stderr, name);
+	fprintf(stderr, "\"; \"onramp site status\" shows them\n");
+	return CLI_REFUSED;
+}
+
+/* ---- why ---- */
+
+static void add_failure(void *arg, const struct model_failure *f)
+{
+	json_array_append_new(arg, verdict_json(f));
+}
+
+/* The tunnel as the API's "why" has one. */
+static int show_why(const struct cli *cli, const struct search *s, json_t *history)
+{
+	json_t *t = tunnel_json(&s->tunnel);
+	json_t *w = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O}", "id", json_object_get(t, "id"), "name",
+			      json_object_get(t, "name"), "up", json_object_get(t, "up"), "since",
+			      json_object_get(t, "since"), "verdict", json_object_get(t, "verdict"), "history", history);
+	int r = cli_show_why(cli, w, true);
+
+	json_decref(w);
+	json_decref(t);
+	return r;
+}
+
+int cli_site_why(struct cli *cli)
+{
+	struct search s = { .name = cli->args.words[0] };
+	json_t *history = json_array();
+	const struct model_live_sink sink = { .failure = add_failure, .arg = history };
+	bool more = false;
+	int fd = connect_site(cli), r;
+
+	enum err e = fd < 0 ? ERR_NONE : find_tunnel(fd, &s);
+	if (fd >= 0 && e == ERR_NONE) {
+		const struct model_live_request q = { .op = MODEL_LIVE_WHY, .account_id = model_live_site_account(),
+						      .tunnel_id = s.tunnel.tunnel_id };
+		e = ask(fd, &q, &sink, &more);
+	}
+	if (fd < 0)
+		r = CLI_UNREACHABLE;
+	else if (e == ERR_NOTFOUND)
+		r = tell_stranger(s.name);
+	else
+		r = e != ERR_NONE ? tell_silence(e) : show_why(cli, &s, history);
+	if (fd >= 0)
+		close(fd);
+	json_decref(history);
+	return r;
+}
+
+/* ---- rekey ---- */
+
 static int tell_rekey(const struct cli *cli, enum err e, bool ike)
 {
 	if (e == ERR_NONE && cli->args.json) {
@@ -265,9 +328,7 @@ static int tell_rekey(const struct cli *cli, enum err e, bool ike)
 	} else if (e == ERR_NONE) {
 		printf("The site rekeys %s.\n", ike ? "the IKE SA" : "the Child SAs");
 	} else if (e == ERR_NOTFOUND) {
-		fprintf(stderr, "onramp: the site has no tunnel \"");
-		cli_print_text(stderr, cli->args.words[0]);
-		fprintf(stderr, "\"; \"onramp site status\" shows them\n");
+		return tell_stranger(cli->args.words[0]);
 	} else if (e == ERR_CONFLICT) {
 		fprintf(stderr, "onramp: the tunnel is not up: there is nothing to rekey\n");
 	} else {
@@ -289,7 +350,7 @@ int cli_site_rekey(struct cli *cli)
 	enum err e = find_tunnel(fd, &s);
 	if (e == ERR_NONE) {
 		const struct model_live_request q = { .op = ike ? MODEL_LIVE_REKEY_IKE : MODEL_LIVE_REKEY_CHILD,
-						      .account_id = model_live_site_account(), .tunnel_id = s.id };
+						      .account_id = model_live_site_account(), .tunnel_id = s.tunnel.tunnel_id };
 		e = ask(fd, &q, &sink, &more);
 	}
 	close(fd);

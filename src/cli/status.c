@@ -22,65 +22,7 @@ static void add_tunnel(struct cli_table *t, const json_t *s)
 	cli_table_cell(t, live ? cli_size(cli_number(s, "out_bytes"), out) : NULL);
 }
 
-/* Each proposal against what is allowed: "- 3DES" is what does not fit, "+ AES-CBC-256" what does. */
-static void print_evidence(const json_t *e)
-{
-	static const char *const kinds[] = { "encryption", "integrity", "prf", "group", "esn" };
-	const json_t *allowed = json_object_get(e, "allowed");
-	json_t *p, *t;
-	size_t i, n;
-
-	json_array_foreach (json_object_get(e, "proposals"), i, p) {
-		printf("  proposal %" JSON_INTEGER_FORMAT ":\n", cli_number(p, "number"));
-		for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-			const json_t *offered = json_object_get(json_object_get(p, "offered"), kinds[k]);
-			const json_t *may = json_object_get(allowed, kinds[k]);
-			if (json_array_size(offered) + json_array_size(may) == 0)
-				continue;
-			printf("    %-10s offered:", kinds[k]);
-			json_array_foreach (offered, n, t) {
-				printf(" %s", json_is_true(json_object_get(t, "allowed")) ? "+" : "-");
-				cli_print_text(stdout, cli_text(t, "name"));
-			}
-			printf("%s  allowed:", json_array_size(offered) == 0 ? " none" : "");
-			json_array_foreach (may, n, t) {
-				printf(" ");
-				cli_print_text(stdout, json_string_value(t));
-			}
-			printf("%s\n", json_array_size(may) == 0 ? " none" : "");
-		}
-	}
-	printf("  nearest that is allowed: ");
-	cli_print_text(stdout, cli_text(json_object_get(e, "nearest"), "swanctl"));
-	printf("\n");
-}
-
-static void print_verdict(const char *label, const json_t *v)
-{
-	char age[CLI_SIZE_MAX];
-
-	printf("\n");
-	cli_print_text(stdout, label);
-	printf(": ");
-	cli_print_text(stdout, cli_text(v, "sentence"));
-	printf("\n  %s, %" JSON_INTEGER_FORMAT " time(s), last %s ago%s\n", cli_text(v, "code"),
-	       cli_number(v, "count"), cli_age(cli_text(v, "last_seen"), age),
-	       cli_text(v, "over_since") != NULL ? ", over since" : "");
-	printf("  to act: %s\n  to change: ", cli_text(v, "side"));
-	/* several lines of advice stay lines */
-	for (const char *at = cli_text(v, "change"); at != NULL && *at != 0;) {
-		char line[1024];
-		size_t n = strcspn(at, "\n");
-		snprintf(line, sizeof(line), "%.*s", (int)n, at);
-		cli_print_text(stdout, line);
-		at += n + (at[n] != 0);
-		if (*at != 0)
-			printf("\n    ");
-	}
-	printf("\n");
-}
-
-void cli_print_tunnels(const json_t *list)
+void cli_print_tunnels(const json_t *list, const char *why)
 {
 	struct cli_table t;
 	json_t *s;
@@ -92,9 +34,12 @@ void cli_print_tunnels(const json_t *list)
 	cli_table_end(&t, "There is no tunnel yet: \"onramp tunnel create\" makes one.");
 	json_array_foreach (list, i, s) {
 		const json_t *v = json_object_get(s, "verdict");
-		if (json_is_object(v))
-			print_verdict(cli_text(s, "name"), v);
-		else if (json_is_false(json_object_get(s, "psk_set")))
+		if (json_is_object(v)) {
+			cli_print_verdict(cli_text(s, "name"), v, false);
+			printf("  more      onramp %s ", why);
+			cli_print_text(stdout, cli_text(s, "name"));
+			printf("\n");
+		} else if (json_is_false(json_object_get(s, "psk_set")))
 			printf("\n%s: it has no pre-shared key yet: \"onramp tunnel psk\" sets one.\n",
 			       cli_text(s, "name"));
 	}
@@ -131,9 +76,9 @@ static void print_one(const json_t *s)
 			  cli_size(cli_number(s, "out_bytes"), out));
 	}
 	if (json_is_object(json_object_get(s, "verdict")))
-		print_verdict("why", json_object_get(s, "verdict"));
+		cli_print_verdict("Why", json_object_get(s, "verdict"), true);
 	else if (json_is_object(json_object_get(s, "last_failure")))
-		print_verdict("the last failure, over since", json_object_get(s, "last_failure"));
+		cli_print_verdict("The last failure, before it came up", json_object_get(s, "last_failure"), true);
 }
 
 static int show_tunnel(struct cli *cli)
@@ -149,67 +94,6 @@ static int show_tunnel(struct cli *cli)
 		cli_print_json(result);
 	else if (r == CLI_OK)
 		print_one(result);
-	json_decref(result);
-	return r;
-}
-
-/* ---- why ---- */
-
-static void print_why(const json_t *w)
-{
-	const json_t *verdict = json_object_get(w, "verdict");
-	json_t *v;
-	size_t i;
-
-	cli_line("tunnel", cli_text(w, "name"));
-	cli_line("state", json_is_true(json_object_get(w, "up")) ? "up" : "down");
-	cli_line("since", cli_text(w, "since"));
-	if (json_is_object(verdict)) {
-		print_verdict("why", verdict);
-		if (json_is_object(json_object_get(verdict, "evidence")))
-			print_evidence(json_object_get(verdict, "evidence"));
-	} else {
-		printf("\nNothing is wrong that the gateway knows of.\n");
-	}
-	json_array_foreach (json_object_get(w, "unknown_near"), i, v)
-		print_verdict("a peer that may mean this tunnel", v);
-	json_array_foreach (json_object_get(w, "history"), i, v)
-		if (!json_is_object(verdict) || strcmp(cli_text(v, "code"), cli_text(verdict, "code")) != 0 ||
-		    strcmp(cli_text(v, "identity"), cli_text(verdict, "identity")) != 0)
-			print_verdict("before", v);
-}
-
-int cli_tunnel_why(struct cli *cli)
-{
-	json_t *result = NULL;
-	char id[40], path[128];
-	int r = cli_tunnel_find(cli, cli->args.words[0], id);
-
-	snprintf(path, sizeof(path), "/onramp/tunnels/%s/why", id);
-	if (r == CLI_OK)
-		r = cli_account_call(cli, "GET", path, NULL, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		print_why(result);
-	json_decref(result);
-	return r;
-}
-
-int cli_unknown(struct cli *cli)
-{
-	json_t *result = NULL, *v;
-	size_t i;
-	int r = cli_call(cli, "GET", "/admin/unknown", NULL, &result);
-
-	if (r == CLI_OK && cli->args.json) {
-		cli_print_json(result);
-	} else if (r == CLI_OK) {
-		json_array_foreach (json_object_get(result, "unknown_peers"), i, v)
-			print_verdict("A peer that no tunnel knows", v);
-		if (i == 0)
-			printf("No peer came that no tunnel knows.\n");
-	}
 	json_decref(result);
 	return r;
 }
@@ -248,10 +132,10 @@ static void print_node(const json_t *node)
 		printf(": %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
 		       " tunnels up, %" JSON_INTEGER_FORMAT " routes\n",
 		       cli_number(a, "tunnels_up"), cli_number(a, "tunnels"), cli_number(a, "routes"));
-		cli_print_tunnels(json_object_get(a, "status"));
+		cli_print_tunnels(json_object_get(a, "status"), "tunnel why");
 	}
 	json_array_foreach (json_object_get(node, "unknown_peers"), i, v)
-		print_verdict("A peer that no tunnel knows", v);
+		cli_print_verdict("A peer that no tunnel knows", v, false);
 	print_counters(json_object_get(node, "counters"));
 }
 
@@ -292,7 +176,7 @@ int cli_status(struct cli *cli)
 	if (r == CLI_OK && cli->args.json)
 		cli_print_json(result);
 	else if (r == CLI_OK)
-		cli_print_tunnels(json_object_get(result, "tunnels"));
+		cli_print_tunnels(json_object_get(result, "tunnels"), "tunnel why");
 	json_decref(result);
 	return r;
 }
