@@ -12,7 +12,6 @@
 #define UNKNOWN_PAUSE_US 10000000u /* one entry is written at most this often */
 #define UNKNOWN_WRITES_MAX 4       /* entries in one turn of the samples */
 #define NEAR_TRIES_MAX 20000       /* tunnels that are compared in one turn of the samples */
-#define CHILD_CAUSE_US 120000000u  /* so long after a refusal a tunnel without Child SA is for that reason */
 #define REPEATS_LOST 2             /* so often nobody asks who had the answer */
 
 /* Slots below are for peers that have shown, by IKE_AUTH, that packets reach them; nobody can crowd those out with
@@ -70,27 +69,15 @@ static bool hides_the_cause(const struct control_tunnel *t, const struct model_f
 	if (last == NULL || t->up || last->code == f->code)
 		return false;
 	if (f->code == MODEL_FAILURE_NO_CHILD)
-		return last->stage == MODEL_STAGE_CHILD && last->over_us == 0;
+		return (last->stage == MODEL_STAGE_CHILD && last->over_us == 0) || last->code == MODEL_FAILURE_REKEY_REFUSED;
 	return f->code == MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
-}
-
-/* That there is no Child SA is no news where it is known why. */
-static bool is_explained(const struct control_tunnel *t, const struct model_failure *f)
-{
-	for (unsigned i = 0; f->code == MODEL_FAILURE_NO_CHILD && i < EXPLAIN_HISTORY_MAX; i++) {
-		const struct model_failure *m = t->why.slots[i];
-		if (m != NULL && m->code != f->code && m->last_us + CHILD_CAUSE_US >= f->last_us &&
-		    (m->stage == MODEL_STAGE_CHILD || m->code == MODEL_FAILURE_REKEY_REFUSED))
-			return true;
-	}
-	return false;
 }
 
 static void keep_known(struct control *c, struct control_tunnel *t, struct model_failure *f)
 {
 	bool is_new;
 
-	if (hides_the_cause(t, f) || is_explained(t, f))
+	if (hides_the_cause(t, f))
 		return;
 	f->account_id = t->account->m.id;
 	f->tunnel_id = t->id;

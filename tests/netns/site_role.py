@@ -63,6 +63,15 @@ class Site:
         tunnels = json.loads(self.ask("site", "status", "--json").stdout)["tunnels"]
         return tunnels if name is None else next(tunnel for tunnel in tunnels if tunnel["name"] == name)
 
+    def why(self, name):
+        """What `onramp site why` says of a tunnel, with its exit status under "status"."""
+        done = self.ask("site", "why", name, "--json", check=False)
+        return {**json.loads(done.stdout), "status": done.returncode}
+
+    def failure(self, name, code):
+        """The newest failure of a tunnel with this code; None if it has none."""
+        return next((one for one in self.why(name)["history"] if one["code"] == code), None)
+
     def up(self, name, timeout=15):
         return wait_until(lambda: self.status(name)["up"], timeout, 0.1)
 
