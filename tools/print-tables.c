@@ -34,7 +34,8 @@ static void print_transforms(FILE *f, enum ike_transform_type type, const char *
 		const struct model_transform *t = &model_transforms[i];
 		if (t->type != (uint8_t)type)
 			continue;
-		const char *child = t->needs_null_opt_in ? "with `allow_null_cipher`"
+		const char *child = t->opt_in == MODEL_OPT_IN_NULL ? "with `allow_null_cipher`"
+				    : t->opt_in == MODEL_OPT_IN_ESN ? "with `replay_protection` and `onramp.esn`"
 				    : (t->phase & MODEL_PHASE_CHILD) != 0 ? "yes" : "no";
 		const char *ike = (t->phase & MODEL_PHASE_IKE) != 0 ? "yes" : "no";
 		fprintf(f, "| %s | %u | %s | %s | ", t->name, t->id, ike, child);

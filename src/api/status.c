@@ -273,8 +273,10 @@ static json_t *transform_json(const struct model_transform *t)
 		if ((t->profiles & MODEL_PROFILE_BIT(i)) != 0)
 			json_array_append_new(profiles, json_string(model_profile_name((uint8_t)i)));
 	json_object_set_new(o, "profiles", profiles);
-	if (t->needs_null_opt_in)
+	if (t->opt_in == MODEL_OPT_IN_NULL)
 		json_object_set_new(o, "needs", json_string("allow_null_cipher"));
+	else if (t->opt_in == MODEL_OPT_IN_ESN)
+		json_object_set_new(o, "needs", json_string("onramp.esn"));
 	return o;
 }
 

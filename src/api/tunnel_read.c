@@ -38,9 +38,6 @@ static void refuse_custom_identity(const struct api_object *o)
 
 static void refuse_unsupported(const struct api_object *o)
 {
-	refuse_true(o, "replay_protection",
-		    "send false and turn off the anti-replay check of the router (window 0); "
-		    "\"onramp.replay_window\" checks what the router sends");
 	refuse_true(o, "automatic_return_routing", "send false and make static routes");
 	refuse_bgp(o);
 	refuse_custom_identity(o);
@@ -99,7 +96,8 @@ const char *api_nearest(const char *typed, const char *const *names, size_t cnt)
 static void refuse_unknown_onramp(const struct api_object *o)
 {
 	static const char *const names[] = { "ike_lifetime", "child_lifetime", "dpd_delay",   "replay_window",
-					     "mss_clamp",    "outer_mtu",      "start_action", "profile" };
+					     "mss_clamp",    "outer_mtu",      "start_action", "profile",
+					     "esn",	     "child_rekey_bytes", "child_rekey_packets" };
 	const char *key;
 	json_t *value;
 
@@ -199,6 +197,9 @@ static void read_onramp(const struct api_object *o, struct model_tunnel_onramp *
 	read_u16(&on, "outer_mtu", &r->outer_mtu);
 	read_start_action(&on, &r->start_action);
 	read_profile(&on, &r->profile);
+	api_field_bool(&on, "esn", API_NULL_REFUSED, &r->esn);
+	(void)api_field_number(&on, "child_rekey_bytes", MODEL_CODE_ONRAMP, MODEL_REKEY_MAX, &r->child_rekey_bytes);
+	(void)api_field_number(&on, "child_rekey_packets", MODEL_CODE_ONRAMP, MODEL_REKEY_MAX, &r->child_rekey_packets);
 }
 
 /* The value never goes into a text. */
@@ -228,6 +229,7 @@ void api_tunnel_read(const struct api_object *o, struct model_tunnel *t, struct 
 	api_field_prefix(o, "interface_address", MODEL_CODE_INTERFACE_ADDRESS, false, &t->interface_address);
 	api_field_prefix(o, "interface_address6", MODEL_CODE_INTERFACE_ADDRESS, true, &t->interface_address6);
 	api_field_bool(o, "allow_null_cipher", API_NULL_REFUSED, &t->allow_null_cipher);
+	api_field_bool(o, "replay_protection", API_NULL_ABSENT, &t->replay_protection);
 	read_health_check(o, &t->health_check);
 	read_onramp(o, &t->onramp);
 	refuse_unsupported(o);

@@ -49,11 +49,13 @@ static json_t *mss_clamp_json(uint16_t v)
 
 static json_t *onramp_json(const struct model_tunnel_onramp *r)
 {
-	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:s}", "ike_lifetime", (int)r->ike_lifetime_s,
+	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:s, s:b, s:I, s:I}", "ike_lifetime", (int)r->ike_lifetime_s,
 			 "child_lifetime", (int)r->child_lifetime_s, "dpd_delay", (int)r->dpd_delay_s,
 			 "replay_window", (int)r->replay_window, "mss_clamp", mss_clamp_json(r->mss_clamp),
 			 "outer_mtu", (int)r->outer_mtu, "start_action", "respond",
-			 "profile", model_profile_name(r->profile));
+			 "profile", model_profile_name(r->profile), "esn", r->esn,
+			 "child_rekey_bytes", (json_int_t)r->child_rekey_bytes,
+			 "child_rekey_packets", (json_int_t)r->child_rekey_packets);
 }
 
 /* hex_id is the key id, written in hex. */

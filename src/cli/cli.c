@@ -32,6 +32,10 @@ static const struct cli_option token_options[] = {
 		{ "dpd-delay", "SECONDS", "liveness check after so much silence, 0: off (30)" },             \
 		{ "replay-window", "PACKETS", "check what the router sends for replays, 0: off (0)" },       \
 		{ "mss-clamp", "auto|off|BYTES", "upper limit of TCP's MSS (auto)" },                        \
+		{ "replay-protection", "yes|no", "the router checks our packets for replays (no)" },         \
+		{ "esn", "yes|no", "extended sequence numbers, with --replay-protection yes (no)" },         \
+		{ "child-rekey-bytes", "BYTES", "rekey a Child SA after so many, 0: by algorithm (0)" },     \
+		{ "child-rekey-packets", "PACKETS", "rekey a Child SA after so many, 0: by algorithm (0)" }, \
 	{                                                                                                    \
 		"outer-mtu", "BYTES", "path MTU between gateway and router (1500)"                           \
 	}

@@ -52,7 +52,8 @@ int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40])
 static void print_onramp(const json_t *o)
 {
 	static const char *const keys[] = { "ike_lifetime",  "child_lifetime", "dpd_delay",
-					    "replay_window", "mss_clamp",      "outer_mtu" };
+					    "replay_window", "mss_clamp",      "outer_mtu",
+					    "child_rekey_bytes", "child_rekey_packets" };
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const json_t *v = json_object_get(o, keys[i]);
@@ -61,6 +62,7 @@ static void print_onramp(const json_t *o)
 		else
 			cli_linef(keys[i], "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 	}
+	cli_line("esn", json_is_true(json_object_get(o, "esn")) ? "yes" : "no");
 }
 
 static void print_tunnel(const json_t *t)
@@ -322,13 +324,17 @@ static void set_numbers(const struct cli *cli, json_t *body)
 		const char *option, *field;
 	} numbers[] = { { "ike-lifetime", "ike_lifetime" }, { "child-lifetime", "child_lifetime" },
 			{ "dpd-delay", "dpd_delay" },	    { "replay-window", "replay_window" },
-			{ "mss-clamp", "mss_clamp" },	    { "outer-mtu", "outer_mtu" } };
+			{ "mss-clamp", "mss_clamp" },	    { "outer-mtu", "outer_mtu" },
+			{ "child-rekey-bytes", "child_rekey_bytes" },
+			{ "child-rekey-packets", "child_rekey_packets" } };
 	json_t *onramp = json_object();
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (value(cli, numbers[i].option) != NULL)
 			json_object_set_new(onramp, numbers[i].field,
 					    number_or_text(value(cli, numbers[i].option)));
+	if (value(cli, "esn") != NULL)
+		json_object_set_new(onramp, "esn", json_boolean(strcmp(value(cli, "esn"), "yes") == 0));
 	if (json_object_size(onramp) != 0)
 		json_object_set(body, "onramp", onramp);
 	json_decref(onramp);
@@ -337,14 +343,20 @@ static void set_numbers(const struct cli *cli, json_t *body)
 /* What create and update have in common. */
 static int read_options(const struct cli *cli, json_t *body)
 {
-	const char *null = value(cli, "allow-null");
+	static const char *const words[] = { "allow-null", "replay-protection", "esn" };
+	const char *null = value(cli, words[0]), *replay = value(cli, words[1]);
 
-	if (null != NULL && strcmp(null, "yes") != 0 && strcmp(null, "no") != 0) {
-		fprintf(stderr, "onramp: --allow-null is yes or no\n");
-		return CLI_USAGE;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		const char *v = value(cli, words[i]);
+		if (v != NULL && strcmp(v, "yes") != 0 && strcmp(v, "no") != 0) {
+			fprintf(stderr, "onramp: --%s is yes or no\n", words[i]);
+			return CLI_USAGE;
+		}
 	}
 	if (null != NULL)
 		json_object_set_new(body, "allow_null_cipher", json_boolean(strcmp(null, "yes") == 0));
+	if (replay != NULL)
+		json_object_set_new(body, "replay_protection", json_boolean(strcmp(replay, "yes") == 0));
 	set_numbers(cli, body);
 	int r = set_texts(cli, body);
 	return r != CLI_OK ? r : set_psk(body, value(cli, "psk-file"), value(cli, "psk-stdin") != NULL);

@@ -94,6 +94,15 @@ static const struct conf_row rows[] = {
 	  "Packets of the window against replay; 0 is off, as an anycast gateway of several nodes needs it.", NULL },
 	{ "tunnel", "null_encryption", CONF_BOOL, IN(null_encryption), 0, 0, "no", NULL,
 	  "Whether NULL encryption is offered too, after the real ones.", NULL },
+	{ "tunnel", "esn", CONF_BOOL, IN(esn), 0, 0, "no", NULL,
+	  "Whether extended sequence numbers (64 bits) are offered, before those of 32 bits. Our window is then 64 packets "
+	  "where replay_window is 0. Magic WAN does not take them.", NULL },
+	{ "tunnel", "rekey_bytes", CONF_COUNT, IN(rekey_bytes), CONF_REKEY_BYTES_MIN, CONF_REKEY_MAX, "0", NULL,
+	  "Inner bytes in one direction after which a Child SA is rekeyed, at least 1048576; 0 is what suits the cipher "
+	  "(1 TiB).", NULL },
+	{ "tunnel", "rekey_packets", CONF_COUNT, IN(rekey_packets), CONF_REKEY_PACKETS_MIN, CONF_REKEY_MAX, "0", NULL,
+	  "Packets in one direction after which a Child SA is rekeyed, at least 100; 0 is what suits the sequence numbers "
+	  "(half of them).", NULL },
 };
 
 /* ---- sections ---- */

@@ -10,6 +10,9 @@
 #define CONF_IDENTITY_MAX 192
 #define CONF_DEVICE_MAX 16      /* IFNAMSIZ */
 #define CONF_PREFIXES_MAX 4096
+#define CONF_REKEY_BYTES_MIN (1u << 20) /* as MODEL_REKEY_BYTES_MIN and so on */
+#define CONF_REKEY_PACKETS_MIN 100
+#define CONF_REKEY_MAX (UINT64_C(1) << 40)
 #define CONF_SELECTORS_MAX 8    /* a side; MODEL_TS_MAX */
 
 /* A list that grows on the heap; host bits are kept. */
@@ -47,6 +50,8 @@ struct conf_tunnel {
 	unsigned dpd_delay, ike_lifetime, child_lifetime;
 	unsigned mtu, mss_clamp, replay_window;
 	bool null_encryption;
+	bool esn;                          /* extended sequence numbers are offered */
+	uint64_t rekey_bytes, rekey_packets; /* 0: what suits the algorithms */
 };
 
 struct conf_site {

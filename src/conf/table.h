@@ -13,6 +13,7 @@ enum conf_kind {
 	CONF_LEVEL,
 	CONF_ESP_CRYPTO,
 	CONF_NUMBER,
+	CONF_COUNT,         /* uint64_t; 0 is always fine */
 	CONF_BOOL,
 	CONF_ENDPOINT,
 	/* of onramp-site.conf */
@@ -29,7 +30,7 @@ struct conf_row {
 	const char *key;
 	enum conf_kind kind;
 	size_t offset;         /* of the member in what the section writes into */
-	uint64_t min, max;     /* CONF_NUMBER: the range. Texts: max is the room with its NUL */
+	uint64_t min, max;     /* CONF_NUMBER, CONF_COUNT: the range. Texts: max is the room with its NUL */
 	const char *value;     /* the default, as one would write it */
 	const char *sample;    /* for the example, where there is no default; else NULL */
 	const char *help;

@@ -151,6 +151,17 @@ static enum err apply_number(const struct conf_row *row, struct bytes value, voi
 	return ERR_NONE;
 }
 
+static enum err apply_count(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	uint64_t v;
+	if (text_u64_parse(value, row->max, &v) != ERR_NONE || (v != 0 && v < row->min)) {
+		snprintf(why, CONF_WHY_MAX, "must be 0 or a number from %" PRIu64 " to %" PRIu64, row->min, row->max);
+		return ERR_RANGE;
+	}
+	*(uint64_t *)member_of(base, row) = v;
+	return ERR_NONE;
+}
+
 static enum err apply_bool(const struct conf_row *row, struct bytes value, void *base, char *why)
 {
 	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
@@ -391,6 +402,7 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 	case CONF_LEVEL: return apply_level(row, value, base, why);
 	case CONF_ESP_CRYPTO: return apply_esp_crypto(row, value, base, why);
 	case CONF_NUMBER: return apply_number(row, value, base, why);
+	case CONF_COUNT: return apply_count(row, value, base, why);
 	case CONF_BOOL: return apply_bool(row, value, base, why);
 	case CONF_ENDPOINT: return apply_endpoint(row, value, base, why);
 	case CONF_ADDRESS: return apply_address(row, value, base, why);

@@ -132,12 +132,18 @@ static void close_all(struct control *c, struct control_tunnel *t)
 	}
 }
 
+static bool allows_esn(const struct model_tunnel *t)
+{
+	return t->replay_protection && t->onramp.esn;
+}
+
 /* What an SA was negotiated under: a change of it ends the SA. */
 static bool same_terms(const struct model_tunnel *a, const struct model_tunnel *b)
 {
 	return addr_eq(&a->cloudflare_endpoint, &b->cloudflare_endpoint) &&
 	       addr_eq(&a->customer_endpoint, &b->customer_endpoint) &&
-	       (b->allow_null_cipher || !a->allow_null_cipher) && a->onramp.profile == b->onramp.profile;
+	       (b->allow_null_cipher || !a->allow_null_cipher) && (allows_esn(b) || !allows_esn(a)) &&
+	       a->onramp.profile == b->onramp.profile;
 }
 
 /* IKE_SA_INIT is answered with algorithms of the profiles that tunnels here have. */
@@ -559,6 +565,7 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 				  .account_number = t->account->m.number,
 				  .gateway_endpoint = t->m.cloudflare_endpoint,
 				  .customer_endpoint = t->m.customer_endpoint, .allow_null = t->m.allow_null_cipher,
+				  .allow_esn = allows_esn(&t->m),
 				  .settings = t->m.onramp };
 	open_psk(c, t, t->psk.current, t->has_psk ? t->psk.current_len : 0, &ret->psk);
 	open_psk(c, t, t->psk.previous, t->has_psk ? t->psk.previous_len : 0, &ret->previous_psk);

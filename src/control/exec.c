@@ -102,7 +102,8 @@ struct commit {
 	size_t cmp_cnt, op_cnt;
 	size_t used;
 	/* an IKE SA, the two that may replace it, a new Child SA, and its mark */
-	uint8_t room[3 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD + 8];
+	uint8_t room[3 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD +
+		     CONTROL_MARKS_LEN];
 };
 
 static enum err add_op(struct commit *t, struct model_key key, enum store_op_kind kind, struct bytes value)
@@ -146,16 +147,17 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct i
 	return e;
 }
 
-/* The first block of outbound sequence numbers is reserved with the SA itself (see control_sequences_reserve). */
+/* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). */
 static enum err add_sequence(struct commit *t, uint32_t spi_in)
 {
-	struct wr w = wr_of((struct space){ t->room + t->used, sizeof(t->room) - t->used });
+	const struct control_marks marks = { .out = CONTROL_SEQ_BLOCK };
+	uint8_t *at = t->room + t->used;
 
-	wr_u32(&w, CONTROL_SEQ_BLOCK);
-	if (w.bad)
+	if (sizeof(t->room) - t->used < CONTROL_MARKS_LEN)
 		return ERR_FULL;
-	t->used += wr_len(&w);
-	return add_op(t, model_key_sequence(spi_in), STORE_PUT, wr_bytes(&w));
+	control_marks_encode(&marks, at);
+	t->used += CONTROL_MARKS_LEN;
+	return add_op(t, model_key_sequence(spi_in), STORE_PUT, bytes_of(at, CONTROL_MARKS_LEN));
 }
 
 static enum err add_delete(struct commit *t, uint32_t spi_in)
@@ -452,6 +454,13 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 
 /* ---- running ---- */
 
+static uint8_t wear_of(const struct crypt_iv_space *iv)
+{
+	if (iv == NULL || !crypt_iv_space_is_low(iv))
+		return IKE_WEAR_FINE;
+	return crypt_iv_space_is_ending(iv) ? IKE_WEAR_ENDING : IKE_WEAR_LOW;
+}
+
 static void run_step(struct control *c, struct control_op *op)
 {
 	struct crypt_iv_space *iv = op->kind == OP_HALF ? &op->half->iv : op->kind == OP_SA ? &op->sa->iv : NULL;
@@ -460,6 +469,7 @@ static void run_step(struct control *c, struct control_op *op)
 	crypt_random(op->ev.random, sizeof(op->ev.random));
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
 	op->ev.iv = 0;
+	op->ev.iv_wear = wear_of(iv);
 	if (iv != NULL && crypt_iv_space_take(iv, IKE_IV_CNT, &op->ev.iv) != ERR_NONE) {
 		control_drop(c, MODEL_DROP_iv_exhausted);
 		return;

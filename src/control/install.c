@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 
+#include "crypt/random.h"
+
+#define ASK_AGAIN_US UINT64_C(300000000) /* after a rekey that was not made, and of which the IKE SA has no pause */
+
 static uint64_t hash_child(const struct control *c, uint32_t spi_in)
 {
 	return siphash_u64(&c->hash_key, spi_in);
@@ -16,6 +20,17 @@ struct control_child *control_child_find(const struct control *c, uint32_t spi_i
 			return child;
 	}
 	return NULL;
+}
+
+/* t NULL: the tunnel was deleted meanwhile. */
+static void set_limits(struct control_child *child, const struct control_tunnel *t)
+{
+	uint64_t packets = t == NULL ? 0 : t->m.onramp.child_rekey_packets;
+	uint64_t bytes = t == NULL ? 0 : t->m.onramp.child_rekey_bytes;
+	uint32_t random;
+
+	crypt_random(&random, sizeof(random));
+	esp_limits_make(&child->suite, packets, bytes, t != NULL && t->starter != NULL, random, &child->limits);
 }
 
 void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces)
@@ -35,9 +50,11 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	child->ike_spi = m->ike_spi;
 	child->tunnel_id = m->tunnel_id;
 	child->suite = m->suite;
-	child->seq_mark = m->seq_out_used + CONTROL_SEQ_BLOCK;
+	child->marks = (struct control_marks){ m->seq_out_used + CONTROL_SEQ_BLOCK, m->seq_in_seen, m->bytes_used };
+	child->bytes_before = m->bytes_used;
 	hmap_add(&c->children, &child->by_spi, hash_child(c, m->spi_in));
 	const struct control_tunnel *t = control_tunnel_find(c, &m->tunnel_id);
+	set_limits(child, t);
 	log_info("tunnel %s: Child SA %08x %s, %s", t == NULL ? "-" : t->m.name, m->spi_in,
 		 replaces != 0 ? "rekeyed" : "up", model_suite_text(&m->suite, suite));
 }
@@ -87,36 +104,142 @@ uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r)
 	return last;
 }
 
+/* ---- what the store knows of their use ---- */
+
+void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN])
+{
+	struct wr w = wr_of((struct space){ ret, CONTROL_MARKS_LEN });
+
+	wr_u64(&w, m->out);
+	wr_u64(&w, m->in);
+	wr_u64(&w, m->bytes);
+	must(!w.bad && wr_len(&w) == CONTROL_MARKS_LEN);
+}
+
+bool control_marks_decode(struct bytes record, struct control_marks *ret)
+{
+	struct rd r = rd_of(record);
+	struct control_marks m = { 0 };
+
+	if (record.len == 4) {
+		m.out = rd_u32(&r);
+	} else {
+		m.out = rd_u64(&r);
+		m.in = rd_u64(&r);
+		m.bytes = rd_u64(&r);
+	}
+	if (!rd_done(&r))
+		return false;
+	*ret = m;
+	return true;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static struct control_marks marks_of(const struct control_child *child, const struct fwd_child_stats *s)
+{
+	uint64_t out = s->seq_out + CONTROL_SEQ_BLOCK, end = esp_seq_end_of(&child->suite);
+
+	return (struct control_marks){
+		.out = out < end ? out : end - 1,
+		.in = larger(s->seq_in, child->marks.in),
+		.bytes = child->bytes_before + larger(s->in_bytes, s->out_bytes),
+	};
+}
+
 /* A peer with a replay window takes nothing that is numbered below what it has seen, and after a restart nobody knows
  * how far the counter was. So the store is always ahead of it: a block is reserved before it is used, and the
  * next process begins above the mark (design section 6.2 asks this only of sequenced tunnels). */
-static void reserve(struct control *c, struct control_child *child, uint64_t used)
+static void write_marks(struct control *c, struct control_child *child, const struct control_marks *m)
 {
-	uint64_t want = used + CONTROL_SEQ_BLOCK;
-	uint32_t mark = want > UINT32_MAX ? UINT32_MAX : (uint32_t)want;
 	struct model_key key = model_key_sequence(child->spi_in);
-	uint8_t b[4];
-	struct wr w = wr_of(SPACE_OF(b));
+	uint8_t b[CONTROL_MARKS_LEN];
 
-	wr_u32(&w, mark);
+	control_marks_encode(m, b);
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
 	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
 	if (store_thread_submit(c->store, &txn, 0) == ERR_NONE)
-		child->seq_mark = mark;
+		child->marks = *m;
 }
 
-void control_sequences_reserve(struct control *c)
+/* The inbound number must be known well within the 2^32 in which its upper half can be concluded (RFC 4303 A2.2), and the
+ * bytes well within their limit. */
+static bool marks_are_old(const struct control_child *child, const struct control_marks *now)
+{
+	return now->out > child->marks.out + CONTROL_SEQ_BLOCK / 2 || now->in > child->marks.in + CONTROL_IN_BLOCK ||
+	       now->bytes > child->marks.bytes + CONTROL_BYTES_BLOCK ||
+	       (now->out > child->marks.out && now->out + 1 == esp_seq_end_of(&child->suite));
+}
+
+/* ---- limits (RFC 7296 2.8) ---- */
+
+static void ask_rekey(struct control *c, struct control_child *child)
+{
+	struct control_sa *sa = control_sa_find(c, child->ike_spi);
+	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+
+	/* A busy one is asked in the next turn; what is refused has pauses of its own, and is asked for again after a while. */
+	if (c->now_us < child->ask_us || sa == NULL || sa->busy)
+		return;
+	child->ask_us = c->now_us + ASK_AGAIN_US;
+	log_debug("tunnel %s: Child SA %08x has reached a limit of its use, and is rekeyed",
+		  t == NULL ? "-" : t->m.name, child->spi_in);
+	control_sa_rekey(c, sa, false, child->spi_in);
+}
+
+/* RFC 4301 4.4.2.1: at its end it is not used any more; its timer deletes it. */
+static void end_child(struct control *c, struct control_child *child)
+{
+	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+
+	if (child->ended)
+		return;
+	child->ended = true;
+	log_warn("tunnel %s: Child SA %08x has reached the end of its key, and was not rekeyed in time: it is deleted",
+		 t == NULL ? "-" : t->m.name, child->spi_in);
+	fwd_child_end(c->fwd, child->spi_in);
+	if (heap_set(&c->child_timers, &child->timer, c->now_us) != ERR_NONE)
+		log_error("no memory for the timer of a Child SA");
+}
+
+static void check_limits(struct control *c, struct control_child *child, const struct fwd_child_stats *s)
+{
+	const struct esp_used used = {
+		.packets = larger(s->in_packets, s->out_packets),
+		.bytes = child->bytes_before + larger(s->in_bytes, s->out_bytes),
+		.numbers = larger(s->seq_out, larger(s->seq_in, s->in_packets)),
+	};
+
+	switch (esp_limits_judge(&child->limits, &used)) {
+	case ESP_WEAR_FINE:
+		break;
+	case ESP_WEAR_SOFT:
+		ask_rekey(c, child);
+		break;
+	case ESP_WEAR_HARD:
+		end_child(c, child);
+		break;
+	}
+}
+
+void control_children_check(struct control *c)
 {
 	struct fwd_child_stats s;
 	struct hmap_walk w;
 
-	if (c->now_us < c->reserve_us)
+	if (c->now_us < c->check_us)
 		return;
-	c->reserve_us = c->now_us + 1000000;
+	c->check_us = c->now_us + 1000000;
 	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
 		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
-		if (child->seq_mark != UINT32_MAX && fwd_child_stats(c->fwd, child->spi_in, &s) == ERR_NONE &&
-		    s.seq_out + CONTROL_SEQ_BLOCK / 2 > child->seq_mark)
-			reserve(c, child, s.seq_out);
+		if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
+			continue;
+		const struct control_marks now = marks_of(child, &s);
+		if (marks_are_old(child, &now))
+			write_marks(c, child, &now);
+		check_limits(c, child, &s);
 	}
 }

@@ -9,6 +9,7 @@
 #include "control/control.h"
 #include "control/dh.h"
 #include "control/start.h"
+#include "esp/limits.h"
 #include "explain/history.h"
 #include "explain/watch.h"
 #include "ike/frag.h"
@@ -29,6 +30,8 @@
 #define CONTROL_GONE_MAX 32       /* deleted tunnels that are remembered */
 #define CONTROL_OPS_MAX 4096      /* steps that wait for a commit or a DH result */
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
+#define CONTROL_IN_BLOCK (UINT64_C(1) << 28) /* inbound numbers between two marks */
+#define CONTROL_BYTES_BLOCK (UINT64_C(1) << 34)
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
 #define CONTROL_CLIENTS_MAX 8     /* who may ask a site for its status at a time */
 
@@ -131,6 +134,14 @@ struct control_sa {
 	struct control_datagram waiting[CONTROL_WAITING_MAX];
 };
 
+/* What the store has about the use of a Child SA's keys, so that a restart begins above it (RFC 4303 3.3.3). */
+struct control_marks {
+	uint64_t out;   /* outbound numbers up to this one may be used */
+	uint64_t in;    /* an inbound number that was taken */
+	uint64_t bytes; /* inner bytes under one key */
+};
+#define CONTROL_MARKS_LEN 24
+
 struct control_child {
 	struct hmap_node by_spi;
 	struct heap_node timer;
@@ -138,7 +149,11 @@ struct control_child {
 	uint64_t ike_spi;             /* our SPI of the IKE SA that has it now */
 	struct model_id tunnel_id;
 	struct model_suite suite;
-	uint32_t seq_mark;            /* the store says that numbers up to this one may be used */
+	struct control_marks marks;   /* what the store knows */
+	uint64_t bytes_before;        /* under one key, before this process */
+	struct esp_limits limits;
+	uint64_t ask_us;              /* at a soft limit: the IKE SA is not asked for a rekey before */
+	bool ended;                   /* a hard one was: it is about to be deleted */
 };
 
 enum control_op_kind { OP_INIT, OP_START, OP_HALF, OP_SA };
@@ -204,7 +219,7 @@ struct control {
 	unsigned op_cnt;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
-	uint64_t reserve_us;          /* when sequence numbers are looked at again */
+	uint64_t check_us;            /* when the use of the Child SAs is looked at again */
 	struct control_tunnel *dirty;
 	struct control_unknown unknown[CONTROL_UNKNOWN_MAX];
 	unsigned gone_cnt;            /* ever; the last of them are kept */
@@ -286,8 +301,13 @@ void control_send(struct control *c, const struct addr_endpoint *local, const st
 void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces);
 void control_child_remove(struct control *c, uint32_t spi_in);
 void control_children_timers(struct control *c);
-/* Raises the marks in the store of SAs that have used half of their block. */
-void control_sequences_reserve(struct control *c);
+/* The record of the marks, CONTROL_MARKS_LEN bytes. An older one has the outbound number alone, in 4 bytes: decode
+ * takes both. False: neither. */
+void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
+bool control_marks_decode(struct bytes record, struct control_marks *ret);
+/* Once a second: raises the marks in the store of SAs that have used half of their block, and asks for the rekey of those that
+ * have reached a soft limit, for the end of those at a hard one. */
+void control_children_check(struct control *c);
 /* last valid ESP packet over the SA's children, 0: none */
 uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 

@@ -368,7 +368,7 @@ void control_run(struct control *c)
 		control_site_timers(c);
 		control_why_tick(c);
 		control_states_flush(c);
-		control_sequences_reserve(c);
+		control_children_check(c);
 		fwd_collect(c->fwd);
 		if (c->now_us >= c->cookie_turn_us)
 			turn_cookie_secret(c);

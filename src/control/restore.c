@@ -61,9 +61,8 @@ static void read_child(void *arg, const struct store_row *row)
 
 static void read_mark(void *arg, const struct store_row *row)
 {
-	struct rd r = rd_of(row->value);
-	uint32_t *mark = arg;
-	*mark = rd_u32(&r);
+	struct control_marks *marks = arg;
+	(void)!control_marks_decode(row->value, marks);
 }
 
 /* Sending goes on above what the process before may have used; the next block is reserved at once. False: the numbers
@@ -71,17 +70,19 @@ static void read_mark(void *arg, const struct store_row *row)
 static bool reserve_again(struct found *f)
 {
 	struct model_key key = model_key_sequence(f->child.spi_in);
-	uint32_t mark = 0, next;
-	uint8_t b[4];
-	struct wr w = wr_of(SPACE_OF(b));
+	struct control_marks marks = { 0 };
+	uint8_t b[CONTROL_MARKS_LEN];
 
-	if (store_get(f->store, model_key_bytes(&key), read_mark, &mark) != ERR_NONE || mark == 0 ||
-	    __builtin_add_overflow(mark, CONTROL_SEQ_BLOCK, &next))
+	if (store_get(f->store, model_key_bytes(&key), read_mark, &marks) != ERR_NONE || marks.out == 0 ||
+	    marks.out + CONTROL_SEQ_BLOCK >= esp_seq_end_of(&f->child.suite))
 		return false;
-	wr_u32(&w, next);
+	f->child.seq_out_used = marks.out;
+	f->child.seq_in_seen = marks.in;
+	f->child.bytes_used = marks.bytes;
+	marks.out += CONTROL_SEQ_BLOCK;
+	control_marks_encode(&marks, b);
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
 	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
-	f->child.seq_out_used = mark;
 	return store_commit(f->store, &txn).err == ERR_NONE;
 }
 

@@ -54,6 +54,8 @@ static enum err make_id(const struct control *c, const struct conf_tunnel *t, st
 	wr_u32(&w, t->dpd_delay);
 	wr_u32(&w, t->ike_lifetime);
 	wr_u32(&w, t->child_lifetime);
+	if (t->esn) /* only then, so that other tunnels have the ids that they always had */
+		wr_u8(&w, t->esn);
 	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), wr_bytes(&w), ret->b,
 					     sizeof(ret->b));
 }
@@ -76,6 +78,9 @@ static struct model_tunnel model_of(const struct conf_tunnel *t, const struct mo
 	m.onramp.replay_window = (uint16_t)t->replay_window;
 	m.onramp.mss_clamp = (uint16_t)t->mss_clamp;
 	m.onramp.outer_mtu = (uint16_t)t->mtu;
+	m.replay_protection = m.onramp.esn = t->esn;
+	m.onramp.child_rekey_bytes = t->rekey_bytes;
+	m.onramp.child_rekey_packets = t->rekey_packets;
 	m.onramp.profile = t->profile == CONF_PROFILE_MODERN ? MODEL_PROFILE_MODERN : MODEL_PROFILE_MAGIC;
 	return m;
 }
@@ -122,7 +127,7 @@ static void fill_start(const struct conf_tunnel *t, const struct control_tunnel 
 	*s = (struct ike_start){
 		.peer = { .account_id = tunnel->m.account_id, .tunnel_id = tunnel->id, .account_number = ACCOUNT_NUMBER,
 			  .gateway_endpoint = t->gateway, .customer_endpoint = t->local_address,
-			  .allow_null = t->null_encryption, .settings = tunnel->m.onramp, .psk = t->psk },
+			  .allow_null = t->null_encryption, .allow_esn = t->esn, .settings = tunnel->m.onramp, .psk = t->psk },
 		.local = { t->local_address, port },
 		.remote = { t->gateway, port },
 		.encap = (uint8_t)encap_of(t),

@@ -4,7 +4,13 @@
 
 #include "crypt/esp_cipher.h"
 
-enum { CRYPT_ESP_HEADER_LEN = 8, CRYPT_ESP_SALT_LEN = 4, CRYPT_ESP_NONCE_LEN = 12 };
+enum {
+	CRYPT_ESP_HEADER_LEN = 8,
+	CRYPT_ESP_SALT_LEN = 4,
+	CRYPT_ESP_NONCE_LEN = 12,
+	CRYPT_ESP_SEQ_HI_LEN = 4,
+	CRYPT_ESP_ESN_AAD_LEN = CRYPT_ESP_HEADER_LEN + CRYPT_ESP_SEQ_HI_LEN,
+};
 
 /* Bits of crypt_esp.flags */
 enum {
@@ -13,6 +19,7 @@ enum {
 	CRYPT_ESP_NO_CIPHER = 4,  /* NULL encryption */
 	CRYPT_ESP_LONG_KEY = 8,   /* AES-256 */
 	CRYPT_ESP_SHA256 = 16,    /* HMAC-SHA-256, else HMAC-SHA-1 */
+	CRYPT_ESP_ESN = 32,       /* extended sequence numbers */
 };
 
 /* A part of every context. Constant once made. */
@@ -79,4 +86,14 @@ static inline void crypt_esp_nonce(const struct crypt_esp *c, const uint8_t *iv,
 
 	wr_put(&w, bytes_of(c->salt, CRYPT_ESP_SALT_LEN));
 	wr_put(&w, bytes_of(iv, CRYPT_ESP_NONCE_LEN - CRYPT_ESP_SALT_LEN));
+}
+
+/* RFC 4106 5: the associated data with extended sequence numbers is SPI, upper half, lower half. */
+static inline void crypt_esp_esn_aad(const uint8_t *esp, uint32_t seq_hi, uint8_t aad[static CRYPT_ESP_ESN_AAD_LEN])
+{
+	struct wr w = wr_of((struct space){ aad, CRYPT_ESP_ESN_AAD_LEN });
+
+	wr_put(&w, bytes_of(esp, CRYPT_ESP_HEADER_LEN / 2));
+	wr_u32(&w, seq_hi);
+	wr_put(&w, bytes_of(esp + CRYPT_ESP_HEADER_LEN / 2, CRYPT_ESP_HEADER_LEN / 2));
 }

@@ -57,17 +57,17 @@ const char *crypt_esp_chosen(void)
 	return get_backend()->describe();
 }
 
-static uint8_t get_flags(const struct crypt_esp_keys *k, bool decrypt)
+static uint8_t get_flags(const struct crypt_esp_keys *k, bool decrypt, bool esn)
 {
-	return (uint8_t)((decrypt ? CRYPT_ESP_OPENS : 0) |
+	return (uint8_t)((decrypt ? CRYPT_ESP_OPENS : 0) | (esn ? CRYPT_ESP_ESN : 0) |
 			 (crypt_encr_is_aead(k->encr_id) ? CRYPT_ESP_AEAD : 0) |
 			 (k->encr_id == IKE_ENCR_NULL ? CRYPT_ESP_NO_CIPHER : 0) |
 			 (k->key_bits == 256 ? CRYPT_ESP_LONG_KEY : 0) |
 			 (k->integ_id == IKE_INTEG_HMAC_SHA2_256_128 ? CRYPT_ESP_SHA256 : 0));
 }
 
-MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
-				struct bytes integ, bool decrypt, struct crypt_esp **ret)
+static enum err make_context(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
+			     struct bytes integ, bool decrypt, bool esn, struct crypt_esp **ret)
 {
 	struct crypt_esp_keys k = { encr_id, key_bits, integ_id, .integ = integ };
 
@@ -80,7 +80,7 @@ MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t in
 		.iv_len = (uint8_t)crypt_encr_iv_len(encr_id),
 		.icv_len = (uint8_t)crypt_icv_len(encr_id, integ_id),
 		.block_len = (uint8_t)crypt_encr_block_len(encr_id),
-		.flags = get_flags(&k, decrypt),
+		.flags = get_flags(&k, decrypt, esn),
 	};
 	struct rd r = rd_of(encr);
 	k.encr = rd_bytes(&r, key_bits / 8u);
@@ -91,6 +91,18 @@ MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t in
 	enum err e = head.backend->make(&head, &k, ret);
 	secret_wipe(&head, sizeof(head));
 	return e;
+}
+
+MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
+				struct bytes integ, bool decrypt, struct crypt_esp **ret)
+{
+	return make_context(encr_id, key_bits, integ_id, encr, integ, decrypt, false, ret);
+}
+
+MUST_USE enum err crypt_esp_new_esn(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
+				    struct bytes integ, bool decrypt, struct crypt_esp **ret)
+{
+	return make_context(encr_id, key_bits, integ_id, encr, integ, decrypt, true, ret);
 }
 
 void crypt_esp_free(struct crypt_esp *c)

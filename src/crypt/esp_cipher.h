@@ -1,6 +1,6 @@
 // Protection of ESP packets, in bursts: the providers' border.
 // A context belongs to one thread, unless crypt_esp_is_shared says otherwise.
-// RFC 4303, 4106, 3602, 2404, 4868, 2410.
+// RFC 4303, 4106, 3602, 2404, 4868, 2410, 4304.
 //
 // Two backends give the same results: intel-ipsec-mb (on amd64, where the build found it) and OpenSSL
 // (everywhere).
@@ -25,6 +25,10 @@ struct crypt_esp;
  * ERR_UNSUPPORTED, ERR_RANGE (key length), ERR_CRYPTO, ERR_MEMORY. */
 MUST_USE enum err crypt_esp_new(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
 				struct bytes integ, bool decrypt, struct crypt_esp **ret);
+/* The same for an SA with extended sequence numbers: the ICV covers the upper half of the number, too, which does
+ * not travel (RFC 4303 2.2.1, RFC 4106 5). */
+MUST_USE enum err crypt_esp_new_esn(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, struct bytes encr,
+				    struct bytes integ, bool decrypt, struct crypt_esp **ret);
 void crypt_esp_free(struct crypt_esp *c); /* wipes; NULL is fine */
 
 /* True when any number of threads may use the context at the same time: it is only read. */
@@ -38,6 +42,7 @@ struct crypt_esp_job {
 	uint8_t *esp;
 	size_t len;
 	enum err result; /* out: ERR_NONE, ERR_AUTH (open only), ERR_RANGE (length), ERR_CRYPTO, ERR_MEMORY */
+	uint32_t seq_hi; /* of a context with extended sequence numbers: the upper half of the packet's */
 };
 
 /* Any mix of contexts of one direction and one backend (asserted). */

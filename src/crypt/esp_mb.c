@@ -91,6 +91,7 @@ struct mb_thread {
 	IMB_JOB work[CHUNK];
 	struct crypt_esp_job *jobs[CHUNK]; /* whose work it is */
 	uint8_t tags[CHUNK][CRYPT_ICV_MAX];
+	uint8_t icvs[CHUNK][CRYPT_ESP_SEQ_HI_LEN]; /* see lend_icv */
 };
 
 static pthread_key_t thread_key;
@@ -243,17 +244,34 @@ static inline void prefetch_key(const struct crypt_esp_job *job)
 		__builtin_prefetch(first + at, 0, NEAR);
 }
 
-static inline void seal_gcm(struct crypt_esp_job *job, const struct crypt_esp_parts *p, const uint8_t *nonce,
+/* What one packet of AES-GCM needs beside itself. Each array is read in one piece. */
+struct gcm_inputs {
+	_Alignas(16) uint8_t nonce[16];
+	uint8_t esn_aad[16];
+};
+
+/* The associated data: of an SA without extended sequence numbers it stands in the packet (RFC 4106 5). */
+static inline const uint8_t *get_aad(const struct crypt_esp_job *job, const struct gcm_inputs *in, uint64_t *ret_len)
+{
+	bool esn = (job->ctx->flags & CRYPT_ESP_ESN) != 0;
+
+	*ret_len = esn ? CRYPT_ESP_ESN_AAD_LEN : CRYPT_ESP_HEADER_LEN;
+	return esn ? in->esn_aad : job->esp;
+}
+
+static inline void seal_gcm(struct crypt_esp_job *job, const struct crypt_esp_parts *p, const struct gcm_inputs *in,
 			    struct gcm_context_data *state)
 {
 	const struct mb_gcm *c = own_gcm(job->ctx);
+	uint64_t aad_len;
+	const uint8_t *aad = get_aad(job, in, &aad_len);
 
 	if ((c->head.flags & CRYPT_ESP_LONG_KEY) != 0)
-		IMB_AES256_GCM_ENC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, nonce, job->esp,
-				   CRYPT_ESP_HEADER_LEN, p->icv, CRYPT_ICV_MAX);
+		IMB_AES256_GCM_ENC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, in->nonce, aad,
+				   aad_len, p->icv, CRYPT_ICV_MAX);
 	else
-		IMB_AES128_GCM_ENC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, nonce, job->esp,
-				   CRYPT_ESP_HEADER_LEN, p->icv, CRYPT_ICV_MAX);
+		IMB_AES128_GCM_ENC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, in->nonce, aad,
+				   aad_len, p->icv, CRYPT_ICV_MAX);
 	job->result = ERR_NONE;
 }
 
@@ -268,28 +286,51 @@ static inline bool is_tag(const uint8_t tag[static CRYPT_ICV_MAX], const uint8_t
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
-static inline void open_gcm(struct crypt_esp_job *job, const struct crypt_esp_parts *p, const uint8_t *nonce,
+static inline void open_gcm(struct crypt_esp_job *job, const struct crypt_esp_parts *p, const struct gcm_inputs *in,
 			    struct gcm_context_data *state)
 {
 	const struct mb_gcm *c = own_gcm(job->ctx);
 	uint8_t tag[CRYPT_ICV_MAX];
+	uint64_t aad_len;
+	const uint8_t *aad = get_aad(job, in, &aad_len);
 
 	if ((c->head.flags & CRYPT_ESP_LONG_KEY) != 0)
-		IMB_AES256_GCM_DEC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, nonce, job->esp,
-				   CRYPT_ESP_HEADER_LEN, tag, sizeof(tag));
+		IMB_AES256_GCM_DEC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, in->nonce, aad,
+				   aad_len, tag, sizeof(tag));
 	else
-		IMB_AES128_GCM_DEC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, nonce, job->esp,
-				   CRYPT_ESP_HEADER_LEN, tag, sizeof(tag));
+		IMB_AES128_GCM_DEC(direct, &c->key, state, p->text.p, p->text.p, p->text.cap, in->nonce, aad,
+				   aad_len, tag, sizeof(tag));
 	job->result = is_tag(tag, p->icv) ? ERR_NONE : ERR_AUTH;
 }
 
 /* ---- CBC and HMAC ---- */
+
+static bool has_esn(const struct crypt_esp *c)
+{
+	return (c->flags & CRYPT_ESP_ESN) != 0;
+}
+
+/* The upper half of an extended sequence number is hashed behind the text (RFC 4303 2.2.1), and the library hashes one piece of
+ * memory: it is lent the beginning of the ICV for that, and gives it back before the check. */
+static void lend_icv(struct mb_thread *t, size_t i, uint8_t *icv)
+{
+	struct wr kept = wr_of(SPACE_OF(t->icvs[i])), lent = wr_of((struct space){ icv, CRYPT_ESP_SEQ_HI_LEN });
+
+	wr_put(&kept, bytes_of(icv, CRYPT_ESP_SEQ_HI_LEN));
+	wr_u32(&lent, t->jobs[i]->seq_hi);
+}
+
+static uint8_t *find_icv(const struct crypt_esp_job *job)
+{
+	return job->esp + job->len - job->ctx->icv_len;
+}
 
 static void put_work(struct mb_thread *t, struct crypt_esp_job *job)
 {
 	struct mb_hmac *c = own_hmac(job->ctx);
 	struct crypt_esp_parts p;
 	size_t i = t->cnt++;
+	bool esn = has_esn(&c->head), opens = (c->head.flags & CRYPT_ESP_OPENS) != 0;
 
 	must(crypt_esp_split(&c->head, job->esp, job->len, &p));
 	t->jobs[i] = job;
@@ -302,13 +343,15 @@ static void put_work(struct mb_thread *t, struct crypt_esp_job *job)
 		.cipher_start_src_offset_in_bytes = (size_t)(p.text.p - job->esp),
 		.msg_len_to_cipher_in_bytes = p.text.cap,
 		/* RFC 4303 3.3.2.1: all but the ICV */
-		.msg_len_to_hash_in_bytes = job->len - c->head.icv_len,
+		.msg_len_to_hash_in_bytes = job->len - c->head.icv_len + (esn ? CRYPT_ESP_SEQ_HI_LEN : 0u),
 		.iv = p.iv,
 		.iv_len_in_bytes = c->head.iv_len,
-		.auth_tag_output = (c->head.flags & CRYPT_ESP_OPENS) != 0 ? t->tags[i] : p.icv,
+		.auth_tag_output = opens || esn ? t->tags[i] : p.icv,
 		.auth_tag_output_len_in_bytes = c->head.icv_len,
 		.u.HMAC = { c->inner, c->outer },
 	};
+	if (esn)
+		lend_icv(t, i, p.icv);
 }
 
 /* How many of the packets go to the wide manager: whole steps of it, and the rest when it nearly fills one
@@ -359,22 +402,37 @@ static void set_results(struct mb_thread *t, enum err e)
 static void seal_work(struct mb_thread *t, const struct crypt_esp *like)
 {
 	bool done = ((like->flags & CRYPT_ESP_NO_CIPHER) != 0 || encrypt(t, like)) && hash(t, like);
+
+	for (size_t i = 0; has_esn(like) && i < t->cnt; i++) {
+		struct wr w = wr_of((struct space){ find_icv(t->jobs[i]), like->icv_len });
+		wr_put(&w, bytes_of(t->tags[i], like->icv_len));
+	}
 	set_results(t, done ? ERR_NONE : ERR_CRYPTO);
+}
+
+static void take_icvs_back(struct mb_thread *t)
+{
+	for (size_t i = 0; i < t->cnt; i++) {
+		struct wr w = wr_of((struct space){ find_icv(t->jobs[i]), CRYPT_ESP_SEQ_HI_LEN });
+		wr_put(&w, BYTES_OF(t->icvs[i]));
+	}
 }
 
 /* The check comes before the decryption (RFC 4303 3.4.4.1): what failed it is not decrypted. */
 static void open_work(struct mb_thread *t, const struct crypt_esp *like)
 {
 	size_t good = 0;
+	bool hashed = hash(t, like);
 
-	if (!hash(t, like)) {
+	if (has_esn(like))
+		take_icvs_back(t);
+	if (!hashed) {
 		set_results(t, ERR_CRYPTO);
 		return;
 	}
 	for (size_t i = 0; i < t->cnt; i++) {
 		struct crypt_esp_job *job = t->jobs[i];
-		const uint8_t *icv = job->esp + job->len - like->icv_len;
-		if (!bytes_eq_ct(bytes_of(t->tags[i], like->icv_len), bytes_of(icv, like->icv_len))) {
+		if (!bytes_eq_ct(bytes_of(t->tags[i], like->icv_len), bytes_of(find_icv(job), like->icv_len))) {
 			job->result = ERR_AUTH;
 			continue;
 		}
@@ -417,20 +475,23 @@ static void run_work(struct crypt_esp_job **jobs, size_t cnt)
 
 /* The first step of a packet, whose second one is LAG packets later: a nonce that was written just before its
  * use would cost a tenth of a packet, because the library reads in one piece what is written in two. */
-static inline void prepare(struct crypt_esp_job *job, bool opens, uint8_t nonce[static CRYPT_ESP_NONCE_LEN])
+static inline void prepare(struct crypt_esp_job *job, bool opens, struct gcm_inputs *in)
 {
 	const struct crypt_esp *c = job->ctx;
 	struct crypt_esp_parts p;
 
 	must(c->backend == &crypt_esp_mb && ((c->flags & CRYPT_ESP_OPENS) != 0) == opens);
 	job->result = crypt_esp_split(c, job->esp, job->len, &p) ? ERR_NONE : ERR_RANGE;
-	if (job->result == ERR_NONE && (c->flags & CRYPT_ESP_AEAD) != 0)
-		crypt_esp_nonce(c, p.iv, nonce);
+	if (job->result != ERR_NONE || (c->flags & CRYPT_ESP_AEAD) == 0)
+		return;
+	crypt_esp_nonce(c, p.iv, in->nonce);
+	if (has_esn(c))
+		crypt_esp_esn_aad(job->esp, job->seq_hi, in->esn_aad);
 }
 
 static inline void run_chunk(struct crypt_esp_job *jobs, size_t cnt, bool opens)
 {
-	uint8_t nonces[CHUNK][16];
+	struct gcm_inputs inputs[CHUNK];
 	struct crypt_esp_job *work[CHUNK];
 	struct gcm_context_data state;
 	size_t work_cnt = 0;
@@ -441,7 +502,7 @@ static inline void run_chunk(struct crypt_esp_job *jobs, size_t cnt, bool opens)
 		if (i + AHEAD < cnt && jobs[i + AHEAD].ctx != jobs[i + AHEAD - 1].ctx)
 			prefetch_key(&jobs[i + AHEAD]);
 		if (i < cnt)
-			prepare(&jobs[i], opens, nonces[i]);
+			prepare(&jobs[i], opens, &inputs[i]);
 		if (i < LAG || jobs[i - LAG].result != ERR_NONE)
 			continue;
 		struct crypt_esp_job *job = &jobs[i - LAG];
@@ -452,9 +513,9 @@ static inline void run_chunk(struct crypt_esp_job *jobs, size_t cnt, bool opens)
 		}
 		must(crypt_esp_split(job->ctx, job->esp, job->len, &p));
 		if (opens)
-			open_gcm(job, &p, nonces[i - LAG], &state);
+			open_gcm(job, &p, &inputs[i - LAG], &state);
 		else
-			seal_gcm(job, &p, nonces[i - LAG], &state);
+			seal_gcm(job, &p, &inputs[i - LAG], &state);
 	}
 	secret_wipe(&state, sizeof(state)); /* it has key stream in it */
 	run_work(work, work_cnt);

@@ -58,22 +58,37 @@ static enum err make_context(const struct crypt_esp *head, const struct crypt_es
 	return ERR_NONE;
 }
 
-/* SPI and sequence number: the associated data of AEAD (RFC 4106 5). */
-static struct bytes get_header(const struct crypt_esp_job *job)
+static bool has_esn(const struct crypt_esp_job *job)
 {
-	return bytes_of(job->esp, CRYPT_ESP_HEADER_LEN);
+	return (job->ctx->flags & CRYPT_ESP_ESN) != 0;
 }
 
-/* What the HMAC covers: all but the ICV (RFC 4303 3.3.2.1). */
-static struct bytes get_covered(const struct crypt_esp_job *job)
+/* SPI and sequence number: the associated data of AEAD (RFC 4106 5). */
+static struct bytes get_aad(const struct crypt_esp_job *job, uint8_t room[static CRYPT_ESP_ESN_AAD_LEN])
 {
-	return bytes_of(job->esp, job->len - job->ctx->icv_len);
+	if (!has_esn(job))
+		return bytes_of(job->esp, CRYPT_ESP_HEADER_LEN);
+	crypt_esp_esn_aad(job->esp, job->seq_hi, room);
+	return bytes_of(room, CRYPT_ESP_ESN_AAD_LEN);
+}
+
+/* What the HMAC covers: all but the ICV (RFC 4303 3.3.2.1), and behind it the upper half of an extended sequence number
+ * (RFC 4303 2.2.1). */
+static void run_hmac(const struct openssl_esp *c, const struct crypt_esp_job *job,
+		     uint8_t mac[static CRYPT_HASH_LEN_MAX])
+{
+	uint8_t seq_hi[CRYPT_ESP_SEQ_HI_LEN];
+	struct wr w = wr_of(SPACE_OF(seq_hi));
+
+	wr_u32(&w, job->seq_hi);
+	const struct bytes covered[] = { bytes_of(job->esp, job->len - job->ctx->icv_len), BYTES_OF(seq_hi) };
+	crypt_hmac_run(&c->mac, covered, has_esn(job) ? 2 : 1, mac);
 }
 
 static enum err seal_one(const struct crypt_esp_job *job)
 {
 	struct openssl_esp *c = own(job->ctx);
-	uint8_t nonce[CRYPT_GCM_NONCE_LEN], mac[CRYPT_HASH_LEN_MAX];
+	uint8_t nonce[CRYPT_GCM_NONCE_LEN], aad[CRYPT_ESP_ESN_AAD_LEN], mac[CRYPT_HASH_LEN_MAX];
 	struct crypt_esp_parts p;
 
 	must((c->head.flags & CRYPT_ESP_OPENS) == 0);
@@ -81,15 +96,14 @@ static enum err seal_one(const struct crypt_esp_job *job)
 		return ERR_RANGE;
 	if ((c->head.flags & CRYPT_ESP_AEAD) != 0) {
 		crypt_esp_nonce(&c->head, p.iv, nonce);
-		return crypt_gcm_seal(c->cipher, nonce, get_header(job), p.text, p.icv);
+		return crypt_gcm_seal(c->cipher, nonce, get_aad(job, aad), p.text, p.icv);
 	}
 	if (c->cipher != NULL) {
 		enum err e = crypt_cbc_run(c->cipher, p.iv, p.text);
 		if (e != ERR_NONE)
 			return e;
 	}
-	const struct bytes covered = get_covered(job);
-	crypt_hmac_run(&c->mac, &covered, 1, mac);
+	run_hmac(c, job, mac);
 	memcpy(p.icv, mac, c->head.icv_len);
 	return ERR_NONE;
 }
@@ -98,7 +112,7 @@ static enum err seal_one(const struct crypt_esp_job *job)
 static enum err open_one(const struct crypt_esp_job *job)
 {
 	struct openssl_esp *c = own(job->ctx);
-	uint8_t nonce[CRYPT_GCM_NONCE_LEN], mac[CRYPT_HASH_LEN_MAX];
+	uint8_t nonce[CRYPT_GCM_NONCE_LEN], aad[CRYPT_ESP_ESN_AAD_LEN], mac[CRYPT_HASH_LEN_MAX];
 	struct crypt_esp_parts p;
 
 	must((c->head.flags & CRYPT_ESP_OPENS) != 0);
@@ -106,10 +120,9 @@ static enum err open_one(const struct crypt_esp_job *job)
 		return ERR_RANGE;
 	if ((c->head.flags & CRYPT_ESP_AEAD) != 0) {
 		crypt_esp_nonce(&c->head, p.iv, nonce);
-		return crypt_gcm_open(c->cipher, nonce, get_header(job), p.text, p.icv);
+		return crypt_gcm_open(c->cipher, nonce, get_aad(job, aad), p.text, p.icv);
 	}
-	const struct bytes covered = get_covered(job);
-	crypt_hmac_run(&c->mac, &covered, 1, mac);
+	run_hmac(c, job, mac);
 	if (!bytes_eq_ct(bytes_of(mac, c->head.icv_len), bytes_of(p.icv, c->head.icv_len)))
 		return ERR_AUTH;
 	return c->cipher == NULL ? ERR_NONE : crypt_cbc_run(c->cipher, p.iv, p.text);

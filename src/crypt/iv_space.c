@@ -29,3 +29,8 @@ bool crypt_iv_space_is_low(const struct crypt_iv_space *s)
 {
 	return atomic_load_explicit(&s->next, memory_order_relaxed) >= counter_end / 4 * 3;
 }
+
+bool crypt_iv_space_is_ending(const struct crypt_iv_space *s)
+{
+	return atomic_load_explicit(&s->next, memory_order_relaxed) >= counter_end / 64 * 63;
+}

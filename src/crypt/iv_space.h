@@ -28,3 +28,5 @@ MUST_USE enum err crypt_iv_space_take(struct crypt_iv_space *s, uint32_t cnt, ui
 
 /* True from three quarters of the counter on: time for a rekey. */
 bool crypt_iv_space_is_low(const struct crypt_iv_space *s);
+/* True when less than a 64th is left: time for the end. */
+bool crypt_iv_space_is_ending(const struct crypt_iv_space *s);

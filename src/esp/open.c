@@ -10,7 +10,7 @@ static void fail(struct esp_job *j, enum model_drop why)
 }
 
 /* What can be said before any cryptography. */
-static bool check_outside(struct esp_job *j, uint32_t *ret_seq)
+static bool check_outside(struct esp_job *j, uint64_t *ret_seq)
 {
 	const struct esp_sa *sa = j->sa;
 	size_t front = WIRE_ESP_HEADER_LEN + (size_t)sa->iv_len + sa->icv_len;
@@ -25,16 +25,17 @@ static bool check_outside(struct esp_job *j, uint32_t *ret_seq)
 		fail(j, MODEL_DROP_esp_length);
 		return false;
 	}
-	if (sa->replay.window != 0 && !esp_replay_check(&sa->replay, h.seq)) {
+	uint64_t seq = sa->esn ? esp_replay_extend(&sa->replay, h.seq) : h.seq;
+	if (sa->replay.window != 0 && !esp_replay_check(&sa->replay, seq)) {
 		fail(j, MODEL_DROP_esp_replay);
 		return false;
 	}
-	*ret_seq = h.seq;
+	*ret_seq = seq;
 	return true;
 }
 
 /* What the integrity check has shown to come from the peer. */
-static void unwrap(struct esp_job *j, uint32_t seq)
+static void unwrap(struct esp_job *j, uint64_t seq)
 {
 	struct esp_sa *sa = j->sa;
 	struct bytes inner;
@@ -72,7 +73,7 @@ void esp_open(struct esp_job *jobs, size_t cnt, unsigned worker)
 {
 	struct crypt_esp_job work[ESP_BURST_MAX];
 	size_t from[ESP_BURST_MAX], n = 0;
-	uint32_t seqs[ESP_BURST_MAX];
+	uint64_t seqs[ESP_BURST_MAX];
 
 	must(cnt <= ESP_BURST_MAX);
 	esp_touch_sas(jobs, cnt);
@@ -87,7 +88,8 @@ void esp_open(struct esp_job *jobs, size_t cnt, unsigned worker)
 			continue;
 		}
 		from[n] = i;
-		work[n++] = (struct crypt_esp_job){ ctx, j->buf.p + j->off, j->len, ERR_NONE };
+		work[n] = (struct crypt_esp_job){ ctx, j->buf.p + j->off, j->len, ERR_NONE, (uint32_t)(seqs[n] >> 32) };
+		n++;
 	}
 	crypt_esp_open(work, n);
 	for (size_t i = 0; i < n; i++) {

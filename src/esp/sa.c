@@ -4,13 +4,15 @@
 #include "crypt/suite.h"
 #include "esp/state.h"
 
-/* RFC 4303 3.3.3: without extended numbers the counter may not pass this. */
-static const uint64_t seq_end = UINT32_MAX;
-
-void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint32_t seq_used)
+void esp_counter_init(struct esp_counter *c, uint32_t incarnation, uint64_t seq_used)
 {
 	crypt_iv_space_init(&c->ivs, incarnation);
 	atomic_init(&c->seq, seq_used);
+}
+
+void esp_counter_end(struct esp_counter *c)
+{
+	atomic_store(&c->seq, UINT64_MAX / 2); /* above every end, and additions do not bring it around */
 }
 
 static size_t get_size(const struct esp_sa *sa)
@@ -21,9 +23,12 @@ static size_t get_size(const struct esp_sa *sa)
 static enum err make_context(const struct model_suite *s, const struct model_child_keys *k, bool inbound,
 			     struct crypt_esp **ret)
 {
-	return crypt_esp_new(s->encr, s->key_bits, s->integ,
-			     bytes_of(k->encr, crypt_encr_key_len(s->encr, s->key_bits)),
-			     bytes_of(k->integ, crypt_integ_key_len(s->integ)), inbound, ret);
+	struct bytes encr = bytes_of(k->encr, crypt_encr_key_len(s->encr, s->key_bits));
+	struct bytes integ = bytes_of(k->integ, crypt_integ_key_len(s->integ));
+
+	if (s->esn == IKE_ESN_YES)
+		return crypt_esp_new_esn(s->encr, s->key_bits, s->integ, encr, integ, inbound, ret);
+	return crypt_esp_new(s->encr, s->key_bits, s->integ, encr, integ, inbound, ret);
 }
 
 static enum err make_sa(const struct model_child_sa *child, bool inbound, unsigned worker_cnt,
@@ -33,7 +38,7 @@ static enum err make_sa(const struct model_child_sa *child, bool inbound, unsign
 	const struct model_child_keys *keys = inbound ? &child->keys_in : &child->keys_out;
 	struct crypt_esp *ctx;
 
-	if (!crypt_suite_usable(s->encr, s->key_bits, s->integ) || s->esn != IKE_ESN_NONE)
+	if (!crypt_suite_usable(s->encr, s->key_bits, s->integ) || s->esn > IKE_ESN_YES)
 		return ERR_UNSUPPORTED;
 	enum err e = make_context(s, keys, inbound, &ctx);
 	if (e != ERR_NONE)
@@ -43,6 +48,7 @@ static enum err make_sa(const struct model_child_sa *child, bool inbound, unsign
 		.spi = inbound ? child->spi_in : child->spi_out,
 		.inbound = inbound,
 		.counter_iv = crypt_encr_is_aead(s->encr),
+		.esn = s->esn == IKE_ESN_YES,
 		.iv_len = (uint8_t)crypt_encr_iv_len(s->encr),
 		.icv_len = (uint8_t)crypt_icv_len(s->encr, s->integ),
 		.block_len = (uint8_t)crypt_encr_block_len(s->encr),
@@ -87,7 +93,9 @@ MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t rep
 	enum err e = make_sa(child, true, worker_cnt, &sa);
 	if (e != ERR_NONE)
 		return e;
-	e = esp_replay_init(&sa->replay, replay_window);
+	if (sa->esn && replay_window == 0)
+		replay_window = ESP_REPLAY_ESN;
+	e = esp_replay_init(&sa->replay, replay_window, child->seq_in_seen);
 	if (e != ERR_NONE) {
 		esp_sa_free(sa);
 		return e;
@@ -117,8 +125,13 @@ struct crypt_esp *esp_sa_own_context(struct esp_sa *sa, unsigned worker)
 	return sa->own[worker];
 }
 
+uint64_t esp_sa_seq_in(const struct esp_sa *sa)
+{
+	return atomic_load_explicit(&sa->replay.top, memory_order_relaxed);
+}
+
 bool esp_sa_is_low(const struct esp_sa *sa)
 {
 	return (sa->counter_iv && crypt_iv_space_is_low(&sa->counter->ivs)) ||
-	       atomic_load_explicit(&sa->counter->seq, memory_order_relaxed) >= seq_end / 4 * 3;
+	       atomic_load_explicit(&sa->counter->seq, memory_order_relaxed) >= esp_seq_end(sa) / 4 * 3;
 }

@@ -64,22 +64,23 @@ static struct rd draw_ivs(const struct esp_job *jobs, size_t cnt, struct space r
 	return rd_of(bytes_of(room.p, need));
 }
 
-/* Numbers, IVs, headers and trailers of a run of jobs with one SA: one claim of each counter for the run. */
-static void frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
+/* Numbers, IVs, headers and trailers of a run of jobs with one SA: one claim of each counter for the run. The number of
+ * the first is returned. */
+static uint64_t frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
 {
 	struct esp_sa *sa = jobs[0].sa;
 	struct rd own = rd_sub(random, cnt * count_random(sa));
-	uint64_t iv = 0;
+	uint64_t iv = 0, end = esp_seq_end(sa);
 
 	/* The first number sent is 1 (RFC 4303 3.3.3). 64 bits cannot wrap here. */
 	uint64_t seq = atomic_fetch_add_explicit(&sa->counter->seq, cnt, memory_order_relaxed) + 1;
 	if (sa->counter_iv && crypt_iv_space_take(&sa->counter->ivs, (uint32_t)cnt, &iv) != ERR_NONE) {
 		for (size_t i = 0; i < cnt; i++)
 			fail(&jobs[i], MODEL_DROP_iv_exhausted);
-		return;
+		return seq;
 	}
 	for (size_t i = 0; i < cnt; i++) {
-		if (seq + i > UINT32_MAX) {
+		if (seq + i >= end) {
 			/* Numbers of one key may not cycle (RFC 4303 3.3.3). */
 			fail(&jobs[i], MODEL_DROP_esp_expired);
 			continue;
@@ -91,6 +92,7 @@ static void frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
 		jobs[i].ok = true;
 	}
 	must(!own.bad);
+	return seq;
 }
 
 /* As esp_touch_sas: the atomic additions that come would wait for one another. */
@@ -120,13 +122,13 @@ void esp_seal(struct esp_job *jobs, size_t cnt, unsigned worker)
 				fail(&jobs[k], MODEL_DROP_seal_failed);
 			continue;
 		}
-		frame_run(jobs + i, end - i, &random);
+		uint64_t seq = frame_run(jobs + i, end - i, &random);
 		for (size_t k = i; k < end; k++) {
 			if (!jobs[k].ok)
 				continue;
 			from[n] = k;
 			work[n++] = (struct crypt_esp_job){ ctx, jobs[k].buf.p + jobs[k].off, jobs[k].len,
-							    ERR_NONE };
+							    ERR_NONE, (uint32_t)((seq + (k - i)) >> 32) };
 		}
 	}
 	crypt_esp_seal(work, n);

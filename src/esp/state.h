@@ -12,7 +12,7 @@
 struct esp_sa {
 	/* What every packet needs: one cache line. */
 	uint32_t spi;
-	bool inbound, counter_iv;
+	bool inbound, counter_iv, esn;
 	uint8_t iv_len, icv_len, block_len;
 	struct crypt_esp *ctx;       /* of all workers; NULL: each has its own */
 	struct esp_counter *counter; /* outbound */
@@ -25,6 +25,12 @@ struct esp_sa {
 	struct crypt_esp *own[];
 };
 _Static_assert(offsetof(struct esp_sa, suite) <= 64, "the packet road needs one cache line of an SA");
+
+/* Outbound numbers end below this: without extended ones they may not cycle (RFC 4303 3.3.3). */
+static inline uint64_t esp_seq_end(const struct esp_sa *sa)
+{
+	return sa->esn ? ESP_SEQ_END : UINT64_C(1) << 32;
+}
 
 struct crypt_esp *esp_sa_own_context(struct esp_sa *sa, unsigned worker);
 

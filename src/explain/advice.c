@@ -12,7 +12,7 @@
 static bool is_common(const struct model_transform *row, enum model_phase phase, uint8_t type)
 {
 	return (row->phase & phase) != 0 && row->type == type && row->profiles == MODEL_PROFILE_ALL &&
-	       !row->needs_null_opt_in;
+	       row->opt_in == 0;
 }
 
 static void say_allowed(struct explain_text *t, enum model_phase phase, uint8_t type, const char *lead)
@@ -387,10 +387,11 @@ static void change_null(struct explain_text *t, const struct explain_case *c)
 
 static void change_esn(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
 	explain_text_say(t, "In the router's child section switch extended sequence numbers off: "
-			    "esp_proposals = %s-%s", best_word(MODEL_PHASE_CHILD, IKE_TT_ENCR, true),
-			 best_word(MODEL_PHASE_CHILD, IKE_TT_ESN, false));
+			    "esp_proposals = %s-%s. Or allow them here: PUT ",
+			 best_word(MODEL_PHASE_CHILD, IKE_TT_ENCR, true), best_word(MODEL_PHASE_CHILD, IKE_TT_ESN, false));
+	say_tunnel_path(t, c);
+	explain_text_say(t, " {\"replay_protection\": true, \"onramp\": {\"esn\": true}}");
 }
 
 static void change_mode(struct explain_text *t, const struct explain_case *c)

@@ -204,6 +204,13 @@ void fwd_child_delete(struct fwd *f, uint32_t spi_in)
 		fwd_child_drop(f, c);
 }
 
+void fwd_child_end(struct fwd *f, uint32_t spi_in)
+{
+	struct fwd_child *c = fwd_spi_find(f, spi_in);
+	if (c != NULL)
+		esp_counter_end(&c->key_counter->counter);
+}
+
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path)
 {
 	struct fwd_child *c = fwd_spi_find(f, spi_in);
@@ -238,6 +245,7 @@ MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct f
 		.out_bytes = atomic_load(&c->out_bytes),
 		.last_in_us = atomic_load(&c->last_in_us),
 		.seq_out = atomic_load(&c->key_counter->counter.seq),
+		.seq_in = esp_sa_seq_in(c->in),
 		.effective_mtu = FWD_READ(c->outer)->outer.mtu,
 	};
 	return ERR_NONE;

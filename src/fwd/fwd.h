@@ -67,6 +67,8 @@ MUST_USE enum err fwd_child_put(struct fwd *f, const struct model_child_sa *chil
 /* The peer has it: send on this one from now on. Unknown SPIs are ignored. */
 void fwd_child_prove(struct fwd *f, uint32_t spi_in);
 void fwd_child_delete(struct fwd *f, uint32_t spi_in);
+/* Its keys are used up: nothing is sent on it any more, each packet counted as esp_expired. Unknown SPIs are ignored. */
+void fwd_child_end(struct fwd *f, uint32_t spi_in);
 /* The peer's address was confirmed. Unknown SPIs are ignored. */
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path);
 
@@ -82,6 +84,7 @@ struct fwd_child_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* inner bytes */
 	uint64_t last_in_us;   /* 0: none */
 	uint64_t seq_out;      /* the last outbound sequence number given out */
+	uint64_t seq_in;       /* the highest inbound one that was taken; 0 without a window */
 	uint16_t effective_mtu; /* largest inner packet */
 };
 /* ERR_NOTFOUND. */

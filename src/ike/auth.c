@@ -209,6 +209,7 @@ static void fill_record(struct ike_ctx *c, const struct ike_peer *peer)
 
 	sa->auth_verified = true;
 	sa->allow_null = peer->allow_null;
+	sa->allow_esn = peer->allow_esn;
 	sa->profile = peer->settings.profile;
 	sa->dpd_delay_s = peer->settings.dpd_delay_s;
 	sa->child_lifetime_s = peer->settings.child_lifetime_s;

@@ -35,3 +35,37 @@ uint64_t ike_duty_again(const struct ike_ctx *c, unsigned tries)
 
 	return c->ev->now_us + us + random_below(c, IKE_RANDOM_JITTER + 16, us);
 }
+
+static enum ike_wear wear_of(const struct ike_ctx *c)
+{
+	uint32_t id = c->sa->rx_next > c->sa->tx_next ? c->sa->rx_next : c->sa->tx_next;
+
+	if (c->ev->iv_wear == IKE_WEAR_ENDING || id >= IKE_IDS_ENDING)
+		return IKE_WEAR_ENDING;
+	return c->ev->iv_wear == IKE_WEAR_LOW || id >= IKE_IDS_LOW ? IKE_WEAR_LOW : IKE_WEAR_FINE;
+}
+
+/* RFC 7296 2.2: message ids do not wrap, the IKE SA is rekeyed or closed before; 2.8: likewise for all that wears its keys
+ * out. A rekey that was refused has its own pauses. */
+enum ike_state ike_duty_wear(struct ike_ctx *c)
+{
+	static const uint64_t spread_us = 30 * SECOND_US;
+	struct ike_sa *sa = c->sa;
+	uint64_t now = c->ev->now_us;
+
+	switch (wear_of(c)) {
+	case IKE_WEAR_FINE:
+		break;
+	case IKE_WEAR_LOW:
+		if (sa->rekey_tries != 0 || (sa->rekey_us != 0 && sa->rekey_us <= now + spread_us))
+			break;
+		sa->rekey_us = now + random_below(c, IKE_RANDOM_JITTER + 24, spread_us);
+		c->changed = true;
+		break;
+	case IKE_WEAR_ENDING:
+		if (!ike_out_has_failure(c->out))
+			(void)ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_EXPIRED, MODEL_STAGE_LIVE);
+		return ike_live_begin_end(c);
+	}
+	return (enum ike_state)sa->state;
+}

@@ -5,7 +5,7 @@
 static bool offered(const struct ike_offer *o, const struct model_transform *t, uint8_t type)
 {
 	if ((t->phase & o->phase) == 0 || (t->profiles & MODEL_PROFILE_BIT(o->profile)) == 0 || t->type != type ||
-	    (t->needs_null_opt_in && !o->allow_null))
+	    (t->opt_in & ~o->opt_ins) != 0)
 		return false;
 	return type != IKE_TT_KE || crypt_dh_public_len(t->id) != 0;
 }
@@ -81,7 +81,7 @@ static bool add_proposal(const struct ike_offer *o, enum cipher_kind kind, bool 
 	if (ke)
 		add_groups(o, p);
 	if (o->phase == MODEL_PHASE_CHILD)
-		add(p, IKE_TT_ESN, IKE_ESN_NONE, 0);
+		add_all(o, p, IKE_TT_ESN);
 	sa->cnt++;
 	return true;
 }

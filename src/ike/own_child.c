@@ -6,7 +6,7 @@ static struct ike_offer offer_of(const struct ike_sa *sa, uint16_t group, struct
 	return (struct ike_offer){
 		.phase = MODEL_PHASE_CHILD,
 		.profile = sa->profile,
-		.allow_null = sa->allow_null,
+		.opt_ins = ike_opt_ins(sa),
 		.ke_group = group,
 		.spi = spi,
 	};

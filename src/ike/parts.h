@@ -19,7 +19,7 @@ enum ike_random_at {
 	IKE_RANDOM_IV_MORE = 104,   /* 16: of which the CBC IVs of further fragments are made */
 	IKE_RANDOM_OWN_NONCE = 120, /* 32: nonce of our own request */
 	IKE_RANDOM_OWN_SPI = 152,   /* 4 x 8: SPI that it offers */
-	IKE_RANDOM_JITTER = 184,    /* 3 x 8: of soft limits and pauses */
+	IKE_RANDOM_JITTER = 184,    /* 4 x 8: of soft limits and pauses */
 };
 
 #define IKE_HALF_OPEN_US 30000000u   /* a half-open SA waits this long for IKE_AUTH */
@@ -31,6 +31,8 @@ enum ike_random_at {
 #define IKE_TRIES_MAX 6              /* 0.5 0.9 1.6 2.9 5.2 9.4: given up after 20 s (RFC 7296 2.4) */
 #define IKE_ADDRESS_TRIES_MAX 2      /* of them at most these go to an address under test */
 #define IKE_ADDRESS_PAUSE_US 10000000u
+#define IKE_IDS_LOW (UINT32_C(1) << 31)          /* message ids: time for a rekey */
+#define IKE_IDS_ENDING (UINT32_MAX - 1024)       /* time for the end */
 
 struct ike_ctx {
 	const struct ike_world *world;
@@ -103,7 +105,7 @@ struct ike_ask {
 	uint16_t ke_group;  /* of the KE payload, NONE: there is none */
 	uint8_t spi_len;    /* 0, 4 or 8: what the proposal must carry */
 	uint8_t profiles;   /* MODEL_PROFILE_BIT of those that the tunnel may have, 0: the default one */
-	bool allow_null;
+	uint8_t opt_ins;    /* enum model_opt_in: what the tunnel allows */
 };
 
 struct ike_choice {
@@ -112,6 +114,9 @@ struct ike_choice {
 	uint64_t peer_spi;
 	bool wrong_ke;      /* the KE payload is for another group than suite.group: INVALID_KE_PAYLOAD */
 };
+
+/* What the tunnel allowed when the SA was made; enum model_opt_in. */
+uint8_t ike_opt_ins(const struct ike_sa *sa);
 
 /* True with *ret filled, or false with the failure code. */
 bool ike_select(const struct wire_ike_sa *offer, const struct ike_ask *ask, struct ike_choice *ret,
@@ -129,7 +134,7 @@ void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, boo
 struct ike_offer {
 	enum model_phase phase;
 	uint8_t profile;     /* enum model_profile */
-	bool allow_null;
+	uint8_t opt_ins;     /* enum model_opt_in */
 	uint16_t ke_group;   /* of our KE payload; NONE: without PFS, or in IKE_AUTH */
 	struct bytes spi;    /* ours: 0, 4 or 8 bytes */
 };
@@ -344,5 +349,7 @@ void ike_rekey_retire(struct ike_ctx *c);
 
 /* The time for a rekey of an SA with this lifetime that begins now (RFC 7296 2.8: with jitter). */
 uint64_t ike_duty_soft(const struct ike_ctx *c, uint32_t lifetime_s, unsigned random_at);
+/* Looks at message ids and IVs after each step of an SA that stands: rekeys it when they are low, ends it before they repeat. */
+enum ike_state ike_duty_wear(struct ike_ctx *c);
 /* When to try again after so many tries. */
 uint64_t ike_duty_again(const struct ike_ctx *c, unsigned tries);

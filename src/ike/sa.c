@@ -49,6 +49,7 @@ enum field {
 	F_REKEY,
 	F_NEW_CHILD,
 	F_IKE_LIFETIME,
+	F_ALLOW_ESN = 60,
 };
 
 #define BIT MODEL_RECORD_BIT
@@ -292,6 +293,7 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_u8(w, F_NAT_LOCAL, sa->nat_local);
 	tlv_u8(w, F_FRAGMENTS, sa->fragments);
 	tlv_u8(w, F_ALLOW_NULL, sa->allow_null);
+	tlv_u8(w, F_ALLOW_ESN, sa->allow_esn);
 	tlv_u8(w, F_PROFILE, sa->profile);
 	tlv_u8(w, F_CLOSING, sa->closing);
 	tlv_u8(w, F_ID_TYPE, sa->id_type);
@@ -378,6 +380,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_NAT_LOCAL: sa->nat_local = model_record_bool(d); break;
 	case F_FRAGMENTS: sa->fragments = model_record_bool(d); break;
 	case F_ALLOW_NULL: sa->allow_null = model_record_bool(d); break;
+	case F_ALLOW_ESN: sa->allow_esn = model_record_bool(d); break;
 	case F_PROFILE: sa->profile = model_record_u8(d, MODEL_PROFILE_CNT - 1); break;
 	case F_CLOSING: sa->closing = model_record_bool(d); break;
 	case F_ID_TYPE: sa->id_type = model_record_u8(d, UINT8_MAX); break;

@@ -118,6 +118,7 @@ struct ike_sa {
 	bool fragments;          /* both sides said that they take fragments (RFC 7383 2.3) */
 	bool started;            /* we started the tunnel, and ask for its Child SA when there is none */
 	bool allow_null;         /* of the tunnel, when the SA was made */
+	bool allow_esn;          /* likewise: extended sequence numbers */
 	uint8_t profile;         /* enum model_profile: likewise */
 	uint8_t pfs;             /* enum ike_pfs */
 	bool closing;            /* children are gone; our Delete of the SA is on its way or waits for the window */

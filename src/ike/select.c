@@ -4,7 +4,7 @@
 struct rows {
 	enum model_phase phase;
 	uint8_t profiles; /* rows that all of these have */
-	bool allow_null;
+	uint8_t opt_ins;
 };
 
 /* What a second look at a refused offer leaves out, to find the one thing that was wrong. */
@@ -32,7 +32,7 @@ static bool has_transform(const struct wire_ike_proposal *p, uint8_t type, uint1
 static bool is_allowed(const struct model_transform *t, const struct rows *rows)
 {
 	return (t->phase & rows->phase) != 0 && (t->profiles & rows->profiles) == rows->profiles &&
-	       (!t->needs_null_opt_in || rows->allow_null);
+	       (t->opt_in & ~rows->opt_ins) == 0;
 }
 
 /* The first row of our table, in our order, that the proposal has. */
@@ -156,8 +156,12 @@ static bool choose_in(const struct wire_ike_proposal *p, const struct ike_ask *a
 		if (prf == NULL)
 			return false;
 		c.suite.prf = prf->id;
-	} else if (!has_transform(p, IKE_TT_ESN, IKE_ESN_NONE, 0) && (relax & RELAX_ESN) == 0) {
-		return false;
+	} else {
+		/* RFC 4304: with extended numbers wherever both sides may. */
+		const struct model_transform *esn = pick(p, rows, IKE_TT_ESN);
+		if (esn == NULL && (relax & RELAX_ESN) == 0)
+			return false;
+		c.suite.esn = esn == NULL ? (uint16_t)IKE_ESN_NONE : esn->id;
 	}
 	c.wrong_ke = c.suite.group != IKE_GROUP_NONE && c.suite.group != ask->ke_group;
 	build_answer(p, ask, &c.suite, &c.answer);
@@ -185,19 +189,24 @@ static uint8_t profiles_of(const struct ike_ask *ask)
 static bool choose(const struct wire_ike_sa *offer, const struct ike_ask *ask, unsigned relax,
 		   struct ike_choice *ret)
 {
-	bool allow_null = ask->allow_null || (relax & RELAX_NULL) != 0;
+	uint8_t opt_ins = (uint8_t)(ask->opt_ins | ((relax & RELAX_NULL) != 0 ? MODEL_OPT_IN_NULL : 0));
 	uint8_t profiles = profiles_of(ask);
-	const struct rows common = { ask->phase, profiles, allow_null };
+	const struct rows common = { ask->phase, profiles, opt_ins };
 
 	if (choose_by(offer, ask, &common, relax, true, ret) || choose_by(offer, ask, &common, relax, false, ret))
 		return true;
 	for (unsigned i = 0; i < 2 * MODEL_PROFILE_CNT; i++) {
-		const struct rows one = { ask->phase, MODEL_PROFILE_BIT(i % MODEL_PROFILE_CNT), allow_null };
+		const struct rows one = { ask->phase, MODEL_PROFILE_BIT(i % MODEL_PROFILE_CNT), opt_ins };
 		if ((one.profiles & profiles) != 0 && one.profiles != profiles &&
 		    choose_by(offer, ask, &one, relax, i < MODEL_PROFILE_CNT, ret))
 			return true;
 	}
 	return false;
+}
+
+uint8_t ike_opt_ins(const struct ike_sa *sa)
+{
+	return (uint8_t)((sa->allow_null ? MODEL_OPT_IN_NULL : 0) | (sa->allow_esn ? MODEL_OPT_IN_ESN : 0));
 }
 
 bool ike_select(const struct wire_ike_sa *offer, const struct ike_ask *ask, struct ike_choice *ret,
@@ -272,7 +281,7 @@ static void add_allowed(const struct ike_ask *ask, uint8_t only, char *text, siz
 		for (size_t n = 0; n < model_transform_cnt; n++) {
 			const struct model_transform *t = &model_transforms[n];
 			if (t->type != type_order[i] || (t->phase & ask->phase) == 0 ||
-			    (t->profiles & profiles_of(ask)) == 0 || (t->needs_null_opt_in && !ask->allow_null))
+			    (t->profiles & profiles_of(ask)) == 0 || (t->opt_in & ~ask->opt_ins) != 0)
 				continue;
 			ike_text_add(text, cap, "%s%s", !first ? ", " : text[0] != '\0' ? " / " : "",
 				     t->name);
@@ -297,7 +306,7 @@ static void keep_allowed(const struct ike_ask *ask, struct model_failure *f)
 	for (size_t n = 0; n < model_transform_cnt && f->allow_cnt < MODEL_ALLOW_MAX; n++) {
 		const struct model_transform *t = &model_transforms[n];
 		if ((t->phase & ask->phase) != 0 && (t->profiles & profiles_of(ask)) != 0 &&
-		    !(t->needs_null_opt_in && !ask->allow_null) && !(ask->ke_rule == IKE_KE_IGNORED && t->type == IKE_TT_KE))
+		    (t->opt_in & ~ask->opt_ins) == 0 && !(ask->ke_rule == IKE_KE_IGNORED && t->type == IKE_TT_KE))
 			f->allow[f->allow_cnt++] = (struct model_offered){ 0, t->type, t->id, t->key_bits };
 	}
 }

@@ -132,6 +132,7 @@ void ike_start_step(const struct ike_world *world, const struct ike_start *start
 		.start_port = start->remote.port,
 		.started = true,
 		.allow_null = start->peer.allow_null,
+		.allow_esn = start->peer.allow_esn,
 		.profile = start->peer.settings.profile,
 		.pfs = start->pfs,
 		.tx_next = 1, /* this is 0 (RFC 7296 2.2) */

@@ -364,6 +364,8 @@ void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const s
 	ike_out_reset(out);
 	must(sa->state != IKE_STATE_HALF_OPEN && sa->auth_verified);
 	enum ike_state next = take_event(&c);
+	if (!c.drop && next == IKE_STATE_ESTABLISHED && sa->state == next && !work.closing)
+		next = ike_duty_wear(&c);
 	if (!c.drop && (c.keep || c.changed || next != (enum ike_state)sa->state)) {
 		c.changed |= next != (enum ike_state)sa->state;
 		if (next == IKE_STATE_CLOSED)

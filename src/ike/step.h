@@ -31,7 +31,7 @@ struct ike_peer {
 	struct model_id account_id, tunnel_id;
 	uint32_t account_number;
 	struct addr gateway_endpoint, customer_endpoint;
-	bool allow_null;
+	bool allow_null, allow_esn;
 	struct model_tunnel_onramp settings;
 	struct secret psk;          /* empty: none set yet */
 	struct secret previous_psk; /* empty: none */
@@ -73,7 +73,7 @@ enum ike_encap {
 
 /* A gateway and how to reach it. Holds the PSK: the owner wipes it. */
 struct ike_start {
-	struct ike_peer peer;          /* ids, settings, allow_null and psk are used */
+	struct ike_peer peer;          /* ids, settings, allow_null, allow_esn and psk are used */
 	uint8_t id_type;               /* ours: IDi */
 	uint16_t id_len;
 	uint8_t id[IKE_ID_MAX];
@@ -105,6 +105,9 @@ enum ike_event_kind {
 	IKE_EV_START,       /* of ike_start_step alone */
 };
 
+/* How much of what must not repeat is used. */
+enum ike_wear { IKE_WEAR_FINE, IKE_WEAR_LOW, IKE_WEAR_ENDING };
+
 struct ike_event {
 	enum ike_event_kind kind;
 	uint64_t now_us;
@@ -119,6 +122,7 @@ struct ike_event {
 	uint32_t child_spi;                  /* CHILD_EXPIRED, REKEY_CHILD: ours; 0 of REKEY_CHILD: each of them */
 	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
 	uint64_t iv;                         /* the first of IKE_IV_CNT counter IVs for this SA's own AES-GCM */
+	uint8_t iv_wear;                     /* enum ike_wear: of that IV space */
 	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */
 };
 

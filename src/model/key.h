@@ -7,7 +7,7 @@
 //   cfg/route/<account>/<route>   route             cfg/tok/<sha256 hex>        token
 //   cfg/next-acctnum              last account number given out (u32)
 //   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
-//   seq/<spi in>                  outbound sequence numbers of that SA are used below this (u32)
+//   seq/<spi in>                  how far the keys of that SA may be used (control/internal.h, struct control_marks)
 //   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
 //   st/why/<account>/<tunnel>/<slot>  the failures of a tunnel, one each
 //   st/unknown/<slot>             failures that belong to no tunnel

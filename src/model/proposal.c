@@ -11,26 +11,27 @@ enum {
 };
 
 const struct model_transform model_transforms[] = {
-	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 256, false, "AES-GCM-16-256", "aes256gcm16", "RFC 5282, 4106" },
-	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 128, false, "AES-GCM-16-128", "aes128gcm16", "RFC 5282, 4106" },
-	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 256, false, "AES-CBC-256", "aes256", "RFC 3602" },
-	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 128, false, "AES-CBC-128", "aes128", "RFC 3602" },
-	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_NULL, 0, true, "NULL", "null", "RFC 2410" },
-	{ BOTH, ANY, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0, false, "HMAC-SHA2-256-128", "sha256", "RFC 4868" },
-	{ CHILD, MAGIC, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA1_96, 0, false, "HMAC-SHA1-96", "sha1", "RFC 2404" },
-	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_512, 0, false, "PRF-HMAC-SHA2-512", "prfsha512", "RFC 4868" },
-	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_384, 0, false, "PRF-HMAC-SHA2-384", "prfsha384", "RFC 4868" },
-	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_256, 0, false, "PRF-HMAC-SHA2-256", "prfsha256", "RFC 4868" },
-	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_ECP384, 0, false, "ECP-384", "ecp384", "RFC 5903" },
-	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP256, 0, false, "ECP-256", "ecp256", "RFC 5903" },
-	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_CURVE25519, 0, false, "CURVE25519", "curve25519", "RFC 8031" },
-	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP521, 0, false, "ECP-521", "ecp521", "RFC 5903" },
-	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP4096, 0, false, "MODP-4096", "modp4096", "RFC 3526" },
-	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP3072, 0, false, "MODP-3072", "modp3072", "RFC 3526" },
-	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_MODP2048, 0, false, "MODP-2048", "modp2048", "RFC 3526" },
-	{ BOTH, MAGIC, IKE_TT_KE, IKE_GROUP_MODP1536, 0, false, "MODP-1536", "modp1536", "RFC 3526" },
-	{ CHILD, ANY, IKE_TT_KE, IKE_GROUP_NONE, 0, false, "NONE", "", "RFC 7296 3.3.2" },
-	{ CHILD, ANY, IKE_TT_ESN, IKE_ESN_NONE, 0, false, "NO-ESN", "noesn", "RFC 7296 3.3.2" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 256, 0, "AES-GCM-16-256", "aes256gcm16", "RFC 5282, 4106" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 128, 0, "AES-GCM-16-128", "aes128gcm16", "RFC 5282, 4106" },
+	{ BOTH, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 256, 0, "AES-CBC-256", "aes256", "RFC 3602" },
+	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_AES_CBC, 128, 0, "AES-CBC-128", "aes128", "RFC 3602" },
+	{ CHILD, ANY, IKE_TT_ENCR, IKE_ENCR_NULL, 0, MODEL_OPT_IN_NULL, "NULL", "null", "RFC 2410" },
+	{ BOTH, ANY, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA2_256_128, 0, 0, "HMAC-SHA2-256-128", "sha256", "RFC 4868" },
+	{ CHILD, MAGIC, IKE_TT_INTEG, IKE_INTEG_HMAC_SHA1_96, 0, 0, "HMAC-SHA1-96", "sha1", "RFC 2404" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_512, 0, 0, "PRF-HMAC-SHA2-512", "prfsha512", "RFC 4868" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_384, 0, 0, "PRF-HMAC-SHA2-384", "prfsha384", "RFC 4868" },
+	{ IKE, ANY, IKE_TT_PRF, IKE_PRF_HMAC_SHA2_256, 0, 0, "PRF-HMAC-SHA2-256", "prfsha256", "RFC 4868" },
+	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_ECP384, 0, 0, "ECP-384", "ecp384", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP256, 0, 0, "ECP-256", "ecp256", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_CURVE25519, 0, 0, "CURVE25519", "curve25519", "RFC 8031" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_ECP521, 0, 0, "ECP-521", "ecp521", "RFC 5903" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP4096, 0, 0, "MODP-4096", "modp4096", "RFC 3526" },
+	{ BOTH, MODERN, IKE_TT_KE, IKE_GROUP_MODP3072, 0, 0, "MODP-3072", "modp3072", "RFC 3526" },
+	{ BOTH, ANY, IKE_TT_KE, IKE_GROUP_MODP2048, 0, 0, "MODP-2048", "modp2048", "RFC 3526" },
+	{ BOTH, MAGIC, IKE_TT_KE, IKE_GROUP_MODP1536, 0, 0, "MODP-1536", "modp1536", "RFC 3526" },
+	{ CHILD, ANY, IKE_TT_KE, IKE_GROUP_NONE, 0, 0, "NONE", "", "RFC 7296 3.3.2" },
+	{ CHILD, ANY, IKE_TT_ESN, IKE_ESN_YES, 0, MODEL_OPT_IN_ESN, "ESN", "esn", "RFC 4304" },
+	{ CHILD, ANY, IKE_TT_ESN, IKE_ESN_NONE, 0, 0, "NO-ESN", "noesn", "RFC 7296 3.3.2" },
 };
 const size_t model_transform_cnt = ARRAY_LEN(model_transforms);
 
@@ -79,17 +80,16 @@ static const struct {
 	{ IKE_TT_KE, 35, "ML-KEM-512" },
 	{ IKE_TT_KE, 36, "ML-KEM-768" },
 	{ IKE_TT_KE, 37, "ML-KEM-1024" },
-	{ IKE_TT_ESN, IKE_ESN_YES, "ESN" },
 };
 
 const struct model_transform *model_transform_find(enum model_phase phase, uint8_t type, uint16_t id,
-						   uint16_t key_bits, bool allow_null, enum model_profile profile)
+						   uint16_t key_bits, uint8_t opt_ins, enum model_profile profile)
 {
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
 		if ((t->phase & phase) != 0 && (t->profiles & MODEL_PROFILE_BIT(profile)) != 0 && t->type == type &&
 		    t->id == id && t->key_bits == key_bits)
-			return t->needs_null_opt_in && !allow_null ? NULL : t;
+			return (t->opt_in & ~opt_ins) != 0 ? NULL : t;
 	}
 	return NULL;
 }
@@ -138,11 +138,11 @@ bool model_ike_suite_in_profile(const struct model_suite *s, enum model_profile 
 {
 	const enum model_phase p = MODEL_PHASE_IKE;
 
-	return model_transform_find(p, IKE_TT_ENCR, s->encr, s->key_bits, false, profile) != NULL &&
-	       model_transform_find(p, IKE_TT_PRF, s->prf, 0, false, profile) != NULL &&
-	       model_transform_find(p, IKE_TT_KE, s->group, 0, false, profile) != NULL &&
+	return model_transform_find(p, IKE_TT_ENCR, s->encr, s->key_bits, 0, profile) != NULL &&
+	       model_transform_find(p, IKE_TT_PRF, s->prf, 0, 0, profile) != NULL &&
+	       model_transform_find(p, IKE_TT_KE, s->group, 0, 0, profile) != NULL &&
 	       (model_encr_is_aead(s->encr) ||
-		model_transform_find(p, IKE_TT_INTEG, s->integ, 0, false, profile) != NULL);
+		model_transform_find(p, IKE_TT_INTEG, s->integ, 0, 0, profile) != NULL);
 }
 
 /* ---- names ---- */

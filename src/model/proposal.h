@@ -1,5 +1,5 @@
 // The algorithms that this gateway allows: the one table that IKE, the API and the documents read.
-// Any thread; const data. RFC 7296 3.3; RFC 5282, 4106, 3602, 4868, 2404, 2410, 3526, 5903, 8031.
+// Any thread; const data. RFC 7296 3.3; RFC 4304, 5282, 4106, 3602, 4868, 2404, 2410, 3526, 5903, 8031.
 #pragma once
 
 #include "base/bytes.h"
@@ -17,6 +17,12 @@ enum model_profile {
 #define MODEL_PROFILE_BIT(profile) ((uint8_t)(1u << (profile)))
 #define MODEL_PROFILE_ALL ((uint8_t)(MODEL_PROFILE_BIT(MODEL_PROFILE_CNT) - 1))
 
+/* What a tunnel must allow before a row that names it may be chosen; bits. */
+enum model_opt_in {
+	MODEL_OPT_IN_NULL = 1, /* allow_null_cipher */
+	MODEL_OPT_IN_ESN = 2,  /* replay_protection and onramp.esn */
+};
+
 /* One row: a transform that may be chosen in a phase. */
 struct model_transform {
 	uint8_t phase;      /* bit set of enum model_phase */
@@ -24,7 +30,7 @@ struct model_transform {
 	uint8_t type;       /* enum ike_transform_type */
 	uint16_t id;
 	uint16_t key_bits;  /* ENCR of variable length, else 0 */
-	bool needs_null_opt_in;
+	uint8_t opt_in;     /* enum model_opt_in, 0: none is needed */
 	const char *name;   /* "AES-GCM-16-256", "MODP-2048" */
 	const char *swanctl; /* strongSwan's word for it: "aes256gcm16", "modp2048" */
 	const char *rfc;
@@ -35,9 +41,9 @@ extern const struct model_transform model_transforms[];
 extern const size_t model_transform_cnt;
 
 /* The row of an allowed transform, NULL when it is not in the table for that phase and profile.
- * allow_null false hides the rows that need the opt-in. */
+ * opt_ins: what the tunnel allows. */
 const struct model_transform *model_transform_find(enum model_phase phase, uint8_t type, uint16_t id,
-						   uint16_t key_bits, bool allow_null, enum model_profile profile);
+						   uint16_t key_bits, uint8_t opt_ins, enum model_profile profile);
 
 /* A name for any transform, known or not: "AES-CBC-256", "ENCR 18 (128 bit)". Returns text. */
 #define MODEL_TRANSFORM_TEXT_MAX 48

@@ -43,7 +43,10 @@ struct model_child_sa {
 	struct model_ts ts_remote[MODEL_TS_MAX];
 	uint64_t created_us;
 	uint64_t expires_us;
-	uint32_t seq_out_used; /* not in the record: outbound numbers up to this one may be used up (0: none) */
+	/* Not in the record, because they change with every packet; of an SA that goes on after a restart: */
+	uint64_t seq_out_used; /* outbound numbers up to this one may be used up */
+	uint64_t seq_in_seen;  /* an inbound number that was taken, less than 2^32 below the last one */
+	uint64_t bytes_used;   /* inner bytes under one key, about */
 };
 
 #define MODEL_CHILD_RECORD_MAX 2048 /* holds keys: seal before it leaves the process */

@@ -144,6 +144,9 @@ enum onramp_field {
 	O_OUTER_MTU,
 	O_START_ACTION,
 	O_PROFILE,
+	O_ESN = 20,
+	O_REKEY_BYTES,
+	O_REKEY_PACKETS,
 };
 
 static void put_health(struct wr *w, const struct model_health_check *h)
@@ -168,6 +171,9 @@ static void put_onramp(struct wr *w, const struct model_tunnel_onramp *o)
 	tlv_u16(w, O_OUTER_MTU, o->outer_mtu);
 	tlv_u8(w, O_START_ACTION, o->start_action);
 	tlv_u8(w, O_PROFILE, o->profile);
+	tlv_u8(w, O_ESN, o->esn);
+	tlv_u64(w, O_REKEY_BYTES, o->child_rekey_bytes);
+	tlv_u64(w, O_REKEY_PACKETS, o->child_rekey_packets);
 	tlv_close(w, mark);
 }
 
@@ -224,6 +230,9 @@ static enum err get_onramp(struct bytes value, struct model_tunnel_onramp *o)
 		case O_OUTER_MTU: o->outer_mtu = model_record_u16(&d); break;
 		case O_START_ACTION: o->start_action = model_record_u8(&d, MODEL_START_RESPOND); break;
 		case O_PROFILE: o->profile = model_record_u8(&d, MODEL_PROFILE_CNT - 1); break;
+		case O_ESN: o->esn = model_record_bool(&d); break;
+		case O_REKEY_BYTES: o->child_rekey_bytes = model_record_u64(&d); break;
+		case O_REKEY_PACKETS: o->child_rekey_packets = model_record_u64(&d); break;
 		}
 	}
 	return model_record_end(&d, 0);

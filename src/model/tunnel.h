@@ -34,7 +34,14 @@ struct model_tunnel_onramp {
 	uint16_t outer_mtu;        /* path MTU between us and the peer, 576 to 9000, default 1500 */
 	uint8_t start_action;      /* enum model_start_action */
 	uint8_t profile;           /* enum model_profile: the algorithms that it may be negotiated with */
+	bool esn;                  /* extended sequence numbers (RFC 4304), only with replay_protection; default false */
+	uint64_t child_rekey_bytes;   /* a Child SA is rekeyed after so many inner bytes, 0: what suits the cipher */
+	uint64_t child_rekey_packets; /* and after so many packets, 0: what suits cipher and sequence numbers */
 };
+
+#define MODEL_REKEY_BYTES_MIN (UINT64_C(1) << 20)
+#define MODEL_REKEY_PACKETS_MIN UINT64_C(100)
+#define MODEL_REKEY_MAX (UINT64_C(1) << 40)
 
 /* This gateway answers; the peer starts. */
 enum model_start_action { MODEL_START_RESPOND };

@@ -174,6 +174,35 @@ static enum err check_onramp(const struct model_tunnel *t, struct model_problem 
 	return e;
 }
 
+static enum err check_rekey(const char *name, uint64_t v, uint64_t low, const char *unit, struct model_problem *problem)
+{
+	char field[MODEL_FIELD_MAX];
+
+	if (v == 0 || (v >= low && v <= MODEL_REKEY_MAX))
+		return ERR_NONE;
+	snprintf(field, sizeof(field), "/onramp/%s", name);
+	model_problem_set(problem, MODEL_CODE_ONRAMP, field, "onramp.%s must be %llu to %llu %s, or 0 for what suits the "
+			  "algorithms", name, (unsigned long long)low, (unsigned long long)MODEL_REKEY_MAX, unit);
+	return ERR_RANGE;
+}
+
+static enum err check_numbering(const struct model_tunnel *t, struct model_problem *problem)
+{
+	const struct model_tunnel_onramp *o = &t->onramp;
+	enum err e = check_rekey("child_rekey_bytes", o->child_rekey_bytes, MODEL_REKEY_BYTES_MIN, "bytes", problem);
+
+	if (e == ERR_NONE)
+		e = check_rekey("child_rekey_packets", o->child_rekey_packets, MODEL_REKEY_PACKETS_MIN, "packets", problem);
+	/* The upper half of a number is concluded from the last one: that needs one sender. */
+	if (e == ERR_NONE && o->esn && !t->replay_protection) {
+		model_problem_set(problem, MODEL_CODE_ONRAMP, "/onramp/esn",
+				  "onramp.esn must be false without replay_protection: extended sequence numbers need one "
+				  "counter for all packets; set replay_protection to true too");
+		e = ERR_RANGE;
+	}
+	return e;
+}
+
 enum err model_tunnel_check(const struct model_tunnel *t, struct model_problem *problem)
 {
 	enum err e = check_texts(t, problem);
@@ -187,6 +216,8 @@ enum err model_tunnel_check(const struct model_tunnel *t, struct model_problem *
 		e = check_health(&t->health_check, problem);
 	if (e == ERR_NONE)
 		e = check_onramp(t, problem);
+	if (e == ERR_NONE)
+		e = check_numbering(t, problem);
 	return e;
 }
 

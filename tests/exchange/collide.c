@@ -67,6 +67,30 @@ static void both_sides_come_up_with_the_same_keys(void **state)
 	}
 }
 
+static void extended_numbers_are_agreed_on_where_both_may(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool starts = (i & 1) != 0, answers = (i & 2) != 0;
+		struct duo *d = make(20 + i);
+		d->start.peer.allow_esn = starts;
+		d->peer.allow_esn = answers;
+		duo_up(d);
+		for (unsigned n = 0; n < 2; n++) {
+			duo_event(d, n, IKE_EV_REKEY_IKE);
+			duo_run(d, 10 * SECOND_US);
+			duo_event(d, n, IKE_EV_REKEY_CHILD);
+			duo_run(d, 10 * SECOND_US);
+			assert_null(duo_check(d));
+			for (unsigned k = 0; k < d->end[n].child_cnt; k++)
+				assert_int_equal(d->end[n].children[k].sa.suite.esn,
+						 starts && answers ? IKE_ESN_YES : IKE_ESN_NONE);
+			assert_int_equal(d->end[n].counters[MODEL_COUNTER_child_rekeyed], n + 1);
+		}
+		release(d);
+	}
+}
+
 static void a_cookie_is_sent_back(void **state)
 {
 	struct duo *d = make(3);
@@ -271,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_sides_come_up_with_the_same_keys),
+		cmocka_unit_test(extended_numbers_are_agreed_on_where_both_may),
 		cmocka_unit_test(a_cookie_is_sent_back),
 		cmocka_unit_test(a_wrong_psk_ends_the_start_on_both_sides),
 		cmocka_unit_test(a_gateway_with_another_identity_is_left),

@@ -675,7 +675,7 @@ static void ikev1_gets_no_answer(void **state)
 
 static bool allowed(enum model_phase phase, uint8_t type, uint16_t id, uint16_t key_bits)
 {
-	return model_transform_find(phase, type, id, key_bits, false, MODEL_PROFILE_MAGIC) != NULL;
+	return model_transform_find(phase, type, id, key_bits, 0, MODEL_PROFILE_MAGIC) != NULL;
 }
 
 /* An SA payload with one proposal, in which one transform has that id. */

@@ -19,7 +19,9 @@ static _Noreturn void usage(void)
 	      "  --esp aes256gcm16[-modp2048]           may be repeated; the group is for rekey-pfs\n"
 	      "  --ke-group N         send the first KE payload for this group\n"
 	      "  --ts-local PREFIX --ts-remote PREFIX   may be repeated; default any, v4 and v6\n"
-	      "  --transport --esn --no-auth --ask-config --no-initial-contact --childless\n"
+	      "  --esn | --esn-too     offers extended sequence numbers alone, or beside those of 32 bits\n"
+	      "  --tfc BYTES --dummies padding behind each inner packet, a dummy packet before each\n"
+	      "  --transport --no-auth --ask-config --no-initial-contact --childless\n"
 	      "  --auth-method N      the method that it claims in AUTH\n"
 	      "  --fragments BYTES    takes fragments, and sends none that is longer\n"
 	      "  --only-init          no IKE_AUTH behind IKE_SA_INIT\n"
@@ -175,7 +177,7 @@ static unsigned parse_number(const char *text, unsigned max)
 	return (unsigned)v;
 }
 
-enum { O_GATEWAY = 256, O_LOCAL, O_ID, O_PSK, O_PORT, O_NAT, O_IKE, O_ESP, O_KE, O_TSL, O_TSR, O_TRANSPORT, O_ESN, O_NOAUTH,
+enum { O_GATEWAY = 256, O_LOCAL, O_ID, O_PSK, O_PORT, O_NAT, O_IKE, O_ESP, O_KE, O_TSL, O_TSR, O_TRANSPORT, O_ESN, O_ESNTOO, O_TFC, O_DUMMIES, O_NOAUTH,
        O_CONFIG, O_FAULT, O_FRAGMENTS, O_METHOD, O_CHILDLESS, O_STAY, O_STUBBORN, O_ONLYINIT, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_TIMEOUT_MS, O_HELP };
 
 static const struct option long_options[] = {
@@ -185,6 +187,8 @@ static const struct option long_options[] = {
 	{ "ike", 1, NULL, O_IKE },	      { "esp", 1, NULL, O_ESP },
 	{ "ke-group", 1, NULL, O_KE },	      { "ts-local", 1, NULL, O_TSL },
 	{ "ts-remote", 1, NULL, O_TSR },      { "transport", 0, NULL, O_TRANSPORT },
+	{ "esn-too", 0, NULL, O_ESNTOO },   { "tfc", 1, NULL, O_TFC },
+	{ "dummies", 0, NULL, O_DUMMIES },
 	{ "esn", 0, NULL, O_ESN },	      { "no-auth", 0, NULL, O_NOAUTH },
 	{ "ask-config", 0, NULL, O_CONFIG },  { "fault", 1, NULL, O_FAULT },
 	{ "fragments", 1, NULL, O_FRAGMENTS }, { "auth-method", 1, NULL, O_METHOD },
@@ -262,7 +266,13 @@ static void take_option(struct run *r, int option, const char *arg)
 		break;
 	case O_KE: o->ke_group = (uint16_t)parse_number(arg, UINT16_MAX); break;
 	case O_TRANSPORT: o->transport_mode = true; break;
-	case O_ESN: o->esn_only = true; break;
+	case O_ESN:
+		o->esn = true;
+		o->no_esn = false;
+		break;
+	case O_ESNTOO: o->esn = true; break;
+	case O_TFC: r->tfc = parse_number(arg, 1200); break;
+	case O_DUMMIES: r->dummies = true; break;
 	case O_NOAUTH: o->no_auth_payload = true; break;
 	case O_CONFIG: o->ask_config = true; break;
 	case O_FAULT: take_fault(r, arg); break;

@@ -114,6 +114,16 @@ static void send_ike(const struct run *r, struct bytes list)
 	}
 }
 
+static void send_esp(struct run *r, struct bytes packet)
+{
+	if (packet.len == 0)
+		run_die("an inner packet cannot be sealed");
+	if (r->encap)
+		send_to(r, r->udp4500, IKE_NATT_PORT, packet);
+	else
+		send_to(r, r->raw, 0, packet);
+}
+
 static void send_inner(struct run *r, struct bytes inner)
 {
 	struct peer_child *c = peer_child_last(&r->p);
@@ -121,13 +131,9 @@ static void send_inner(struct run *r, struct bytes inner)
 
 	if (c == NULL)
 		return;
-	size_t len = peer_esp_seal(c, inner, SPACE_OF(room));
-	if (len == 0)
-		run_die("an inner packet of %zu bytes cannot be sealed", inner.len);
-	if (r->encap)
-		send_to(r, r->udp4500, IKE_NATT_PORT, bytes_of(room, len));
-	else
-		send_to(r, r->raw, 0, bytes_of(room, len));
+	if (r->dummies)
+		send_esp(r, bytes_of(room, peer_esp_dummy(c, inner.len, SPACE_OF(room))));
+	send_esp(r, bytes_of(room, peer_esp_seal(c, inner, r->tfc, SPACE_OF(room))));
 }
 
 /* ---- receiving ---- */

@@ -20,6 +20,7 @@ void peer_options_init(struct peer_options *o)
 		.ike_cnt = 1,
 		.ike = { { IKE_ENCR_AES_GCM_16, 256, IKE_INTEG_NONE, IKE_PRF_HMAC_SHA2_256, IKE_GROUP_MODP2048 } },
 		.esp_cnt = 1,
+		.no_esn = true,
 		.esp = { { IKE_ENCR_AES_GCM_16, 256, IKE_INTEG_NONE, 0, IKE_GROUP_NONE } },
 		.initial_contact = true,
 		.tsi_cnt = 2,
@@ -296,7 +297,10 @@ static void put_esp_offer(struct peer *p, struct wire_ike_builder *b, const stru
 			add_transform(pr, IKE_TT_INTEG, suites[i].integ, 0);
 		if (suites[i].group != IKE_GROUP_NONE)
 			add_transform(pr, IKE_TT_KE, suites[i].group, 0);
-		add_transform(pr, IKE_TT_ESN, p->o.esn_only ? IKE_ESN_YES : IKE_ESN_NONE, 0);
+		if (p->o.esn)
+			add_transform(pr, IKE_TT_ESN, IKE_ESN_YES, 0);
+		if (p->o.no_esn)
+			add_transform(pr, IKE_TT_ESN, IKE_ESN_NONE, 0);
 	}
 	wire_ike_put_sa(b, &sa);
 }

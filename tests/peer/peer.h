@@ -43,7 +43,7 @@ struct peer_options {
 	unsigned ike_cnt, esp_cnt;          /* proposals, in order */
 	struct peer_suite ike[PEER_PROPOSALS_MAX], esp[PEER_PROPOSALS_MAX];
 	uint16_t ke_group;                  /* of the first KE payload; 0: that of ike[0] */
-	bool esn_only;
+	bool esn, no_esn;                   /* sequence numbers that it offers: extended ones, and those of 32 bits */
 	enum peer_natd natd;
 	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
 	uint8_t auth_method;                /* that it claims; 0: pre-shared key */
@@ -65,7 +65,8 @@ struct peer_child {
 	uint32_t spi_in, spi_out;
 	struct peer_suite suite;
 	uint8_t encr_in[36], encr_out[36], integ_in[32], integ_out[32];
-	uint32_t seq;
+	bool esn;
+	uint64_t seq, seq_in;               /* the last ones: sent, received */
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];
 };
@@ -187,7 +188,9 @@ size_t peer_auth(uint16_t prf, struct bytes psk, struct bytes message, struct by
 
 /* ---- peer_esp.c ---- */
 
-/* An inner packet as ESP. Returns its length; 0 if the room is too small. */
-size_t peer_esp_seal(struct peer_child *c, struct bytes inner, struct space room);
+/* An inner packet as ESP, with tfc bytes of padding behind it (RFC 4303 2.7). Returns its length; 0 if the room is too small. */
+size_t peer_esp_seal(struct peer_child *c, struct bytes inner, size_t tfc, struct space room);
+/* A dummy packet with so many bytes of nothing (RFC 4303 2.6). */
+size_t peer_esp_dummy(struct peer_child *c, size_t len, struct space room);
 /* Decrypts in place; the inner packet. ERR_AUTH and others. */
 MUST_USE enum err peer_esp_open(struct peer_child *c, struct space packet, struct bytes *ret_inner);

@@ -169,8 +169,9 @@ static bool take_child(struct peer *p, struct peer_ike *sa, const struct wire_ik
 	    wire_ike_notify_find(in, IKE_N_USE_TRANSPORT_MODE, &n))
 		return false;
 	const struct wire_ike_transform *esn = answer_transform(&pr, IKE_TT_ESN);
-	if (esn == NULL || esn->id != IKE_ESN_NONE)
+	if (esn == NULL || !(esn->id == IKE_ESN_YES ? p->o.esn : esn->id == IKE_ESN_NONE && p->o.no_esn))
 		return false;
+	c.esn = esn->id == IKE_ESN_YES;
 	struct rd r = rd_of(pr.spi);
 	c.spi_out = rd_u32(&r);
 	peer_derive_child(sa, &c, secret, BYTES_OF(p->ni), bytes_of(p->nr, p->nr_len));

@@ -18,6 +18,8 @@ struct run {
 	const char *expect, *steps;
 	struct peer_suite esp_pfs;
 	bool encap, only_init;
+	unsigned tfc;                     /* bytes behind each inner packet */
+	bool dummies;                     /* one before each */
 	const struct fault *fault; /* NULL: none */
 	unsigned size_cnt, sizes[16]; /* of the first IKE messages that came */
 	/* echo replies of the ping under way */

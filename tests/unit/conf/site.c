@@ -88,7 +88,8 @@ static void three_lines_are_a_tunnel(void **state)
 	assert_int_equal(t->profile, CONF_PROFILE_MAGIC);
 	assert_int_equal(t->local_ts.cnt, 2);
 	assert_string_equal(addr_prefix_format(&t->remote_ts.p[1], text), "::/0");
-	assert_false(t->null_encryption || t->default_route);
+	assert_false(t->null_encryption || t->default_route || t->esn);
+	assert_int_equal(t->rekey_bytes + t->rekey_packets, 0);
 	conf_site_free(&s);
 }
 
@@ -103,7 +104,7 @@ static void every_key_of_a_tunnel_is_taken(void **state)
 			       "addresses = 10.0.0.3/31,\n  fd00::3/127\nroutes = 192.168.7.9/24 10.0.0.0/8\n"
 			       "local_ts = 10.0.0.0/8\nremote_ts = 192.168.0.0/16\ndpd_delay = 7\nike_lifetime = 600\n"
 			       "child_lifetime = 300\nmtu = 1400\nmss_clamp = 1200\nreplay_window = 64\n"
-			       "null_encryption = yes\n"),
+			       "null_encryption = yes\nesn = yes\nrekey_bytes = 1099511627776\nrekey_packets = 100\n"),
 		    &s);
 	const struct conf_tunnel *t = &s.tunnels[0];
 	assert_int_equal(t->gateway_id.type, IKE_ID_FQDN);
@@ -120,7 +121,9 @@ static void every_key_of_a_tunnel_is_taken(void **state)
 	assert_int_equal(t->dpd_delay + t->ike_lifetime + t->child_lifetime, 907);
 	assert_int_equal(t->mss_clamp, 1200);
 	assert_int_equal(t->replay_window, 64);
-	assert_true(t->null_encryption);
+	assert_true(t->null_encryption && t->esn);
+	assert_int_equal(t->rekey_bytes, UINT64_C(1) << 40);
+	assert_int_equal(t->rekey_packets, 100);
 	conf_site_free(&s);
 }
 
@@ -145,6 +148,8 @@ static void identities_have_their_forms(void **state)
 		conf_site_free(&s);
 	}
 	expect_tunnel_error("identity = branch\n", ERR_RANGE, 4, "fqdn:NAME");
+	expect_tunnel_error("rekey_packets = 99\n", ERR_RANGE, 4, "0 or a number from 100");
+	expect_tunnel_error("rekey_bytes = 1000\n", ERR_RANGE, 4, "0 or a number from 1048576");
 	expect_tunnel_error("identity = fqdn:\n", ERR_RANGE, 4, "fqdn:NAME");
 	expect_tunnel_error("identity = keyid:0xabc\n", ERR_RANGE, 4, "keyid:0xHEX");
 }

@@ -6,7 +6,7 @@
 #include "rig.h"
 
 enum {
-	KEYS = 3, /* SAs a suite */
+	KEYS = 4, /* SAs a suite; those of odd numbers have extended sequence numbers */
 	SUITES = ARRAY_LEN(rig_suites),
 	BURST = 64,
 	GUARD = 48, /* bytes around a packet that nobody may touch */
@@ -63,7 +63,7 @@ static void run(enum side side, enum way way, const struct packet *p, size_t cnt
 	for (size_t i = 0; i < cnt; i++)
 		jobs[i] = (struct crypt_esp_job){ .ctx = contexts[side][way][p[i].suite][p[i].key],
 						  .esp = start_of(rooms[side], i, &p[i]), .len = p[i].len,
-						  .result = ERR_COUNT };
+						  .result = ERR_COUNT, .seq_hi = 0x01020304u * (unsigned)i };
 	if (way == SEAL)
 		crypt_esp_seal(jobs, cnt);
 	else
@@ -183,10 +183,10 @@ static void lengths_below_the_least_agree(void **state)
 	}
 }
 
-static void run_long(enum way way, unsigned suite, size_t len, uint8_t *room[SIDES], enum err want)
+static void run_long(enum way way, unsigned suite, unsigned key, size_t len, uint8_t *room[SIDES], enum err want)
 {
 	for (unsigned side = 0; side < SIDES; side++) {
-		struct crypt_esp_job job = { contexts[side][way][suite][0], room[side], len, ERR_COUNT };
+		struct crypt_esp_job job = { contexts[side][way][suite][key], room[side], len, ERR_COUNT, 7 };
 		if (way == SEAL)
 			crypt_esp_seal(&job, 1);
 		else
@@ -204,12 +204,14 @@ static void the_longest_packets_agree_and_longer_ones_are_refused(void **state)
 	for (unsigned suite = 0; suite < SUITES; suite++) {
 		size_t block = crypt_encr_block_len(rig_suites[suite].encr), outside = outside_of(suite);
 		size_t longest = outside + (CRYPT_ESP_LEN_MAX - outside) / block * block;
-		for (unsigned side = 0; side < SIDES; side++)
-			fill(room[side], CRYPT_ESP_LEN_MAX + 32, suite);
-		run_long(SEAL, suite, longest + block, room, ERR_RANGE);
-		run_long(SEAL, suite, longest, room, ERR_NONE);
-		run_long(OPEN, suite, longest + block, room, ERR_RANGE);
-		run_long(OPEN, suite, longest, room, ERR_NONE);
+		for (unsigned key = 0; key < 2; key++) {
+			for (unsigned side = 0; side < SIDES; side++)
+				fill(room[side], CRYPT_ESP_LEN_MAX + 32, suite);
+			run_long(SEAL, suite, key, longest + block, room, ERR_RANGE);
+			run_long(SEAL, suite, key, longest, room, ERR_NONE);
+			run_long(OPEN, suite, key, longest + block, room, ERR_RANGE);
+			run_long(OPEN, suite, key, longest, room, ERR_NONE);
+		}
 	}
 	free(room[MB]);
 	free(room[OPENSSL]);
@@ -293,7 +295,7 @@ static void a_long_burst_is_done_whole(void **state)
 			fill(room[side][i], LEN, i);
 			jobs[i] = (struct crypt_esp_job){ contexts[side][SEAL][suite][i % KEYS],
 							  room[side][i],
-							  outside_of(suite) + 16 * (i % 15 + 1), ERR_COUNT };
+							  outside_of(suite) + 16 * (i % 15 + 1), ERR_COUNT, i };
 		}
 		crypt_esp_seal(jobs, LONG);
 		for (unsigned i = 0; i < LONG; i++)
@@ -326,7 +328,7 @@ static void *seal_and_open(void *arg)
 			unsigned suite = (unsigned)(i + w->start) % SUITES;
 			fill(packets[i], THREAD_LEN, suite);
 			jobs[i] = (struct crypt_esp_job){ contexts[MB][SEAL][suite][0], packets[i],
-							  outside_of(suite) + 320, ERR_COUNT };
+							  outside_of(suite) + 320, ERR_COUNT, 0 };
 		}
 		crypt_esp_seal(jobs, cnt);
 		for (size_t i = 0; i < cnt; i++) {
@@ -352,7 +354,7 @@ static void threads_share_contexts_that_say_so(void **state)
 	assert_false(crypt_esp_is_shared(contexts[OPENSSL][SEAL][0][0]));
 	for (unsigned suite = 0; suite < SUITES; suite++) {
 		struct crypt_esp_job job = { contexts[OPENSSL][SEAL][suite][0], work[0].want[suite],
-					     outside_of(suite) + 320, ERR_COUNT };
+					     outside_of(suite) + 320, ERR_COUNT, 0 };
 		fill(work[0].want[suite], THREAD_LEN, suite);
 		crypt_esp_seal(&job, 1);
 	}
@@ -369,17 +371,18 @@ static void threads_share_contexts_that_say_so(void **state)
 
 /* ---- all ---- */
 
-static struct crypt_esp *make_context(const struct rig_suite *s, unsigned seed, bool opens)
+static struct crypt_esp *make_context(const struct rig_suite *s, unsigned seed, bool esn, bool opens)
 {
 	uint8_t encr[CRYPT_ENCR_KEY_MAX], integ[CRYPT_INTEG_KEY_MAX];
 	struct crypt_esp *c;
 
 	fill(encr, sizeof(encr), 1 + seed);
 	fill(integ, sizeof(integ), 101 + seed);
-	assert_int_equal(crypt_esp_new(s->encr, s->bits, s->integ,
-				       bytes_of(encr, crypt_encr_key_len(s->encr, s->bits)),
-				       bytes_of(integ, crypt_integ_key_len(s->integ)), opens, &c),
-			 ERR_NONE);
+	struct bytes encr_key = bytes_of(encr, crypt_encr_key_len(s->encr, s->bits));
+	struct bytes integ_key = bytes_of(integ, crypt_integ_key_len(s->integ));
+	enum err e = esn ? crypt_esp_new_esn(s->encr, s->bits, s->integ, encr_key, integ_key, opens, &c)
+			 : crypt_esp_new(s->encr, s->bits, s->integ, encr_key, integ_key, opens, &c);
+	assert_int_equal(e, ERR_NONE);
 	return c;
 }
 
@@ -389,7 +392,7 @@ static void make_contexts(enum side side)
 		for (unsigned suite = 0; suite < SUITES; suite++)
 			for (unsigned key = 0; key < KEYS; key++)
 				contexts[side][way][suite][key] =
-					make_context(&rig_suites[suite], suite * 16 + key, way == OPEN);
+					make_context(&rig_suites[suite], suite * 16 + key, key % 2 != 0, way == OPEN);
 }
 
 static int set_up(void **state)

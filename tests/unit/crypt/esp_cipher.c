@@ -237,6 +237,56 @@ static void packets_take_nothing_from_the_heap(void **state)
 	}
 }
 
+static struct crypt_esp *make_esn(const struct rig_suite *s, bool decrypt)
+{
+	struct crypt_esp *c;
+
+	assert_int_equal(crypt_esp_new_esn(s->encr, s->bits, s->integ,
+					   bytes_of(encr_key, crypt_encr_key_len(s->encr, s->bits)),
+					   bytes_of(integ_key, crypt_integ_key_len(s->integ)), decrypt, &c),
+			 ERR_NONE);
+	return c;
+}
+
+/* RFC 4303 2.2.1: it is part of what is checked, and of nothing that is sent. */
+static void the_upper_half_of_an_extended_number_is_covered(void **state)
+{
+	uint8_t sealed[256], other[256], packet[256];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rig_suites); i++) {
+		const struct rig_suite *s = &rig_suites[i];
+		struct crypt_esp *seal = make_esn(s, false), *open = make_esn(s, true), *plain = make(s, true);
+		size_t len = get_len(s, 96), icv = crypt_icv_len(s->encr, s->integ);
+		fill(sealed, sizeof(sealed), 3);
+		memcpy(other, sealed, sizeof(other));
+		struct crypt_esp_job jobs[2] = { { seal, sealed, len, ERR_COUNT, 0x01020304 }, { seal, other, len, ERR_COUNT, 0 } };
+		crypt_esp_seal(jobs, 2);
+		assert_true(jobs[0].result == ERR_NONE && jobs[1].result == ERR_NONE);
+		assert_memory_equal(sealed, other, len - icv);
+		assert_memory_not_equal(sealed + len - icv, other + len - icv, icv);
+		for (uint32_t bit = 0; bit < 32; bit++) {
+			memcpy(packet, sealed, sizeof(packet));
+			struct crypt_esp_job job = { open, packet, len, ERR_COUNT, 0x01020304 ^ UINT32_C(1) << bit };
+			crypt_esp_open(&job, 1);
+			assert_int_equal(job.result, ERR_AUTH);
+		}
+		/* Upper half 0 is not the same as none. */
+		memcpy(packet, other, sizeof(packet));
+		struct crypt_esp_job wrong = { plain, packet, len, ERR_COUNT, 0 };
+		crypt_esp_open(&wrong, 1);
+		assert_int_equal(wrong.result, ERR_AUTH);
+		struct crypt_esp_job right = { open, sealed, len, ERR_COUNT, 0x01020304 };
+		crypt_esp_open(&right, 1);
+		assert_int_equal(right.result, ERR_NONE);
+		fill(packet, sizeof(packet), 3);
+		assert_memory_equal(sealed, packet, len - icv);
+		crypt_esp_free(seal);
+		crypt_esp_free(open);
+		crypt_esp_free(plain);
+	}
+}
+
 static void assert_not_made(enum err want, uint16_t encr, uint16_t bits, uint16_t integ, size_t encr_len,
 			    size_t integ_len)
 {
@@ -281,6 +331,7 @@ int main(void)
 		cmocka_unit_test(impossible_lengths_are_refused_and_nothing_is_touched),
 		cmocka_unit_test(each_packet_of_a_mixed_burst_has_its_own_result),
 		cmocka_unit_test(packets_take_nothing_from_the_heap),
+		cmocka_unit_test(the_upper_half_of_an_extended_number_is_covered),
 		cmocka_unit_test(keys_of_a_wrong_length_are_refused),
 		cmocka_unit_test(suites_without_authentication_are_unsupported),
 	};

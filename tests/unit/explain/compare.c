@@ -19,7 +19,7 @@ static struct model_failure refused(enum model_phase phase)
 
 	for (size_t i = 0; i < model_transform_cnt; i++) {
 		const struct model_transform *t = &model_transforms[i];
-		if ((t->phase & phase) != 0 && !t->needs_null_opt_in && t->profiles == MODEL_PROFILE_ALL)
+		if ((t->phase & phase) != 0 && t->opt_in == 0 && t->profiles == MODEL_PROFILE_ALL)
 			f.allow[f.allow_cnt++] = (struct model_offered){ 0, t->type, t->id, t->key_bits };
 	}
 	return f;

@@ -301,7 +301,7 @@ static void advised_proposals_are_allowed_ones(void **state)
 			bool known = false;
 			for (size_t i = 0; i < model_transform_cnt; i++)
 				known |= (model_transforms[i].phase & phases[k]) != 0 &&
-					 !model_transforms[i].needs_null_opt_in &&
+					 model_transforms[i].opt_in == 0 &&
 					 strcmp(model_transforms[i].swanctl, word) == 0;
 			if (!known)
 				fail_msg("%s is not in the table", word);

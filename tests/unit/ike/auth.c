@@ -322,7 +322,8 @@ static void a_failed_child_leaves_the_ike_sa_up(void **state)
 			n->p.o.esp[0] = bad;
 		if (i == 1)
 			n->p.o.esp[0] = null;
-		n->p.o.esn_only = i == 2;
+		n->p.o.esn = i == 2;
+		n->p.o.no_esn = i != 2;
 		if (i == 3) {
 			n->p.o.tsi_cnt = n->p.o.tsr_cnt = 1;
 			n->p.o.tsr[0] = peer_ts_any(ADDR_V6);
@@ -339,7 +340,8 @@ static void a_failed_child_leaves_the_ike_sa_up(void **state)
 		struct peer_options o;
 		net_options(&o);
 		n->p.o.esp[0] = o.esp[0];
-		n->p.o.esn_only = false;
+		n->p.o.esn = false;
+		n->p.o.no_esn = true;
 		n->p.o.tsr[0] = peer_ts_any(ADDR_V4);
 		peer_start_child(&n->p, NULL, NULL);
 		assert_int_equal(notify_of(n), 0);

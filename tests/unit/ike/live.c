@@ -348,6 +348,70 @@ static void native_esp_keeps_the_ports_of_ike(void **state)
 	free_net(n);
 }
 
+/* Changes the record of the SA that stands. */
+static void put_ids(struct net *n, uint32_t rx_next, uint32_t tx_next)
+{
+	struct gateway_sa *g = gateway_sa_find(&n->g, n->p.ike[0].spi_r);
+	struct ike_sa sa = sa_of(n);
+	struct wr w = wr_of(SPACE_OF(g->record));
+
+	sa.rx_next = n->p.ike[0].tx_next = rx_next;
+	sa.tx_next = n->p.ike[0].rx_next = tx_next;
+	assert_int_equal(ike_sa_encode(&sa, &w), ERR_NONE);
+	g->len = wr_len(&w);
+}
+
+static void message_ids_and_ivs_that_are_low_bring_a_rekey(void **state)
+{
+	static const struct {
+		uint32_t rx, tx;
+		uint8_t wear;
+		bool soon;
+	} rows[] = {
+		{ IKE_IDS_LOW, 5, IKE_WEAR_FINE, true },      { 5, IKE_IDS_LOW, IKE_WEAR_FINE, true },
+		{ IKE_IDS_LOW - 1, 5, IKE_WEAR_FINE, false }, { 5, IKE_IDS_LOW - 1, IKE_WEAR_FINE, false },
+		{ 5, 5, IKE_WEAR_LOW, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net *n = make_up();
+		put_ids(n, rows[i].rx, rows[i].tx);
+		uint64_t before = sa_of(n).rekey_us;
+		assert_true(before > n->g.now_us + 60000000);
+		gateway_event(&n->g, n->p.ike[0].spi_r, (struct ike_event){ .kind = IKE_EV_TIMER, .iv_wear = rows[i].wear });
+		struct ike_sa sa = sa_of(n);
+		assert_int_equal(sa.rekey_us < before, rows[i].soon);
+		if (rows[i].soon)
+			assert_true(sa.rekey_us >= n->g.now_us && sa.rekey_us <= n->g.now_us + 30000000);
+		/* Once: the next step does not put it off. */
+		gateway_event(&n->g, n->p.ike[0].spi_r, (struct ike_event){ .kind = IKE_EV_TIMER, .iv_wear = rows[i].wear });
+		assert_int_equal(sa_of(n).rekey_us, sa.rekey_us);
+		net_sleep(n, 31000000);
+		assert_int_equal(sa_of(n).request.kind == IKE_REQUEST_REKEY_IKE || sa_of(n).rekey_tries != 0, rows[i].soon);
+		free_net(n);
+	}
+}
+
+static void message_ids_and_ivs_do_not_come_to_their_end(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct net *n = make_up();
+		uint64_t spi = n->p.ike[0].spi_r;
+		if (i != 2)
+			put_ids(n, i == 0 ? IKE_IDS_ENDING : 5, i == 1 ? IKE_IDS_ENDING : 5);
+		gateway_event(&n->g, spi, (struct ike_event){ .kind = IKE_EV_ADDRESS, .local = n->p.remote, .remote = n->p.local,
+							      .iv_wear = i == 2 ? IKE_WEAR_ENDING : IKE_WEAR_FINE });
+		assert_true(net_run(n));
+		assert_true(n->p.closed_by_gateway);
+		assert_int_equal(gateway_sa(&n->g, spi).state, IKE_STATE_CLOSED);
+		assert_int_equal(n->g.failure.code, MODEL_FAILURE_EXPIRED);
+		assert_int_equal(n->g.child_cnt, 0);
+		free_net(n);
+	}
+}
+
 TESTS(cmocka_unit_test(silence_asks_for_liveness_after_the_tunnels_delay), cmocka_unit_test(esp_is_a_sign_of_life_too),
       cmocka_unit_test(no_delay_means_no_liveness_check),
       cmocka_unit_test(a_dead_peer_ends_the_sa_after_about_twenty_seconds),
@@ -362,4 +426,6 @@ TESTS(cmocka_unit_test(silence_asks_for_liveness_after_the_tunnels_delay), cmock
       cmocka_unit_test(an_answer_from_elsewhere_moves_nothing),
       cmocka_unit_test(a_request_from_a_new_address_is_answered_there_and_checked),
       cmocka_unit_test(a_waiting_liveness_check_goes_to_the_new_address),
-      cmocka_unit_test(native_esp_keeps_the_ports_of_ike))
+      cmocka_unit_test(native_esp_keeps_the_ports_of_ike),
+      cmocka_unit_test(message_ids_and_ivs_that_are_low_bring_a_rekey),
+      cmocka_unit_test(message_ids_and_ivs_do_not_come_to_their_end))

@@ -12,7 +12,7 @@ static struct ike_sa make_full(void)
 	sa.spi_r = 0x2222222222222222;
 	sa.role = IKE_INITIATOR;
 	sa.state = IKE_STATE_REKEYED;
-	sa.auth_verified = sa.nat_peer = sa.nat_local = sa.allow_null = sa.closing = true;
+	sa.auth_verified = sa.nat_peer = sa.nat_local = sa.allow_null = sa.allow_esn = sa.closing = true;
 	memset(sa.account_id.b, 3, 16);
 	memset(sa.tunnel_id.b, 4, 16);
 	sa.account_number = 5;
@@ -82,7 +82,7 @@ static void a_record_survives_whole(void **state)
 		assert_int_equal(back.children[i].closing, sa.children[i].closing);
 	}
 	assert_int_equal(back.next_check_us, 100);
-	assert_true(back.closing && back.nat_peer && back.nat_local && back.allow_null);
+	assert_true(back.closing && back.nat_peer && back.nat_local && back.allow_null && back.allow_esn);
 	assert_int_equal(back.last_in_us, 90);
 }
 

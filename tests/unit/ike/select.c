@@ -148,7 +148,7 @@ static void null_needs_the_opt_in(void **state)
 	(void)state;
 	propose_esp(&sa, IKE_ENCR_NULL, 0, IKE_INTEG_HMAC_SHA2_256_128);
 	assert_int_equal(refusal(&sa, &ask), MODEL_FAILURE_NULL_NOT_ALLOWED);
-	ask.allow_null = true;
+	ask.opt_ins = MODEL_OPT_IN_NULL;
 	assert_true(select_one(&sa, &ask, &c));
 	assert_int_equal(c.suite.encr, IKE_ENCR_NULL);
 	/* encryption is preferred where both are offered */
@@ -163,7 +163,7 @@ static void null_is_never_for_the_ike_sa(void **state)
 	struct ike_ask ask = ask_ike;
 
 	(void)state;
-	ask.allow_null = true;
+	ask.opt_ins = MODEL_OPT_IN_NULL;
 	propose_ike(&sa, IKE_ENCR_NULL, 0, IKE_INTEG_HMAC_SHA2_256_128, 14);
 	assert_int_equal(refusal(&sa, &ask), MODEL_FAILURE_NO_PROPOSAL_IKE);
 }
@@ -182,6 +182,36 @@ static void esn_alone_is_refused_and_both_choices_mean_none(void **state)
 	add(p, IKE_TT_ESN, IKE_ESN_NONE, 0);
 	assert_true(select_one(&sa, &ask_child, &c));
 	assert_int_equal(c.suite.esn, IKE_ESN_NONE);
+}
+
+static void esn_is_preferred_where_the_tunnel_allows_it(void **state)
+{
+	static const uint16_t orders[][2] = { { IKE_ESN_NONE, IKE_ESN_YES }, { IKE_ESN_YES, IKE_ESN_NONE } };
+	struct ike_ask ask = ask_child;
+	struct ike_choice c;
+
+	(void)state;
+	ask.opt_ins = MODEL_OPT_IN_ESN;
+	for (size_t i = 0; i < ARRAY_LEN(orders); i++) {
+		struct wire_ike_sa both = { 0 };
+		struct wire_ike_proposal *p = propose(&both, IKE_PROTO_ESP);
+		add(p, IKE_TT_ENCR, IKE_ENCR_AES_GCM_16, 256);
+		add(p, IKE_TT_ESN, orders[i][0], 0);
+		add(p, IKE_TT_ESN, orders[i][1], 0);
+		assert_true(select_one(&both, &ask, &c));
+		assert_int_equal(c.suite.esn, IKE_ESN_YES);
+		assert_int_equal(c.answer.cnt, 2);
+		assert_int_equal(c.answer.t[1].type, IKE_TT_ESN);
+		assert_int_equal(c.answer.t[1].id, IKE_ESN_YES);
+	}
+	struct wire_ike_sa none = { 0 }, only = { 0 };
+	propose_esp(&none, IKE_ENCR_AES_GCM_16, 256, 0);
+	assert_true(select_one(&none, &ask, &c));
+	assert_int_equal(c.suite.esn, IKE_ESN_NONE);
+	propose_esp(&only, IKE_ENCR_AES_GCM_16, 256, 0)->t[1].id = IKE_ESN_YES;
+	assert_true(select_one(&only, &ask, &c));
+	assert_int_equal(c.suite.esn, IKE_ESN_YES);
+	assert_int_equal(refusal(&only, &ask_child), MODEL_FAILURE_ESN_ONLY);
 }
 
 static void pfs_is_taken_with_an_allowed_group_or_left_out_with_none(void **state)
@@ -292,7 +322,7 @@ static void every_transform_id_is_judged_by_the_table(void **state)
 						}
 					}
 					ask.ke_group = types[t] == IKE_TT_KE ? (uint16_t)id : 14;
-					bool good = model_transform_find(ask.phase, types[t], (uint16_t)id, bits[b], false, MODEL_PROFILE_MAGIC) != NULL &&
+					bool good = model_transform_find(ask.phase, types[t], (uint16_t)id, bits[b], 0, MODEL_PROFILE_MAGIC) != NULL &&
 						    !model_encr_is_aead(types[t] == IKE_TT_ENCR ? (uint16_t)id : 0);
 					if (select_one(&sa, &ask, &c) != good)
 						fail_msg("phase %u type %u id %u bits %u", phase, types[t], id, bits[b]);
@@ -344,6 +374,7 @@ TESTS(cmocka_unit_test(inside_a_proposal_our_order_decides), cmocka_unit_test(am
       cmocka_unit_test(aead_goes_with_no_integrity_or_none), cmocka_unit_test(a_cipher_without_aead_needs_integrity),
       cmocka_unit_test(null_needs_the_opt_in), cmocka_unit_test(null_is_never_for_the_ike_sa),
       cmocka_unit_test(esn_alone_is_refused_and_both_choices_mean_none),
+      cmocka_unit_test(esn_is_preferred_where_the_tunnel_allows_it),
       cmocka_unit_test(pfs_is_taken_with_an_allowed_group_or_left_out_with_none),
       cmocka_unit_test(groups_are_ignored_in_ike_auth),
       cmocka_unit_test(unknown_types_and_attributes_make_a_proposal_unacceptable),

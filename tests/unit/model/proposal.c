@@ -14,7 +14,7 @@ struct entry {
 
 static bool allowed(enum model_profile profile, enum model_phase phase, uint8_t type, uint16_t id, uint16_t bits)
 {
-	return model_transform_find(phase, type, id, bits, false, profile) != NULL;
+	return model_transform_find(phase, type, id, bits, 0, profile) != NULL;
 }
 
 static void assert_allowed_is(enum model_profile profile, const struct entry *list, size_t cnt)
@@ -135,13 +135,13 @@ static void null_needs_the_opt_in_and_is_for_phase_2_only(void **state)
 {
 	(void)state;
 	const enum model_profile magic = MODEL_PROFILE_MAGIC;
-	assert_null(model_transform_find(MODEL_PHASE_CHILD, IKE_TT_ENCR, IKE_ENCR_NULL, 0, false, magic));
+	assert_null(model_transform_find(MODEL_PHASE_CHILD, IKE_TT_ENCR, IKE_ENCR_NULL, 0, 0, magic));
 	const struct model_transform *t =
-		model_transform_find(MODEL_PHASE_CHILD, IKE_TT_ENCR, IKE_ENCR_NULL, 0, true, magic);
+		model_transform_find(MODEL_PHASE_CHILD, IKE_TT_ENCR, IKE_ENCR_NULL, 0, MODEL_OPT_IN_NULL, magic);
 	assert_non_null(t);
-	assert_true(t->needs_null_opt_in);
+	assert_int_equal(t->opt_in, MODEL_OPT_IN_NULL);
 	assert_string_equal(t->swanctl, "null");
-	assert_null(model_transform_find(MODEL_PHASE_IKE, IKE_TT_ENCR, IKE_ENCR_NULL, 0, true, magic));
+	assert_null(model_transform_find(MODEL_PHASE_IKE, IKE_TT_ENCR, IKE_ENCR_NULL, 0, MODEL_OPT_IN_NULL, magic));
 }
 
 static void encryption_is_in_order_of_preference_with_null_last(void **state)

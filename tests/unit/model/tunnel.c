@@ -46,7 +46,7 @@ static void record_comes_back_as_it_was(void **state)
 	t.allow_null_cipher = true;
 	t.replay_protection = true;
 	t.onramp = (struct model_tunnel_onramp){ 301, 121, 6, 64, 1300, 1400, MODEL_START_RESPOND,
-						MODEL_PROFILE_MODERN };
+						MODEL_PROFILE_MODERN, true, MODEL_REKEY_MAX, 12345 };
 	t.psk_set_us = 5;
 	t.created_us = 6;
 	t.modified_us = 7;
@@ -72,6 +72,9 @@ static void record_comes_back_as_it_was(void **state)
 	assert_int_equal(u.onramp.outer_mtu, 1400);
 	assert_int_equal(u.onramp.start_action, MODEL_START_RESPOND);
 	assert_int_equal(u.onramp.profile, MODEL_PROFILE_MODERN);
+	assert_true(u.onramp.esn);
+	assert_int_equal(u.onramp.child_rekey_bytes, MODEL_REKEY_MAX);
+	assert_int_equal(u.onramp.child_rekey_packets, 12345);
 	assert_int_equal(u.psk_set_us, 5);
 	assert_int_equal(u.created_us, 6);
 	assert_int_equal(u.modified_us, 7);
@@ -100,7 +103,8 @@ static void fields_that_a_record_lacks_have_their_defaults(void **state)
 	assert_int_equal(u.onramp.outer_mtu, 1500);
 	assert_int_equal(u.onramp.profile, MODEL_PROFILE_MAGIC);
 	assert_false(u.has_description);
-	assert_false(u.allow_null_cipher);
+	assert_false(u.allow_null_cipher || u.onramp.esn);
+	assert_int_equal(u.onramp.child_rekey_bytes + u.onramp.child_rekey_packets, 0);
 }
 
 static void record_without_its_name_is_refused(void **state)
@@ -358,6 +362,18 @@ static void onramp_numbers_have_limits(void **state)
 	LIMIT(outer_mtu, "outer_mtu", 575, false);
 	LIMIT(outer_mtu, "outer_mtu", 576, true);
 	LIMIT(outer_mtu, "outer_mtu", 9001, false);
+	LIMIT(child_rekey_bytes, "child_rekey_bytes", 1, false);
+	LIMIT(child_rekey_bytes, "child_rekey_bytes", MODEL_REKEY_BYTES_MIN - 1, false);
+	LIMIT(child_rekey_bytes, "child_rekey_bytes", MODEL_REKEY_BYTES_MIN, true);
+	LIMIT(child_rekey_bytes, "child_rekey_bytes", MODEL_REKEY_MAX, true);
+	LIMIT(child_rekey_bytes, "child_rekey_bytes", MODEL_REKEY_MAX + 1, false);
+	LIMIT(child_rekey_packets, "child_rekey_packets", 0, true);
+	LIMIT(child_rekey_packets, "child_rekey_packets", 99, false);
+	LIMIT(child_rekey_packets, "child_rekey_packets", 100, true);
+	LIMIT(child_rekey_packets, "child_rekey_packets", MODEL_REKEY_MAX + 1, false);
+	LIMIT(esn, "esn", true, false);
+	good.replay_protection = true;
+	LIMIT(esn, "esn", true, true);
 	LIMIT(start_action, "start_action", 1, false);
 	LIMIT(profile, "profile", MODEL_PROFILE_MODERN, true);
 	LIMIT(profile, "profile", MODEL_PROFILE_CNT, false);

@@ -106,6 +106,36 @@ static void trailers_have_their_reasons(void **state)
 	}
 }
 
+/* RFC 4303 2.6, 2.7: padding against traffic analysis stands behind the inner packet, whose length tells it; dummies are
+ * numbered like the others and thrown away. */
+static void padding_against_traffic_analysis_is_taken_and_thrown_away(void **state)
+{
+	struct rig *r = *state;
+	struct fwd_tunnel_config config = rig_config(SITE_A);
+	struct rig_packet padded;
+
+	config.replay_window = 64;
+	assert_int_equal(fwd_tunnel_put(r->fwd, &config), ERR_NONE);
+	struct model_child_sa c = rig_child(r, SITE_A, 1, &rig_gcm);
+	rig_install(r, SITE_A, &c);
+	for (unsigned tfc = 0; tfc < 300; tfc += 37) {
+		for (unsigned v6 = 0; v6 < 2; v6++) {
+			rig_make_udp(&sent, v6 ? "fd01::5" : "10.1.0.5", v6 ? "fd99::1" : "192.168.7.1", 100);
+			padded = sent;
+			memset(padded.b + padded.len, 0xa5, tfc);
+			padded.len += tfc;
+			rig_peer_send_as(r, SITE_A, bytes_of(padded.b, padded.len), v6 ? IP_PROTO_IPV6 : IP_PROTO_IPIP);
+			rig_tun_get(r, 1, &got);
+			assert_int_equal(got.len, sent.len);
+		}
+		rig_peer_send_as(r, SITE_A, bytes_of(padded.b + padded.len - tfc, tfc), IP_PROTO_NONE);
+		rig_expect_drop(r, MODEL_DROP_esp_dummy);
+	}
+	struct fwd_child_stats s;
+	assert_int_equal(fwd_child_stats(r->fwd, r->peers[SITE_A].spi_in, &s), ERR_NONE);
+	assert_int_equal(s.seq_in, r->peers[SITE_A].seq);
+}
+
 /* ---- the inner packet ---- */
 
 static void inner_headers_are_not_believed(void **state)
@@ -552,6 +582,7 @@ int main(void)
 		RUN(a_flipped_bit_is_an_icv_error),
 		RUN(a_window_drops_repetitions_and_no_window_does_not),
 		RUN(trailers_have_their_reasons),
+		RUN(padding_against_traffic_analysis_is_taken_and_thrown_away),
 		RUN(inner_headers_are_not_believed),
 		RUN(selectors_hold_in_both_directions),
 		RUN(martians_are_dropped_from_both_sides),
