@@ -233,9 +233,11 @@ await test('unknown parameters are ignored', async () => {
 await test('what this version cannot do is refused, its absence is not', async () => {
 	const update = body => ipsecTunnels.update(made.one.id, { account_id, ...body });
 	await update({ replay_protection: false, automatic_return_routing: false, bgp: null, custom_remote_identities: {} });
+	assert.equal((await update({ replay_protection: true, onramp: { esn: true } })).modified_ipsec_tunnel.onramp.esn, true);
+	await refused(() => update({ replay_protection: false }), Cloudflare.BadRequestError, 400, 1120, '/onramp/esn');
+	await update({ replay_protection: false, onramp: { esn: false } });
 	await update({ replay_protection: null, custom_remote_identities: { fqdn_id: '' } });
 	for (const [body, pointer] of [
-		[{ replay_protection: true }, '/replay_protection'],
 		[{ automatic_return_routing: true }, '/automatic_return_routing'],
 		[{ bgp: { customer_asn: 65000 } }, '/bgp'],
 		[{ custom_remote_identities: { fqdn_id: 'a.1.custom.ipsec.cloudflare.com' } }, '/custom_remote_identities/fqdn_id'],
@@ -247,7 +249,8 @@ await test('what this version cannot do is refused, its absence is not', async (
 await test('the object onramp', async () => {
 	const answer = await ipsecTunnels.update(made.one.id, { account_id, onramp: { ike_lifetime: 3600, mss_clamp: 'off' } });
 	assert.deepEqual(answer.modified_ipsec_tunnel.onramp, { ike_lifetime: 3600, child_lifetime: 28800, dpd_delay: 30,
-		replay_window: 0, mss_clamp: 'off', outer_mtu: 1500, start_action: 'respond', profile: 'magic' });
+		replay_window: 0, mss_clamp: 'off', outer_mtu: 1500, start_action: 'respond', profile: 'magic',
+		esn: false, child_rekey_bytes: 0, child_rekey_packets: 0 });
 	const again = await ipsecTunnels.update(made.one.id, { account_id, onramp: { mss_clamp: 1300 } });
 	assert.equal(again.modified_ipsec_tunnel.onramp.ike_lifetime, 3600);
 	assert.equal(again.modified_ipsec_tunnel.onramp.mss_clamp, 1300);

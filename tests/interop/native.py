@@ -15,7 +15,7 @@ ALL_STEPS = "ping,rekey,ping,rekey-ike,ping,liveness,rekey,ping,delete"
 
 class Peer:
     def __init__(self, lab, gateway, node, tunnel, psk, inner, ping):
-        self.lab, self.node, self.tunnel = lab, node, tunnel
+        self.lab, self.gateway, self.node, self.tunnel = lab, gateway, node, tunnel
         self.program = gateway.build / "tests" / "peer" / "onramp-peer"
         self.env = {**os.environ, "ONRAMP_PEER_PSK": psk}
         self.inner = [word for address in inner for word in ("--inner", address)]
@@ -94,6 +94,25 @@ def refusals(checks, peers):
             ("a selector of other networks alone", "up", ("--ts-local", "172.16.0.0/12"))):
         with checks.case(name):
             peer.run(anycast, local, *options, "--expect", expect)
+    with checks.case("padding behind inner packets and dummy packets are taken and thrown away"):
+        before = counter(peer.gateway, "drop_esp_dummy")
+        for tfc in (1, 37, 600):
+            peer.run(anycast, local, "--tfc", tfc, "--dummies", "--do", "ping,rekey,ping,delete")
+        check(counter(peer.gateway, "drop_esp_dummy") - before >= 15, "no dummy packet was counted")
+    path = f"/ipsec_tunnels/{peer.tunnel['id']}"
+    peer.gateway.call("PUT", path, {"replay_protection": True, "onramp": {"esn": True}})
+    for esp in ("aes256gcm16", "aes128gcm16", "aes256-sha256", "aes128-sha1"):
+        with checks.case(f"extended sequence numbers with {esp}"):
+            peer.run(anycast, local, "--esn", "--esp", esp, "--do", ALL_STEPS)
+            peer.run(anycast, local, "--esn-too", "--esp", esp, "--do", "ping,rekey,ping,delete")
+    with checks.case("where both sides may they are taken, and a peer without them is taken too"):
+        process = peer.lab.spawn(peer.node, *peer.argv(anycast, local, "--esn-too", "--do", "ping,wait:2,delete"),
+                                 log="peer-esn.log", env=peer.env)
+        check(wait_until(lambda: "ESN" in str(peer.gateway.tunnel_status(peer.tunnel).get("child_suite")), 3),
+              f"{peer.gateway.tunnel_status(peer.tunnel)}")
+        check(process.popen.wait(20) == 0, process.log_tail())
+        peer.run(anycast, local, "--do", "ping,rekey,ping,delete")
+    peer.gateway.call("PUT", path, {"replay_protection": False, "onramp": {"esn": False}})
     with checks.case("a peer that says no NAT detection at all stays native on 500"):
         peer.run(anycast, local, "--nat", "none", "--do", "ping,delete")
 

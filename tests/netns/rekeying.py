@@ -85,10 +85,11 @@ class SitePeer:
     """onrampd --site."""
 
     name, ours = "Onramp's site", True
+    tunnel, keys = {}, {}  # what else the gateway's tunnel has, and the site's file
 
     def __init__(self, lab, tunnel, psk):
         self.site = Site(lab, "site-a", {"hq": {"identity": "fqdn:" + tunnel["remote_identities"]["fqdn_id"], "psk": psk,
-                                                "addresses": "10.252.0.3/31", "routes": "192.168.0.0/24"}})
+                                                "addresses": "10.252.0.3/31", "routes": "192.168.0.0/24", **self.keys}})
         self.site.start()
         check(self.site.up("hq"), f"not up: {self.site.log()[-2000:]}")
 
@@ -115,6 +116,7 @@ class SwanPeer:
     """strongSwan's charon, which logs when it installs and removes an SPI."""
 
     name, ours = "strongSwan", False
+    tunnel = {}
 
     def __init__(self, lab, tunnel, psk):
         self.charon = Charon(lab, "site-a", SITE_A, log=1, sub="esp = 2\n\t\ttime_add_ms = yes")
@@ -160,7 +162,7 @@ class Rekeying:
 
     def __init__(self, lab, gateway, peer_kind, number=1):
         self.lab, self.gateway = lab, gateway
-        self.tunnel = gateway.create_tunnel(f"site-{number}", "10.252.0.2/31")
+        self.tunnel = gateway.create_tunnel(f"site-{number}", "10.252.0.2/31", **peer_kind.tunnel)
         gateway.create_route(f"{LAN}/32", "10.252.0.3")
         self.admin = Admin(gateway)
         self.path = f"/accounts/{gateway.account['id']}/onramp/tunnels/{self.tunnel['id']}"
