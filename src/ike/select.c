@@ -341,7 +341,7 @@ void ike_select_explain_profile(const struct model_suite *chosen, enum model_pro
 void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, bool with_group, struct model_failure *f)
 {
 	const struct ike_ask ask = { .phase = phase, .ke_rule = with_group ? IKE_KE_NEEDED : IKE_KE_IGNORED,
-				     .profiles = MODEL_PROFILE_BIT(sa->profile), .allow_null = sa->allow_null };
+				     .profiles = MODEL_PROFILE_BIT(sa->profile), .opt_ins = ike_opt_ins(sa) };
 
 	add_allowed(&ask, 0, f->allowed, sizeof(f->allowed));
 	ike_text_add(f->allowed, sizeof(f->allowed), " (profile %s)", model_profile_name(sa->profile));
