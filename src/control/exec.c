@@ -264,14 +264,12 @@ static struct control_tunnel *tunnel_of(struct control *c, const struct control_
 	return op->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->new_sa.tunnel_id) : NULL;
 }
 
-static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa,
-		       const struct model_path *path)
+static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa, const struct ike_action *a)
 {
 	if (t != NULL)
-		control_why_path(c, t, path);
+		control_why_path(c, t, &a->path, a->told);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
-		fwd_child_path(c->fwd, sa->children[i].spi_in, path);
-	control_count(c, MODEL_COUNTER_address_changes);
+		fwd_child_path(c->fwd, sa->children[i].spi_in, &a->path);
 }
 
 static void take_failure(struct control *c, struct control_op *op, struct control_tunnel *t)
@@ -310,7 +308,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			control_child_remove(c, a->spi);
 			break;
 		case IKE_ACT_PATH:
-			apply_path(c, t, &op->new_sa, &a->path);
+			apply_path(c, t, &op->new_sa, a);
 			break;
 		case IKE_ACT_SEND:
 			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);

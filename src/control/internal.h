@@ -347,7 +347,8 @@ void control_why_fragments(struct control *c, const struct control_frags *f); /*
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
 /* A handshake of it, or a Child SA, came to a good end. */
 void control_why_settle(struct control *c, struct control_tunnel *t);
-void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path);
+/* told: by MOBIKE, so it is no NAT that flaps. */
+void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path, bool told);
 void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */

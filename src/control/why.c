@@ -338,14 +338,14 @@ void control_why_settle(struct control *c, struct control_tunnel *t)
 	control_tunnel_dirty(c, t);
 }
 
-void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path)
+void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path, bool told)
 {
 	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
 	const struct addr_endpoint before = t->seen_at;
 
 	t->seen_local = path->local;
 	t->seen_at = path->remote;
-	if (before.addr.family == ADDR_NONE || addr_endpoint_eq(&before, &path->remote))
+	if (told || before.addr.family == ADDR_NONE || addr_endpoint_eq(&before, &path->remote))
 		return;
 	take_signs(c, t, signs, explain_watch_path(&t->watch, c->now_us, &before, &path->remote, signs));
 }

@@ -591,6 +591,24 @@ static void change_refused(struct explain_text *t, const struct explain_case *c)
 	explain_text_say(t, "The number is the IKEv2 notify by which it said no; its own log has the cause");
 }
 
+static void change_forbidden(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Allow NAT traversal on the router, or take the NAT out of the way");
+}
+
+static void change_move_refused(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Clear customer_endpoint at the gateway where the peer may have any address, or set it to the new one");
+}
+
+static void change_moved(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Nothing: it starts again from the new address. With MOBIKE on both sides it would not have to");
+}
+
 static void change_unknown(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
@@ -658,6 +676,9 @@ static const struct explain_advice advices[] = {
 	ROW(ONE_WAY, EITHER, KNOWN, ALLOWED, NULL, change_one_way),
 	ROW(ANTI_REPLAY, PEER, KNOWN, ALLOWED, NULL, change_replay),
 	ROW(HALF_OPEN_TIMEOUT, PEER, KNOWN, ALLOWED, NULL, change_half_open),
+	ROW(NAT_FORBIDDEN, PEER, KNOWN, ALLOWED, NULL, change_forbidden),
+	ROW(MOVE_REFUSED, EITHER, KNOWN, ALLOWED, NULL, change_move_refused),
+	ROW(MOVED, NONE, KNOWN, ALLOWED, NULL, change_moved),
 	ROW(LIVENESS, PEER, KNOWN, ALLOWED, NULL, change_liveness),
 	ROW(PEER_DELETED, NONE, KNOWN, ALLOWED, NULL, change_if_unwanted),
 	ROW(REPLACED, NONE, KNOWN, ALLOWED, NULL, change_if_repeated),

@@ -1,9 +1,9 @@
 // IKE_AUTH with a pre-shared key and the first Child SA (RFC 7296 1.2):
 //
-//   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}  -->
-//                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
+//   HDR, SK {IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr, [N(MOBIKE_SUPPORTED)]}  -->
+//                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, [N(MOBIKE_SUPPORTED)]}
 //                           or   <--  HDR, SK {IDr, AUTH, N(NO_PROPOSAL_CHOSEN or TS_UNACCEPTABLE)}
-//                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED)}
+//                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED) or N(UNEXPECTED_NAT_DETECTED)}
 //
 // Childless (RFC 6023 3): without SA, TSi and TSr both ways; Child SAs follow by CREATE_CHILD_SA.
 #include "base/secret.h"
@@ -210,6 +210,7 @@ static void fill_record(struct ike_ctx *c, const struct ike_peer *peer)
 	sa->auth_verified = true;
 	sa->allow_null = peer->allow_null;
 	sa->allow_esn = peer->allow_esn;
+	sa->fixed_peer = peer->customer_endpoint.family != ADDR_NONE;
 	sa->profile = peer->settings.profile;
 	sa->dpd_delay_s = peer->settings.dpd_delay_s;
 	sa->child_lifetime_s = peer->settings.child_lifetime_s;
@@ -275,12 +276,28 @@ static void note_oddities(struct ike_ctx *c)
 		(void)ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_TRANSPORT_MODE, MODEL_STAGE_CHILD);
 }
 
+/* RFC 4555 3.1 */
+static void agree_on_mobike(struct ike_ctx *c)
+{
+	struct wire_ike_notify n;
+
+	c->sa->mobike = wire_ike_notify_find(&c->in, IKE_N_MOBIKE_SUPPORTED, &n);
+	if (c->sa->mobike)
+		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_MOBIKE_SUPPORTED,
+				    (struct bytes){ 0 });
+}
+
 static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)
 {
 	bool childless = wire_ike_find(&c->in, IKE_PL_SA, 0) == NULL; /* the rules want all of it or nothing */
 	struct ike_child_plan plan;
 	struct wire_ike_notify n;
 
+	if (ike_move_nat_forbidden(c)) { /* RFC 4555 3.9 */
+		ike_reply_notify(c, IKE_N_UNEXPECTED_NAT_DETECTED, (struct bytes){ 0 });
+		ike_out_count(c->out, MODEL_COUNTER_ike_failed);
+		return IKE_STATE_HALF_OPEN;
+	}
 	fill_record(c, peer);
 	uint16_t refusal = childless ? 0 : ike_child_decide(c, IKE_KE_IGNORED, IKE_GROUP_NONE, &plan);
 	if (refusal == IKE_N_INVALID_SYNTAX) {
@@ -297,6 +314,7 @@ static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)
 		c->drop = true;
 		return IKE_STATE_HALF_OPEN;
 	}
+	agree_on_mobike(c);
 	if (wire_ike_notify_find(&c->in, IKE_N_INITIAL_CONTACT, &n))
 		(void)ike_out_add(c->out, IKE_ACT_INITIAL_CONTACT);
 	ike_out_count(c->out, MODEL_COUNTER_ike_established);

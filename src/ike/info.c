@@ -3,6 +3,8 @@
 //   HDR, SK {}  -->                     <--  HDR, SK {}                  liveness, either way
 //   HDR, SK {D(ESP, SPIs)}  -->         <--  HDR, SK {D(ESP, our SPIs)}
 //   HDR, SK {D(IKE)}  -->               <--  HDR, SK {}
+//
+// and what RFC 4555 adds to it (ike/move.c).
 #include "ike/parts.h"
 
 /* All that one request deletes; read wholly before anything is done. */
@@ -95,29 +97,16 @@ enum ike_state ike_info_request(struct ike_ctx *c)
 	if (wire_ike_notify_find(&c->in, IKE_N_AUTHENTICATION_FAILED, &n))
 		return end_by_peer(c, "AUTHENTICATION_FAILED");
 	delete_children(c, &d);
+	ike_move_request(c);
 	return c->sa->state;
-}
-
-/* The peer answered from the address that was asked: design section 6.6. */
-static void confirm_address(struct ike_ctx *c)
-{
-	struct ike_sa *sa = c->sa;
-
-	if (!addr_endpoint_eq(&c->ev->remote, &sa->request.to))
-		return;
-	sa->path.remote = c->ev->remote;
-	sa->path.local.port = c->ev->local.port;
-	ike_out_add(c->out, IKE_ACT_PATH)->path = sa->path;
-	ike_out_count(c->out, MODEL_COUNTER_address_changes);
 }
 
 enum ike_state ike_info_response(struct ike_ctx *c)
 {
 	struct ike_sa *sa = c->sa;
-	enum ike_request_kind kind = (enum ike_request_kind)sa->request.kind;
+	const struct ike_request q = sa->request;
+	enum ike_request_kind kind = (enum ike_request_kind)q.kind;
 
-	if (kind == IKE_REQUEST_ADDRESS)
-		confirm_address(c);
 	if (kind == IKE_REQUEST_DELETE_CHILD) {
 		struct ike_child_ref *ref = ike_child_find(sa, sa->request.child_spi, 0);
 		if (ref != NULL && ref->lingers)
@@ -129,6 +118,8 @@ enum ike_state ike_info_response(struct ike_ctx *c)
 	c->changed = true;
 	if (kind == IKE_REQUEST_DELETE_IKE)
 		return ike_live_end(c);
-	ike_request_next(c);
-	return sa->state;
+	enum ike_state next = ike_move_response(c, &q);
+	if (next == IKE_STATE_ESTABLISHED || next == IKE_STATE_REKEYED)
+		ike_request_next(c);
+	return next;
 }

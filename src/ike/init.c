@@ -195,7 +195,6 @@ static enum err build_response(const struct ike_event *ev, const struct ike_sa *
 			       struct bytes public, bool natd, bool childless, struct space room, struct bytes *ret)
 {
 	struct wire_ike_sa answer = { .cnt = 1, .p = { choice->answer } };
-	uint8_t source[20], destination[20];
 	struct wire_ike_builder b;
 
 	wire_ike_begin(&b, room, &(struct wire_ike_header){
@@ -210,15 +209,9 @@ static enum err build_response(const struct ike_event *ev, const struct ike_sa *
 	wire_ike_put_ke(&b, choice->suite.group, public);
 	wire_ike_put_nonce(&b, bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN));
 	if (natd) {
-		enum err e = ike_natd_hash(sa->spi_i, sa->spi_r, &ev->local, source);
-		if (e == ERR_NONE)
-			e = ike_natd_hash(sa->spi_i, sa->spi_r, &ev->remote, destination);
+		enum err e = ike_natd_put(&b, sa->spi_i, sa->spi_r, &ev->local, &ev->remote);
 		if (e != ERR_NONE)
 			return e;
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_SOURCE_IP,
-				    BYTES_OF(source));
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_DESTINATION_IP,
-				    BYTES_OF(destination));
 	}
 	if (sa->fragments) /* RFC 7383 2.3 */
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,

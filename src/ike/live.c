@@ -1,4 +1,4 @@
-// The life of an established SA: liveness, lifetimes, a moved peer, the end (RFC 7296 2.4, 2.8, 2.23, 1.4.1).
+// The life of an established SA: liveness, lifetimes, the end (RFC 7296 2.4, 2.8, 1.4.1).
 #include "ike/parts.h"
 
 enum ike_state ike_live_end(struct ike_ctx *c)
@@ -43,10 +43,10 @@ static enum ike_state give_up(struct ike_ctx *c)
 static enum ike_state repeat_request(struct ike_ctx *c)
 {
 	struct ike_request *q = &c->sa->request;
+	unsigned there_max = c->sa->candidate.told ? IKE_TOLD_TRIES_MAX : IKE_ADDRESS_TRIES_MAX;
 
-	if (q->kind == IKE_REQUEST_ADDRESS && q->address_tries >= IKE_ADDRESS_TRIES_MAX) {
-		/* The message id is taken, so the same request goes on as liveness check of the proven path. */
-		q->kind = IKE_REQUEST_LIVENESS;
+	if (q->kind == IKE_REQUEST_ADDRESS && q->address_tries >= there_max) {
+		ike_move_forget(c->sa);
 		c->sa->next_check_us = c->ev->now_us + IKE_ADDRESS_PAUSE_US;
 	} else if (q->kind != IKE_REQUEST_ADDRESS && q->tries >= IKE_TRIES_MAX) {
 		return give_up(c);
@@ -72,7 +72,7 @@ uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us)
 	if (sa->state == IKE_STATE_CLOSED)
 		return at;
 	if (sa->request.kind == IKE_REQUEST_NONE) {
-		uint64_t duty = sa->closing ? 0 : ike_own_time(sa);
+		uint64_t duty = sa->closing || ike_move_due(sa) ? 0 : ike_own_time(sa);
 		own = duty < own ? duty : own;
 	}
 	return own < at ? own : at;
@@ -96,7 +96,7 @@ enum ike_state ike_live_timer(struct ike_ctx *c)
 	if (sa->request.kind != IKE_REQUEST_NONE || ike_own_due(c))
 		return sa->state;
 	if (now >= liveness_due(sa, c->ev->last_esp_us))
-		ike_request_start(c, IKE_REQUEST_LIVENESS, 0, NULL, NULL);
+		ike_request_start(c, IKE_REQUEST_LIVENESS, 0);
 	return sa->state;
 }
 
@@ -153,46 +153,4 @@ enum ike_state ike_live_duty(struct ike_ctx *c)
 			make_due(c, &ref->due_us);
 	}
 	return sa->state;
-}
-
-/* ---- a moved peer ---- */
-
-/* Native ESP has no ports: then IKE's own stay. */
-static void seen_at(const struct ike_ctx *c, struct addr_endpoint *local, struct addr_endpoint *remote)
-{
-	*local = c->ev->local;
-	*remote = c->ev->remote;
-	if (remote->port == 0 || local->port == 0) {
-		local->port = c->sa->path.local.port;
-		remote->port = c->sa->path.remote.port;
-	}
-}
-
-/* One packet from a new address proves nothing, for it may be an old one that somebody sends again. The address
- * is asked with a request that only the peer can answer, and at most one test runs at a time. */
-void ike_live_check_address(struct ike_ctx *c)
-{
-	struct ike_sa *sa = c->sa;
-	struct ike_request *q = &sa->request;
-	struct addr_endpoint local, remote;
-
-	seen_at(c, &local, &remote);
-	if (sa->closing || c->ev->now_us < sa->next_check_us || !addr_eq(&local.addr, &sa->path.local.addr) ||
-	    (addr_endpoint_eq(&remote, &sa->path.remote) && local.port == sa->path.local.port))
-		return;
-	if (q->kind == IKE_REQUEST_NONE) {
-		ike_request_start(c, IKE_REQUEST_ADDRESS, 0, &local, &remote);
-	} else if (q->kind == IKE_REQUEST_LIVENESS && q->to.addr.family == ADDR_NONE) {
-		/* The liveness check that stays without answer is the same message: it may go there too. */
-		q->kind = IKE_REQUEST_ADDRESS;
-		q->to = remote;
-		q->to_port = local.port;
-		ike_request_send(c);
-	}
-}
-
-enum ike_state ike_live_address(struct ike_ctx *c)
-{
-	ike_live_check_address(c);
-	return c->sa->state;
 }

@@ -54,3 +54,31 @@ MUST_USE enum err ike_natd_judge(const struct wire_ike_payloads *in, const struc
 	};
 	return ERR_NONE;
 }
+
+bool ike_natd_seen_as(const struct wire_ike_payloads *in, uint8_t seen_as[static 20])
+{
+	struct wire_ike_notify n;
+	uint8_t none[20] = { 0 };
+
+	if (!wire_ike_notify_find(in, IKE_N_NAT_DETECTION_DESTINATION_IP, &n) || n.data.len != sizeof(none))
+		return false;
+	bool other = memcmp(seen_as, none, sizeof(none)) != 0 && memcmp(seen_as, n.data.p, sizeof(none)) != 0;
+	memcpy(seen_as, n.data.p, sizeof(none));
+	return other;
+}
+
+MUST_USE enum err ike_natd_put(struct wire_ike_builder *b, uint64_t spi_i, uint64_t spi_r,
+			       const struct addr_endpoint *local, const struct addr_endpoint *remote)
+{
+	uint8_t source[20], destination[20];
+
+	enum err e = ike_natd_hash(spi_i, spi_r, local, source);
+	if (e == ERR_NONE)
+		e = ike_natd_hash(spi_i, spi_r, remote, destination);
+	if (e != ERR_NONE)
+		return e;
+	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
+	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_DESTINATION_IP,
+			    BYTES_OF(destination));
+	return ERR_NONE;
+}

@@ -256,6 +256,7 @@ enum ike_state ike_own_response(struct ike_ctx *c)
 	case IKE_REQUEST_DELETE_CHILD:
 	case IKE_REQUEST_DELETE_IKE:
 	case IKE_REQUEST_AUTH:
+	case IKE_REQUEST_UPDATE:
 		break;
 	}
 	secret_wipe(&q, sizeof(q));

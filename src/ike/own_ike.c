@@ -19,6 +19,9 @@ void ike_rekey_new(const struct ike_ctx *c, enum ike_role role, const struct mod
 	ret->rx_next = ret->tx_next = 0; /* RFC 7296 2.18: the counters start anew */
 	ret->next_group = IKE_GROUP_NONE;
 	ret->rekey_tries = 0;
+	/* RFC 4555 3.8: its hashes go with the SPIs. What the old SA was asking of addresses the new one asks anew. */
+	memset(ret->seen_as, 0, sizeof(ret->seen_as));
+	ret->update_due |= old->request.kind == IKE_REQUEST_UPDATE;
 	ret->created_us = now;
 	ret->last_in_us = now;
 	ret->expires_us = now + old->ike_lifetime_s * (uint64_t)1000000;
@@ -42,6 +45,11 @@ static void forget_children(struct ike_sa *sa)
 void ike_rekey_retire(struct ike_ctx *c)
 {
 	forget_children(c->sa);
+	c->sa->update_due = false;
+	if (!c->sa->candidate.told) /* else its Delete goes there */
+		ike_move_forget(c->sa);
+	else if (c->sa->request.kind == IKE_REQUEST_ADDRESS)
+		c->sa->request.kind = IKE_REQUEST_LIVENESS;
 	c->sa->expires_us = c->ev->now_us + IKE_REKEYED_KEEP_US;
 	c->changed = true;
 }

@@ -29,7 +29,8 @@ enum ike_random_at {
 #define IKE_REPLACED_KEEP_US 120000000u /* a child that the peer replaced waits this long for its Delete */
 #define IKE_RESEND_FIRST_US 500000u
 #define IKE_TRIES_MAX 6              /* 0.5 0.9 1.6 2.9 5.2 9.4: given up after 20 s (RFC 7296 2.4) */
-#define IKE_ADDRESS_TRIES_MAX 2      /* of them at most these go to an address under test */
+#define IKE_ADDRESS_TRIES_MAX 2      /* of them at most these go to an address that was only seen */
+#define IKE_TOLD_TRIES_MAX 4         /* or to one of which the peer has told */
 #define IKE_ADDRESS_PAUSE_US 10000000u
 #define IKE_IDS_LOW (UINT32_C(1) << 31)          /* message ids: time for a rekey */
 #define IKE_IDS_ENDING (UINT32_MAX - 1024)       /* time for the end */
@@ -47,6 +48,7 @@ struct ike_ctx {
 	bool has_rekeyed, has_redundant; /* the first one; the second one, too */
 	bool keep;                     /* the record is to be written */
 	bool changed;                  /* it changed in more than ids, cached reply and last_in_us */
+	bool moved;                    /* the message told of a move that is to be checked */
 	bool drop;                     /* no answer, no record: the step waits for DH, or could not be done */
 	struct wire_ike_header h;
 	struct wire_ike_payloads in;   /* of the message, checked by ike_rules_check */
@@ -164,6 +166,11 @@ struct ike_natd {
 };
 MUST_USE enum err ike_natd_judge(const struct wire_ike_payloads *in, const struct wire_ike_header *h,
 				 const struct ike_event *ev, struct ike_natd *ret);
+/* Keeps where the peer sees us. True: elsewhere than before (RFC 4555 3.8). */
+bool ike_natd_seen_as(const struct wire_ike_payloads *in, uint8_t seen_as[static 20]);
+/* Both notifies for a message from local to remote; ERR_CRYPTO leaves b as it was. */
+MUST_USE enum err ike_natd_put(struct wire_ike_builder *b, uint64_t spi_i, uint64_t spi_r,
+			       const struct addr_endpoint *local, const struct addr_endpoint *remote);
 
 /* ---- window.c: RFC 7296 2.1 to 2.3 ---- */
 
@@ -177,9 +184,8 @@ void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_buil
 bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts);
 uint64_t ike_resend_delay(unsigned tries); /* after so many */
 uint8_t ike_request_exchange(const struct ike_request *q);
-/* An INFORMATIONAL one. local and remote: of the address under test, else NULL. */
-void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
-		       const struct addr_endpoint *local, const struct addr_endpoint *remote);
+/* An INFORMATIONAL one. */
+void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi);
 void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
 void ike_request_next(struct ike_ctx *c);     /* starts what waits for the window, if it is free */
 void ike_request_done(struct ike_sa *sa);
@@ -223,7 +229,7 @@ void ike_ts_lists_text(const struct ike_ts_lists *ts, char *text, size_t cap);
 
 /* ---- table.c: the rules of payloads, and of states ---- */
 
-enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_CHILD_EXPIRED, IKE_ON_DUTY };
+enum ike_input { IKE_IN_REQUEST, IKE_IN_RESPONSE, IKE_ON_TIMER, IKE_ON_CLOSE, IKE_ON_ADDRESS, IKE_ON_MOVED, IKE_ON_CHILD_EXPIRED, IKE_ON_DUTY };
 
 /* "IKE_AUTH"; "" for what is none. */
 const char *ike_exchange_name(uint8_t exchange);
@@ -249,7 +255,6 @@ enum ike_state ike_info_request(struct ike_ctx *c);         /* info.c */
 enum ike_state ike_info_response(struct ike_ctx *c);
 enum ike_state ike_live_timer(struct ike_ctx *c);           /* live.c */
 enum ike_state ike_live_close(struct ike_ctx *c);
-enum ike_state ike_live_address(struct ike_ctx *c);
 enum ike_state ike_live_child_expired(struct ike_ctx *c);
 enum ike_state ike_live_duty(struct ike_ctx *c);            /* REKEY_CHILD, REKEY_IKE, NEW_CHILD */
 
@@ -286,8 +291,27 @@ void ike_child_delete_all(struct ike_ctx *c);
 enum ike_state ike_live_end(struct ike_ctx *c);
 /* Children deleted, our Delete on its way; CLOSED follows its answer. */
 enum ike_state ike_live_begin_end(struct ike_ctx *c);
-/* Starts the reachability check of ev->remote where one is due (design section 6.6). */
-void ike_live_check_address(struct ike_ctx *c);
+
+/* ---- move.c: addresses that change (RFC 4555, RFC 7296 2.23, design section 6.6) ---- */
+
+enum ike_state ike_move_address(struct ike_ctx *c);         /* the handler of IKE_ON_ADDRESS */
+enum ike_state ike_move_self(struct ike_ctx *c);            /* of IKE_ON_MOVED */
+/* NO_NATS_ALLOWED that does not fit the addresses of the message (RFC 4555 3.9); then the step's failure is filled. */
+bool ike_move_nat_forbidden(struct ike_ctx *c);
+/* What an INFORMATIONAL request says of addresses, and its part of the answer. */
+void ike_move_request(struct ike_ctx *c);
+/* The request is answered: the check of a new address starts where one is due. */
+void ike_move_check(struct ike_ctx *c);
+/* The answers to our UPDATE_SA_ADDRESSES, reachability and liveness checks, and the state that follows. */
+enum ike_state ike_move_response(struct ike_ctx *c, const struct ike_request *q);
+/* The candidate has not answered, or is not asked any more: what was sent there goes on as liveness check of the path. */
+void ike_move_forget(struct ike_sa *sa);
+/* An own request about addresses waits for the window. */
+bool ike_move_due(const struct ike_sa *sa);
+void ike_move_start(struct ike_ctx *c);
+/* The payloads of such a request, and NAT detection in liveness checks. */
+void ike_move_put(struct ike_ctx *c, enum ike_request_kind kind, const struct ike_request *facts,
+		  struct wire_ike_builder *b);
 
 /* start.c: our IKE_SA_INIT and its answers */
 void ike_start_message(struct ike_ctx *c);

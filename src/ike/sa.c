@@ -49,6 +49,12 @@ enum field {
 	F_REKEY,
 	F_NEW_CHILD,
 	F_IKE_LIFETIME,
+	F_ENCAP,
+	F_MOBIKE,
+	F_FIXED_PEER,
+	F_UPDATE_DUE,
+	F_SEEN_AS,
+	F_CANDIDATE,
 	F_ALLOW_ESN = 60,
 };
 
@@ -120,8 +126,8 @@ enum request_field {
 	Q_ADDRESS_TRIES,
 	Q_MSG_ID,
 	Q_RESEND,
-	Q_TO,
-	Q_TO_PORT,
+	Q_TO,      /* of former records; now in the candidate */
+	Q_TO_PORT, /* likewise */
 	Q_CHILD,
 	Q_BYTES,
 	Q_NEW_SPI = 20,
@@ -141,10 +147,9 @@ static void put_request(struct wr *w, const struct ike_request *q)
 	tlv_u8(w, Q_ADDRESS_TRIES, q->address_tries);
 	tlv_u32(w, Q_MSG_ID, q->msg_id);
 	tlv_u64(w, Q_RESEND, q->resend_us);
-	if (q->to.addr.family != ADDR_NONE)
-		tlv_endpoint(w, Q_TO, &q->to);
-	tlv_u16(w, Q_TO_PORT, q->to_port);
 	tlv_u32(w, Q_CHILD, q->child_spi);
+	if (q->kind == IKE_REQUEST_ADDRESS)
+		tlv_bytes(w, Q_NONCE, BYTES_OF(q->nonce));
 	if (q->new_spi != 0) {
 		tlv_u64(w, Q_NEW_SPI, q->new_spi);
 		tlv_bytes(w, Q_NONCE, BYTES_OF(q->nonce));
@@ -156,20 +161,22 @@ static void put_request(struct wr *w, const struct ike_request *q)
 	tlv_close(w, mark);
 }
 
-static enum err get_request(struct bytes value, struct ike_request *q)
+static enum err get_request(struct bytes value, struct ike_sa *sa)
 {
+	struct ike_candidate former = { 0 };
+	struct ike_request *q = &sa->request;
 	struct model_record d;
 
 	model_record_start_nested(&d, value);
 	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
 		switch (type) {
-		case Q_KIND: q->kind = model_record_u8(&d, IKE_REQUEST_REKEY_IKE); break;
+		case Q_KIND: q->kind = model_record_u8(&d, IKE_REQUEST_UPDATE); break;
 		case Q_TRIES: q->tries = model_record_u8(&d, UINT8_MAX); break;
 		case Q_ADDRESS_TRIES: q->address_tries = model_record_u8(&d, UINT8_MAX); break;
 		case Q_MSG_ID: q->msg_id = model_record_u32(&d); break;
 		case Q_RESEND: q->resend_us = model_record_u64(&d); break;
-		case Q_TO: q->to = model_record_endpoint(&d); break;
-		case Q_TO_PORT: q->to_port = model_record_u16(&d); break;
+		case Q_TO: former.remote = model_record_endpoint(&d); break;
+		case Q_TO_PORT: former.local_port = model_record_u16(&d); break;
 		case Q_CHILD: q->child_spi = model_record_u32(&d); break;
 		case Q_NEW_SPI: q->new_spi = model_record_u64(&d); break;
 		case Q_NONCE: model_record_copy(&d, q->nonce, sizeof(q->nonce)); break;
@@ -180,11 +187,47 @@ static enum err get_request(struct bytes value, struct ike_request *q)
 		}
 	}
 	enum err e = model_record_end(&d, BIT(Q_KIND) | BIT(Q_MSG_ID) | BIT(Q_RESEND) | BIT(Q_BYTES));
-	bool create = q->kind >= IKE_REQUEST_NEW_CHILD;
-	if (e == ERR_NONE && ((q->kind == IKE_REQUEST_ADDRESS && q->to.addr.family == ADDR_NONE) ||
-			      q->kind == IKE_REQUEST_AUTH || create != (q->new_spi != 0)))
+	bool create = q->kind >= IKE_REQUEST_NEW_CHILD && q->kind <= IKE_REQUEST_REKEY_IKE;
+	if (e == ERR_NONE && (q->kind == IKE_REQUEST_AUTH || create != (q->new_spi != 0)))
 		e = ERR_SYNTAX;
+	/* It stayed behind when the test had failed. */
+	if (q->kind == IKE_REQUEST_ADDRESS && former.remote.addr.family != ADDR_NONE)
+		sa->candidate = former;
 	return e;
+}
+
+enum candidate_field { A_REMOTE = 1, A_LOCAL_PORT, A_TOLD, A_NAT_PEER, A_NAT_LOCAL, A_UDP_ENCAP };
+
+static void put_candidate(struct wr *w, const struct ike_candidate *a)
+{
+	if (a->remote.addr.family == ADDR_NONE)
+		return;
+	size_t mark = tlv_open(w, F_CANDIDATE);
+	tlv_endpoint(w, A_REMOTE, &a->remote);
+	tlv_u16(w, A_LOCAL_PORT, a->local_port);
+	tlv_u8(w, A_TOLD, a->told);
+	tlv_u8(w, A_NAT_PEER, a->nat_peer);
+	tlv_u8(w, A_NAT_LOCAL, a->nat_local);
+	tlv_u8(w, A_UDP_ENCAP, a->udp_encap);
+	tlv_close(w, mark);
+}
+
+static enum err get_candidate(struct bytes value, struct ike_candidate *a)
+{
+	struct model_record d;
+
+	model_record_start_nested(&d, value);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case A_REMOTE: a->remote = model_record_endpoint(&d); break;
+		case A_LOCAL_PORT: a->local_port = model_record_u16(&d); break;
+		case A_TOLD: a->told = model_record_bool(&d); break;
+		case A_NAT_PEER: a->nat_peer = model_record_bool(&d); break;
+		case A_NAT_LOCAL: a->nat_local = model_record_bool(&d); break;
+		case A_UDP_ENCAP: a->udp_encap = model_record_bool(&d); break;
+		}
+	}
+	return model_record_end(&d, BIT(A_REMOTE) | BIT(A_LOCAL_PORT) | BIT(A_TOLD));
 }
 
 enum rival_field { V_NONCE = 1, V_CHILD, V_SPI_I, V_SPI_R, V_SUITE, V_KEYS };
@@ -300,6 +343,16 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_bytes(w, F_ID, bytes_of(sa->id, sa->id_len));
 }
 
+static void put_move(struct wr *w, const struct ike_sa *sa)
+{
+	tlv_u8(w, F_ENCAP, sa->encap);
+	tlv_u8(w, F_MOBIKE, sa->mobike);
+	tlv_u8(w, F_FIXED_PEER, sa->fixed_peer);
+	tlv_u8(w, F_UPDATE_DUE, sa->update_due);
+	tlv_bytes(w, F_SEEN_AS, BYTES_OF(sa->seen_as));
+	put_candidate(w, &sa->candidate);
+}
+
 static void put_duties(struct wr *w, const struct ike_sa *sa)
 {
 	tlv_u8(w, F_STARTED, sa->started);
@@ -342,6 +395,7 @@ MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)
 	tlv_u64(w, F_LAST_IN, sa->last_in_us);
 	tlv_u64(w, F_NEXT_CHECK, sa->next_check_us);
 	put_duties(w, sa);
+	put_move(w, sa);
 	return model_record_written(w);
 }
 
@@ -357,6 +411,12 @@ static enum err get_duty(struct model_record *d, unsigned type, struct ike_sa *s
 	case F_REKEY: sa->rekey_us = model_record_u64(d); break;
 	case F_NEW_CHILD: sa->new_child_us = model_record_u64(d); break;
 	case F_IKE_LIFETIME: sa->ike_lifetime_s = model_record_u32(d); break;
+	case F_ENCAP: sa->encap = model_record_u8(d, IKE_ENCAP_NATIVE); break;
+	case F_MOBIKE: sa->mobike = model_record_bool(d); break;
+	case F_FIXED_PEER: sa->fixed_peer = model_record_bool(d); break;
+	case F_UPDATE_DUE: sa->update_due = model_record_bool(d); break;
+	case F_SEEN_AS: model_record_copy(d, sa->seen_as, sizeof(sa->seen_as)); break;
+	case F_CANDIDATE: return get_candidate(d->field.value, &sa->candidate);
 	}
 	return ERR_NONE;
 }
@@ -388,7 +448,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_RX_NEXT: sa->rx_next = model_record_u32(d); break;
 	case F_TX_NEXT: sa->tx_next = model_record_u32(d); break;
 	case F_REPLY: return get_reply(d->field.value, &sa->reply);
-	case F_REQUEST: return get_request(d->field.value, &sa->request);
+	case F_REQUEST: return get_request(d->field.value, sa);
 	case F_CHILD: return get_child(d->field.value, sa);
 	case F_DPD_DELAY: sa->dpd_delay_s = model_record_u32(d); break;
 	case F_CHILD_LIFETIME: sa->child_lifetime_s = model_record_u32(d); break;
@@ -419,6 +479,8 @@ MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret)
 		e = model_record_end(&d, REQUIRED);
 	/* Design section 6.5: what was never authenticated, or is only half open, is no record. */
 	if (e == ERR_NONE && (!sa.auth_verified || sa.state == IKE_STATE_HALF_OPEN))
+		e = ERR_SYNTAX;
+	if (e == ERR_NONE && sa.request.kind == IKE_REQUEST_ADDRESS && sa.candidate.remote.addr.family == ADDR_NONE)
 		e = ERR_SYNTAX;
 	if (e == ERR_NONE)
 		*ret = sa;

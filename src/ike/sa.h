@@ -27,6 +27,13 @@ enum ike_role { IKE_RESPONDER = 0, IKE_INITIATOR = 1 };
 /* In our own rekeys of Child SAs: with a fresh Diffie-Hellman where the peer takes it, or never. */
 enum ike_pfs { IKE_PFS_PREFER, IKE_PFS_NEVER };
 
+/* Of tunnels that we start. */
+enum ike_encap {
+	IKE_ENCAP_AUTO,   /* ESP in UDP where NAT detection finds a NAT */
+	IKE_ENCAP_FORCED, /* always; we say that we are behind a NAT (RFC 7296 2.23) */
+	IKE_ENCAP_NATIVE, /* never */
+};
+
 /* HALF_OPEN exists in struct ike_half only. REKEYED: replaced by a new IKE SA, waits for the peer's Delete.
  * CLOSED: gone, kept a while so that a repeated Delete is answered alike. */
 enum ike_state { IKE_STATE_HALF_OPEN, IKE_STATE_ESTABLISHED, IKE_STATE_REKEYED, IKE_STATE_CLOSED };
@@ -57,22 +64,21 @@ enum ike_request_kind {
 	IKE_REQUEST_NEW_CHILD,
 	IKE_REQUEST_REKEY_CHILD,
 	IKE_REQUEST_REKEY_IKE,
+	IKE_REQUEST_UPDATE,       /* UPDATE_SA_ADDRESSES */
 };
 
 /* Our own request that waits for its answer (window 1, RFC 7296 2.3). */
 struct ike_request {
 	uint8_t kind;            /* enum ike_request_kind */
 	uint8_t tries;           /* times sent */
-	uint8_t address_tries;   /* of them to the address under test */
+	uint8_t address_tries;   /* of them to the candidate */
 	uint32_t msg_id;
 	uint64_t resend_us;      /* when to send again, or to give up */
-	struct addr_endpoint to; /* ADDRESS: the new address under test; stays when the test has failed */
-	uint16_t to_port;        /* ADDRESS: our port to which it sent */
 	uint32_t child_spi;      /* DELETE_CHILD, REKEY_CHILD: our SPI */
 	/* AUTH, NEW_CHILD, REKEY_CHILD, REKEY_IKE */
 	uint64_t new_spi;        /* that we offered, ESP or IKE */
 	uint32_t gone_spi;       /* an SPI that we do not know and the peer has deleted meanwhile: maybe its new one */
-	uint8_t nonce[IKE_NONCE_LEN];
+	uint8_t nonce[IKE_NONCE_LEN]; /* ADDRESS: COOKIE2, where the peer knows it */
 	uint16_t group;          /* of the KE payload, NONE: there is none */
 	uint8_t private_len;
 	uint8_t private[CRYPT_DH_PRIVATE_MAX];
@@ -90,6 +96,14 @@ struct ike_rival {
 	uint64_t spi_i, spi_r;   /* REKEY_IKE: we are its responder */
 	struct model_suite suite;
 	struct ike_keys keys;
+};
+
+/* Where the peer seems or says to be, and has not yet answered from (design section 6.6). */
+struct ike_candidate {
+	struct addr_endpoint remote; /* family none: there is none */
+	uint16_t local_port;         /* ours, to which it sent */
+	bool told;                   /* by UPDATE_SA_ADDRESSES (RFC 4555 3.5); else only seen */
+	bool nat_peer, nat_local, udp_encap; /* told: what NAT detection says there, and what follows */
 };
 
 struct ike_child_ref {
@@ -117,6 +131,12 @@ struct ike_sa {
 	bool nat_peer, nat_local; /* NAT detection: the peer is behind a NAT; we are */
 	bool fragments;          /* both sides said that they take fragments (RFC 7383 2.3) */
 	bool started;            /* we started the tunnel, and ask for its Child SA when there is none */
+	uint8_t encap;           /* enum ike_encap, if started */
+	bool mobike;             /* both sides said that they speak RFC 4555 */
+	bool fixed_peer;         /* the tunnel has a customer_endpoint: the peer's port may change, its address not */
+	bool update_due;         /* we moved, and have yet to say so ("pending_update" of RFC 4555 3.5) */
+	uint8_t seen_as[20];     /* the peer's last NAT_DETECTION_DESTINATION_IP (RFC 4555 3.8); zero: not known */
+	struct ike_candidate candidate;
 	bool allow_null;         /* of the tunnel, when the SA was made */
 	bool allow_esn;          /* likewise: extended sequence numbers */
 	uint8_t profile;         /* enum model_profile: likewise */
@@ -139,7 +159,7 @@ struct ike_sa {
 	uint32_t dpd_delay_s, child_lifetime_s, ike_lifetime_s;
 	uint32_t ike_rekeys, child_rekeys;
 	uint64_t created_us, expires_us, last_in_us;
-	uint64_t next_check_us;  /* no reachability check of a new address before this */
+	uint64_t next_check_us;  /* no reachability check of an address that was only seen before this */
 };
 
 #define IKE_SA_RECORD_MAX 12288 /* holds keys: seal before it leaves the process */

@@ -26,19 +26,10 @@ static enum err put_natd(const struct ike_half *half, struct wire_ike_builder *b
 {
 	const struct ike_start *start = half->start;
 	struct addr_endpoint own = start->local;
-	uint8_t source[20], destination[20];
 
 	if (start->encap == IKE_ENCAP_FORCED)
 		own.port = 0;
-	enum err e = ike_natd_hash(half->sa.spi_i, 0, &own, source);
-	if (e == ERR_NONE)
-		e = ike_natd_hash(half->sa.spi_i, 0, &start->remote, destination);
-	if (e != ERR_NONE)
-		return e;
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_DESTINATION_IP,
-			    BYTES_OF(destination));
-	return ERR_NONE;
+	return ike_natd_put(b, half->sa.spi_i, 0, &own, &start->remote);
 }
 
 /* Into half->request. */
@@ -131,6 +122,7 @@ void ike_start_step(const struct ike_world *world, const struct ike_start *start
 		.path = { .local = start->local, .remote = start->remote },
 		.start_port = start->remote.port,
 		.started = true,
+		.encap = start->encap,
 		.allow_null = start->peer.allow_null,
 		.allow_esn = start->peer.allow_esn,
 		.profile = start->peer.settings.profile,
@@ -276,7 +268,8 @@ static bool read_answer(struct ike_ctx *c, struct init_answer *ret)
 	       ret->ke.data.len == crypt_dh_public_len(c->half->group);
 }
 
-/* RFC 7296 2.23: on 4500, with ESP in UDP, as soon as a NAT is seen. */
+/* RFC 7296 2.23: on 4500, with ESP in UDP, as soon as a NAT is seen. RFC 4555 3.3: who may move goes there without one,
+ * for there may be one on the next path. */
 static void take_path(struct ike_ctx *c, const struct ike_natd *natd)
 {
 	const struct ike_start *start = c->half->start;
@@ -286,7 +279,8 @@ static void take_path(struct ike_ctx *c, const struct ike_natd *natd)
 	sa->nat_peer = natd->nat_peer;
 	sa->nat_local = natd->nat_local;
 	sa->path.udp_encap = start->encap == IKE_ENCAP_FORCED || (start->encap == IKE_ENCAP_AUTO && nat);
-	if (sa->path.udp_encap)
+	bool may_move = start->mobike && natd->present && start->encap != IKE_ENCAP_NATIVE;
+	if (sa->path.udp_encap || may_move)
 		sa->path.local.port = sa->path.remote.port = IKE_NATT_PORT;
 }
 
@@ -310,6 +304,7 @@ static enum err take_keys(struct ike_ctx *c, const struct init_answer *a)
 	c->sa->suite = a->suite;
 	c->sa->fragments = wire_ike_notify_find(&c->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n); /* RFC 7383 2.3 */
 	c->sa->last_in_us = c->ev->now_us;
+	ike_natd_seen_as(&c->in, c->sa->seen_as);
 	take_path(c, &natd);
 	return ike_keys_of_init(&c->sa->suite, bytes_of(half->ni, half->ni_len), a->nr,
 				bytes_of(c->ev->dh->secret, c->ev->dh->secret_len), c->sa->spi_i, c->sa->spi_r,

@@ -1,7 +1,7 @@
 // Our own IKE_AUTH with a pre-shared key and the first Child SA (RFC 7296 1.2, 2.15, 2.21.2):
 //
-//   HDR, SK {IDi, [IDr], AUTH, SAi2, TSi, TSr, [N(INITIAL_CONTACT)]}  -->
-//                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr}
+//   HDR, SK {IDi, [IDr], AUTH, SAi2, TSi, TSr, [N(INITIAL_CONTACT)], [N(MOBIKE_SUPPORTED)]}  -->
+//                                <--  HDR, SK {IDr, AUTH, SAr2, TSi, TSr, [N(MOBIKE_SUPPORTED)]}
 //                           or   <--  HDR, SK {IDr, AUTH, N(error)}                     the IKE SA stands
 //                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED)}
 #include "base/secret.h"
@@ -52,6 +52,9 @@ MUST_USE enum err ike_start_auth(struct ike_ctx *c)
 	ike_child_put_selectors(&b, &start->ts);
 	if (start->initial_contact)
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_INITIAL_CONTACT,
+				    (struct bytes){ 0 });
+	if (start->mobike) /* RFC 4555 3.1 */
+		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_MOBIKE_SUPPORTED,
 				    (struct bytes){ 0 });
 	return ike_request_commit(c, &b, &facts) ? ERR_NONE : ERR_CRYPTO;
 }
@@ -157,6 +160,7 @@ static void fill_record(struct ike_ctx *c, const struct wire_ike_id *idr)
 	struct ike_sa *sa = c->sa;
 	struct bytes id = idr->data;
 	struct wr w = wr_of(SPACE_OF(sa->id));
+	struct wire_ike_notify n;
 
 	if (id.len > sizeof(sa->id))
 		id.len = sizeof(sa->id);
@@ -164,6 +168,7 @@ static void fill_record(struct ike_ctx *c, const struct wire_ike_id *idr)
 	sa->id_type = idr->type;
 	sa->id_len = (uint16_t)id.len;
 	sa->auth_verified = true;
+	sa->mobike = c->half->start->mobike && wire_ike_notify_find(&c->in, IKE_N_MOBIKE_SUPPORTED, &n);
 	sa->dpd_delay_s = settings->dpd_delay_s;
 	sa->child_lifetime_s = settings->child_lifetime_s;
 	sa->ike_lifetime_s = settings->ike_lifetime_s;

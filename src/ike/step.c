@@ -260,7 +260,7 @@ static enum ike_state take_message(struct ike_ctx *c)
 		return take_response(c);
 	enum ike_state next = take_request(c);
 	if (c->keep && state == IKE_STATE_ESTABLISHED && next == IKE_STATE_ESTABLISHED)
-		ike_live_check_address(c);
+		ike_move_check(c);
 	return next;
 }
 
@@ -331,6 +331,9 @@ static enum ike_state take_event(struct ike_ctx *c)
 		break;
 	case IKE_EV_ADDRESS:
 		handler = ike_table_find(state, IKE_ON_ADDRESS, 0);
+		break;
+	case IKE_EV_MOVED:
+		handler = ike_table_find(state, IKE_ON_MOVED, 0);
 		break;
 	case IKE_EV_CHILD_EXPIRED:
 		handler = ike_table_find(state, IKE_ON_CHILD_EXPIRED, 0);

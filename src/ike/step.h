@@ -65,12 +65,6 @@ struct ike_world {
 
 /* ---- what we start with ---- */
 
-enum ike_encap {
-	IKE_ENCAP_AUTO,   /* ESP in UDP where NAT detection finds a NAT */
-	IKE_ENCAP_FORCED, /* always; we say that we are behind a NAT (RFC 7296 2.23) */
-	IKE_ENCAP_NATIVE, /* never */
-};
-
 /* A gateway and how to reach it. Holds the PSK: the owner wipes it. */
 struct ike_start {
 	struct ike_peer peer;          /* ids, settings, allow_null, allow_esn and psk are used */
@@ -83,6 +77,7 @@ struct ike_start {
 	struct addr_endpoint local, remote; /* ports: where it starts, both 500 or both 4500 */
 	uint8_t encap;                 /* enum ike_encap */
 	uint8_t pfs;                   /* enum ike_pfs */
+	bool mobike;                   /* say that we may move (RFC 4555); with NAT traversal that means port 4500 */
 	bool initial_contact;          /* we know of no other IKE SA with the gateway (RFC 7296 2.4) */
 	struct ike_ts_lists ts;        /* of the first Child SA */
 };
@@ -98,6 +93,7 @@ enum ike_event_kind {
 	IKE_EV_TIMER,    /* ike_sa_timer's time has come */
 	IKE_EV_CLOSE,    /* the tunnel was deleted or changed, or the gateway stops: send Delete */
 	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address (design section 6.6) */
+	IKE_EV_MOVED,    /* we have another address: local. Of an SA that cannot move nothing is left */
 	IKE_EV_CHILD_EXPIRED, /* child_spi reached its hard lifetime: delete it */
 	IKE_EV_REKEY_CHILD, /* child_spi nears the end of its packets or IVs, or somebody asks for it: rekey it soon */
 	IKE_EV_REKEY_IKE,   /* rekey the IKE SA soon */
@@ -115,7 +111,8 @@ struct ike_event {
 	bool whole;                          /* MESSAGE: came in fragments; msg is the first of them (ike/frag.h) */
 	uint8_t inner_first;                 /* whole: type of the first payload */
 	struct bytes inner;                  /* whole: the payloads, verified and decrypted */
-	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one */
+	struct addr_endpoint local, remote;  /* MESSAGE: as received; ADDRESS: remote is the new one; MOVED: local is,
+					      * without a port */
 	const struct crypt_dh_result *dh;    /* the result asked for by IKE_ACT_DH, else NULL; secret_len 0 of
 					      * RESPOND and DERIVE: the peer's value was refused (ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
@@ -148,8 +145,9 @@ enum ike_action_kind {
 	IKE_ACT_CHILD_PUT,      /* child: commit and install; replaces: our SPI of the child it rekeys, or 0 */
 	IKE_ACT_CHILD_PROVEN,   /* spi: the peer surely has it; sending may move to it */
 	IKE_ACT_CHILD_DELETE,   /* spi: remove */
-	IKE_ACT_PATH,           /* path: the peer's address was confirmed; of the SA and all its children (whose
-				 * ports are 0 with native ESP) */
+	IKE_ACT_PATH,           /* path: of the SA and all its children from now on (with native ESP its ports are IKE's
+				 * alone). told: a side said that it moves; else
+				 * the peer was seen elsewhere and has answered from there, as behind a NAT */
 	IKE_ACT_SEND,           /* msg from local to remote; marker: behind the non-ESP marker */
 	IKE_ACT_INITIAL_CONTACT, /* drop every other IKE SA of this tunnel (RFC 7296 2.4) */
 	IKE_ACT_FAILURE,        /* failure */
@@ -159,6 +157,7 @@ enum ike_action_kind {
 
 struct ike_action {
 	enum ike_action_kind kind;
+	bool told; /* PATH */
 	union {
 		struct ike_dh_job dh; /* borrows the event's message or out->scratch, and the record or half of the step */
 		struct { const struct model_child_sa *child; uint32_t replaces; } put; /* borrows out->child */

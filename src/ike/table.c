@@ -112,17 +112,19 @@ static const struct row rows[] = {
 	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_CREATE_CHILD_SA, ike_create_request, "ESTABLISHED, REKEYED",
 	  "a new Child SA, the rekey of one, or the rekey of the IKE SA, which moves the children to a new record" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_REQUEST, IKE_EX_INFORMATIONAL, ike_info_request, "ESTABLISHED, CLOSED",
-	  "liveness, Delete of Child SAs, Delete of the IKE SA" },
+	  "liveness, Delete of Child SAs, Delete of the IKE SA, UPDATE_SA_ADDRESSES" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_RESPONSE, IKE_EX_CREATE_CHILD_SA, ike_own_response, "ESTABLISHED, REKEYED",
 	  "our Child SA or rekey is there, or refused; of two rekeys that met the lowest nonce decides" },
 	{ IKE_STATE_ESTABLISHED, IKE_IN_RESPONSE, IKE_EX_INFORMATIONAL, ike_info_response, "ESTABLISHED, CLOSED",
-	  "our own request was answered: the peer lives, has the address under test, or agreed to a Delete" },
+	  "our own request was answered: the peer lives, has the address under test, knows our new one, or agreed to a Delete" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_TIMER, 0, ike_live_timer, "ESTABLISHED, CLOSED",
 	  "our request is repeated or given up, silence asks for liveness, the lifetime ends" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_CLOSE, 0, ike_live_close, "ESTABLISHED",
 	  "the tunnel goes: children are deleted at once, our Delete is sent" },
-	{ IKE_STATE_ESTABLISHED, IKE_ON_ADDRESS, 0, ike_live_address, "ESTABLISHED",
+	{ IKE_STATE_ESTABLISHED, IKE_ON_ADDRESS, 0, ike_move_address, "ESTABLISHED",
 	  "ESP came from another address: it is asked before it is believed" },
+	{ IKE_STATE_ESTABLISHED, IKE_ON_MOVED, 0, ike_move_self, "ESTABLISHED, CLOSED",
+	  "we have another address: the peer is told by UPDATE_SA_ADDRESSES, or the SA ends where it knows no MOBIKE" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_CHILD_EXPIRED, 0, ike_live_child_expired, "ESTABLISHED",
 	  "a Child SA reached its end without a rekey: deleted, and the peer is told" },
 	{ IKE_STATE_ESTABLISHED, IKE_ON_DUTY, 0, ike_live_duty, "ESTABLISHED",
@@ -136,6 +138,8 @@ static const struct row rows[] = {
 	{ IKE_STATE_REKEYED, IKE_ON_TIMER, 0, ike_live_timer, "REKEYED, CLOSED",
 	  "the peer's Delete does not come: ours is sent" },
 	{ IKE_STATE_REKEYED, IKE_ON_CLOSE, 0, ike_live_close, "REKEYED", "our Delete is sent" },
+	{ IKE_STATE_REKEYED, IKE_ON_MOVED, 0, ike_move_self, "REKEYED",
+	  "we have another address: the rest of the SA's messages leave from there" },
 };
 
 ike_handler ike_table_find(enum ike_state state, enum ike_input input, uint8_t exchange)
@@ -174,6 +178,8 @@ static const char *input_name(enum ike_input input)
 		return "close";
 	case IKE_ON_ADDRESS:
 		return "new address";
+	case IKE_ON_MOVED:
+		return "own address changed";
 	case IKE_ON_CHILD_EXPIRED:
 		return "child expired";
 	case IKE_ON_DUTY:

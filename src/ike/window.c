@@ -45,23 +45,32 @@ uint64_t ike_resend_delay(unsigned tries)
 	return us;
 }
 
+/* RFC 4555 3.5: the peer is asked where it says to be. Where it only seems to be it is asked as well as on the path: one of
+ * the two is lost, and nobody knows which. */
+static bool goes_to_candidate(const struct ike_sa *sa)
+{
+	const struct ike_request *q = &sa->request;
+
+	return sa->candidate.remote.addr.family != ADDR_NONE &&
+	       (q->kind == IKE_REQUEST_ADDRESS || sa->candidate.told || 2 * q->address_tries < q->tries);
+}
+
 void ike_request_send(struct ike_ctx *c)
 {
 	struct ike_request *q = &c->sa->request;
+	struct addr_endpoint local = c->sa->path.local, remote = c->sa->path.remote;
 	struct wr w = wr_of(SPACE_OF(c->out->room[1]));
 
 	must(q->kind != IKE_REQUEST_NONE && q->len <= sizeof(q->b));
 	wr_put(&w, bytes_of(q->b, q->len));
 	q->tries++;
 	q->resend_us = c->ev->now_us + ike_resend_delay(q->tries);
-	/* An address under test is asked from the port to which it sent: only that passes its NAT. */
-	bool test = q->kind == IKE_REQUEST_ADDRESS;
-	struct addr_endpoint local = c->sa->path.local;
-	if (test) {
+	if (goes_to_candidate(c->sa)) {
 		q->address_tries++;
-		local.port = q->to_port;
+		remote = c->sa->candidate.remote;
+		local.port = c->sa->candidate.local_port; /* to which it sent: only that passes its NAT */
 	}
-	ike_out_send(c->out, wr_bytes(&w), &local, test ? &q->to : &c->sa->path.remote);
+	ike_out_send(c->out, wr_bytes(&w), &local, &remote);
 	c->changed = true;
 }
 
@@ -87,16 +96,14 @@ bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const str
 	return true;
 }
 
-void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi,
-		       const struct addr_endpoint *local, const struct addr_endpoint *remote)
+void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi)
 {
 	struct wire_ike_builder b;
-	const struct ike_request facts = {
-		.kind = (uint8_t)kind,
-		.child_spi = child_spi,
-		.to = remote != NULL ? *remote : (struct addr_endpoint){ .port = 0 },
-		.to_port = local != NULL ? local->port : 0,
-	};
+	struct ike_request facts = { .kind = (uint8_t)kind, .child_spi = child_spi };
+	struct rd nonce = rd_of(bytes_of(&c->ev->random[IKE_RANDOM_OWN_NONCE], IKE_NONCE_LEN));
+
+	if (kind == IKE_REQUEST_ADDRESS)
+		rd_copy(&nonce, facts.nonce, sizeof(facts.nonce));
 
 	/* RFC 7296 1.4: an INFORMATIONAL request without payloads is the liveness check. */
 	ike_request_begin(c, IKE_EX_INFORMATIONAL, &b);
@@ -104,6 +111,8 @@ void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t c
 		wire_ike_put_delete(&b, IKE_PROTO_ESP, &child_spi, 1);
 	else if (kind == IKE_REQUEST_DELETE_IKE)
 		wire_ike_put_delete(&b, IKE_PROTO_IKE, NULL, 0);
+	else
+		ike_move_put(c, kind, &facts, &b);
 	(void)ike_request_commit(c, &b, &facts); /* if not, the next timer tries again */
 }
 
@@ -121,6 +130,7 @@ uint8_t ike_request_exchange(const struct ike_request *q)
 	case IKE_REQUEST_ADDRESS:
 	case IKE_REQUEST_DELETE_CHILD:
 	case IKE_REQUEST_DELETE_IKE:
+	case IKE_REQUEST_UPDATE:
 		break;
 	}
 	return IKE_EX_INFORMATIONAL;
@@ -143,12 +153,16 @@ void ike_request_next(struct ike_ctx *c)
 	if (sa->request.kind != IKE_REQUEST_NONE)
 		return;
 	if (sa->closing) {
-		ike_request_start(c, IKE_REQUEST_DELETE_IKE, 0, NULL, NULL);
+		ike_request_start(c, IKE_REQUEST_DELETE_IKE, 0);
+		return;
+	}
+	if (ike_move_due(sa)) {
+		ike_move_start(c);
 		return;
 	}
 	for (unsigned i = 0; i < sa->child_cnt; i++) {
 		if (sa->children[i].closing) {
-			ike_request_start(c, IKE_REQUEST_DELETE_CHILD, sa->children[i].spi_in, NULL, NULL);
+			ike_request_start(c, IKE_REQUEST_DELETE_CHILD, sa->children[i].spi_in);
 			return;
 		}
 	}

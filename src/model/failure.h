@@ -53,12 +53,15 @@ enum model_stage { MODEL_STAGE_SA_INIT, MODEL_STAGE_AUTH, MODEL_STAGE_CHILD, MOD
 	X(NO_MARKER, "natt.no_marker", "IKE without the non-ESP marker came to UDP 4500")                  \
 	X(PORT_4500, "natt.port_4500", "UDP 500 passes, but nothing of the peer comes to UDP 4500")        \
 	X(NAT_FLAPPING, "natt.flapping", "the NAT of the peer changes its address or port again and again") \
+	X(NAT_FORBIDDEN, "natt.forbidden", "the peer forbids NAT, and there is one on the way")            \
 	X(LIVENESS, "live.timeout", "the peer no longer answers")                                          \
 	X(PEER_DELETED, "live.peer_deleted", "the peer deleted the IKE SA")                                \
 	X(REPLACED, "live.replaced", "the peer started again, the former IKE SA was replaced")             \
 	X(RESTART_LOOP, "live.restart_loop", "the peer starts again and again")                            \
 	X(TWO_PEERS, "live.two_peers", "two peers take the tunnel from each other")                        \
 	X(CONFIG_REMOVED, "live.config_removed", "the tunnel was deleted or changed here")                 \
+	X(MOVE_REFUSED, "live.move_refused", "the move to another address was refused")                   \
+	X(MOVED, "live.moved", "our own address changed, and the peer cannot follow")                      \
 	X(EXPIRED, "live.expired", "the IKE SA reached its lifetime without a rekey")                      \
 	X(NO_ANSWER, "start.no_answer", "the gateway does not answer")                                     \
 	X(START_NO_PROPOSAL, "start.no_proposal", "the gateway takes none of our phase 1 proposals")        \

@@ -172,11 +172,34 @@ static enum duo_fault judge(struct duo *d)
 	return d->fault_kind != DUO_FINE && n == d->fault_at ? d->fault_kind : DUO_FINE;
 }
 
+/* The NAT on the way out. */
+static void translate(const struct duo *d, struct duo_datagram *g)
+{
+	if (g->to != 1 || d->nat.addr.family == ADDR_NONE)
+		return;
+	must(g->from.port == IKE_NATT_PORT);
+	g->from = d->nat;
+}
+
+/* And on the way in. False: nobody is there. */
+static bool reaches(const struct duo *d, struct duo_datagram *g)
+{
+	bool natted = g->to == 0 && d->nat.addr.family != ADDR_NONE;
+
+	if (!natted)
+		return addr_eq(&g->dest.addr, &d->end[g->to].addr.addr);
+	if (!addr_endpoint_eq(&g->dest, &d->nat))
+		return false;
+	g->dest = (struct addr_endpoint){ d->end[0].addr.addr, IKE_NATT_PORT };
+	return true;
+}
+
 static void send(struct duo *d, unsigned from, const struct ike_action *a)
 {
 	struct duo_datagram g = { .to = !from, .from = a->send.local, .dest = a->send.remote, .len = a->send.msg.len };
 
-	must(g.len <= sizeof(g.b) && addr_eq(&g.dest.addr, &d->end[g.to].addr.addr));
+	must(g.len <= sizeof(g.b) && addr_eq(&g.from.addr, &d->end[from].addr.addr));
+	translate(d, &g);
 	memcpy(g.b, a->send.msg.p, g.len);
 	d->pool[d->pool_cnt < DUO_POOL_MAX ? d->pool_cnt++ : duo_random(d) % DUO_POOL_MAX] = g;
 	switch (judge(d)) {
@@ -256,6 +279,10 @@ static void act(struct duo *d, unsigned end)
 			e->counters[a->counter]++;
 			break;
 		case IKE_ACT_PATH:
+			e->paths++;
+			for (unsigned n = 0; n < e->child_cnt; n++)
+				e->children[n].sa.path = a->path;
+			break;
 		case IKE_ACT_INITIAL_CONTACT:
 			break;
 		}
@@ -438,11 +465,22 @@ static void take_esp(struct duo *d, struct duo_end *e, const struct duo_datagram
 	struct duo_sa *slot = find_sa(e, c->sa.ike_spi);
 	if (!ike_sa_child_replaced(&slot->r, g->spi))
 		prove(e, g->spi); /* control does so on the first packet */
+	/* as worker/inbound.c tells */
+	if (!addr_eq(&g->from.addr, &c->sa.path.remote.addr) ||
+	    (g->from.port != 0 && c->sa.path.udp_encap && g->from.port != c->sa.path.remote.port))
+		step_sa(d, g->to, slot, (struct ike_event){ .kind = IKE_EV_ADDRESS, .local = slot->r.path.local,
+							    .remote = g->from });
 }
 
-void duo_deliver(struct duo *d, const struct duo_datagram *g)
+void duo_deliver(struct duo *d, const struct duo_datagram *sent)
 {
+	struct duo_datagram at_end = *sent, *g = &at_end;
 	struct duo_end *e = &d->end[g->to];
+
+	if (!reaches(d, g)) {
+		d->end[!g->to].esp_astray += g->esp;
+		return;
+	}
 	struct ike_event ev = { .kind = IKE_EV_MESSAGE, .msg = bytes_of(g->b, g->len), .local = g->dest, .remote = g->from };
 	struct wire_ike_header h;
 
@@ -522,7 +560,12 @@ static void send_esp(struct duo *d)
 		if (best == NULL)
 			continue;
 		best->sent++;
-		struct duo_datagram g = { .esp = true, .to = !i, .spi = best->sa.spi_out };
+		struct duo_datagram g = { .esp = true, .to = !i, .spi = best->sa.spi_out, .from = best->sa.path.local,
+					  .dest = best->sa.path.remote };
+		if (!best->sa.path.udp_encap)
+			g.from.port = g.dest.port = 0;
+		else
+			translate(d, &g);
 		fly(d, &g, ESP_LATENCY_US);
 	}
 }
@@ -603,6 +646,17 @@ void duo_event(struct duo *d, unsigned end, enum ike_event_kind kind)
 		if (!sa.children[i].replaced && !sa.children[i].closing)
 			ev.child_spi = sa.children[i].spi_in;
 	step_sa(d, end, find_sa(&d->end[end], ike_sa_our_spi(&sa)), ev);
+}
+
+void duo_move(struct duo *d, const char *address)
+{
+	struct duo_end *e = &d->end[0];
+
+	e->addr.addr = d->start.local.addr = endpoint(address).addr;
+	for (unsigned i = 0; i < DUO_SAS_MAX; i++) {
+		if (e->sas[i].used && e->sas[i].r.state != IKE_STATE_CLOSED)
+			step_sa(d, 0, &e->sas[i], (struct ike_event){ .kind = IKE_EV_MOVED, .local = e->addr });
+	}
 }
 
 static const char *check_child(const struct duo *d, const struct ike_child_ref *ref)

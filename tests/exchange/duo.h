@@ -34,6 +34,8 @@ struct duo_end {
 	uint64_t proofs, last_esp_us;
 	unsigned failures[MODEL_FAILURE_CNT], drops[MODEL_DROP_CNT], counters[MODEL_COUNTER_CNT];
 	unsigned esp_in, esp_lost; /* lost: came under an SPI that is not installed */
+	unsigned esp_astray;       /* sent to where the other one is not */
+	unsigned paths;            /* IKE_ACT_PATH */
 };
 
 struct duo_datagram {
@@ -61,6 +63,7 @@ struct duo {
 	enum duo_fault fault_kind;
 	unsigned loss_percent;
 	bool silent;                /* nothing arrives */
+	struct addr_endpoint nat;   /* of a NAT before [0], which maps its port 4500; family none: there is none */
 	unsigned pool_cnt;          /* what was sent lately, to be sent again by an attacker */
 	struct duo_datagram pool[DUO_POOL_MAX];
 	struct ike_out *out;
@@ -78,6 +81,8 @@ void duo_run(struct duo *d, uint64_t us);
 void duo_deliver(struct duo *d, const struct duo_datagram *g);
 /* An event for the IKE SA that stands; nothing if there is none. child_spi is filled in. */
 void duo_event(struct duo *d, unsigned end, enum ike_event_kind kind);
+/* [0] has this address from now on, and knows it. */
+void duo_move(struct duo *d, const char *address);
 
 bool duo_sa(const struct duo *d, unsigned end, struct ike_sa *ret); /* the one that stands */
 unsigned duo_count(const struct duo *d, unsigned end);              /* SAs that are not CLOSED */

@@ -9,6 +9,9 @@
 //   6 | first | chain               a protected answer to the gateway's own request
 //   7 | exchange | first | chain    a protected request to a rekeyed SA
 //   8 | (number | total | first | length | bytes)...  fragments of a request to an established SA
+//   9 | first | chain               a protected request from another address, to an SA with MOBIKE
+//  10 | first | chain               an answer to its reachability check
+//  11 | first | chain               an answer to our own UPDATE_SA_ADDRESSES
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -19,7 +22,7 @@
 
 static struct ike_world world;
 static struct ike_half half;
-static struct ike_sa established, rekeyed_sa;
+static struct ike_sa established, rekeyed_sa, mobile, checking, moving;
 static struct ike_out *out;
 
 static const struct addr_endpoint gateway = { { { 192, 0, 2, 1 }, ADDR_V4 }, 4500 };
@@ -289,6 +292,19 @@ static void make_half(void)
 	must(out->has_sa);
 }
 
+static void make_moves(void)
+{
+	mobile = established;
+	mobile.mobike = true;
+	mobile.request = (struct ike_request){ 0 };
+	checking = moving = mobile;
+	checking.request = (struct ike_request){ .kind = IKE_REQUEST_ADDRESS, .tries = 1, .address_tries = 1, .len = 28 };
+	checking.candidate = (struct ike_candidate){ .remote = customer, .local_port = 4500, .told = true };
+	checking.path.remote.port = 4600;
+	moving.request = (struct ike_request){ .kind = IKE_REQUEST_UPDATE, .tries = 1, .len = 28 };
+	moving.started = true;
+}
+
 static void make_states(void)
 {
 	world = (struct ike_world){ .domain = "x.y", .find_tunnel = find_tunnel };
@@ -311,6 +327,18 @@ static void make_states(void)
 	rekeyed_sa.state = IKE_STATE_REKEYED;
 	rekeyed_sa.child_cnt = 0;
 	rekeyed_sa.request = (struct ike_request){ 0 };
+	make_moves();
+}
+
+/* Whatever it says: nobody is followed by one message alone. */
+static void to_mobile(struct bytes msg)
+{
+	struct ike_event ev = make_event(msg);
+
+	ev.remote.port = 5000;
+	event_to_sa(&mobile, ev);
+	for (unsigned i = 0; i < out->cnt; i++)
+		must(out->actions[i].kind != IKE_ACT_PATH);
 }
 
 /* A datagram with the SPIs of the SA in front. */
@@ -333,7 +361,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (out == NULL)
 		make_states();
-	uint8_t door = rd_u8(&r) % 9;
+	uint8_t door = rd_u8(&r) % 12;
 	uint8_t exchange = door == 5 || door == 7 ? rd_u8(&r) : 0;
 	uint8_t first = door >= 3 && door != 8 ? rd_u8(&r) : 0;
 	if (door == 8) {
@@ -367,6 +395,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 6:
 		to_sa(&established, protect(&established, true, IKE_EX_INFORMATIONAL, 0, first, inner, SPACE_OF(room)));
+		break;
+	case 9:
+		to_mobile(protect(&mobile, false, IKE_EX_INFORMATIONAL, 2, first, inner, SPACE_OF(room)));
+		break;
+	case 10:
+		to_sa(&checking, protect(&checking, true, IKE_EX_INFORMATIONAL, 0, first, inner, SPACE_OF(room)));
+		break;
+	case 11:
+		to_sa(&moving, protect(&moving, true, IKE_EX_INFORMATIONAL, 0, first, inner, SPACE_OF(room)));
 		break;
 	case 7:
 		to_sa(&rekeyed_sa, protect(&rekeyed_sa, false, exchange, 2, first, inner, SPACE_OF(room)));

@@ -447,6 +447,8 @@ void peer_start_auth(struct peer *p)
 		wire_ike_open(&b, IKE_PL_CP);
 		wr_put(&b.w, BYTES_OF(config_request));
 	}
+	if (p->o.mobike)
+		put_notify(&b, IKE_N_MOBIKE_SUPPORTED, (struct bytes){ 0 });
 	if (p->o.transport_mode)
 		put_notify(&b, IKE_N_USE_TRANSPORT_MODE, (struct bytes){ 0 });
 	if (!p->o.childless) {

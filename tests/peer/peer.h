@@ -33,6 +33,8 @@ struct peer_edit {
 	size_t len;
 };
 
+enum peer_cookie2 { PEER_COOKIE2_ECHO, PEER_COOKIE2_OTHER, PEER_COOKIE2_NONE };
+
 struct peer_options {
 	struct addr_endpoint local, remote; /* ports: where it starts, 500 or 4500 */
 	uint8_t id_type;
@@ -50,6 +52,8 @@ struct peer_options {
 	bool childless;                     /* IKE_AUTH without a Child SA */
 	bool stays_on_500;                  /* also with a NAT between */
 	bool keeps_group;                   /* INVALID_KE_PAYLOAD is a refusal like any other */
+	bool mobike;
+	enum peer_cookie2 cookie2;          /* what it does with the gateway's (RFC 4555 3.7) */
 	bool initial_contact, transport_mode, no_auth_payload, ask_config;
 	uint8_t tsi_cnt, tsr_cnt;
 	struct wire_ike_ts tsi[PEER_TS_MAX], tsr[PEER_TS_MAX];
@@ -127,6 +131,11 @@ struct peer {
 	unsigned deleted_by_gateway; /* Child SAs */
 	bool closed_by_gateway;
 	unsigned requests_taken;    /* of the gateway */
+	bool mobike;                /* the gateway said that it speaks it, too */
+	unsigned cookies_taken;     /* COOKIE2 in its requests */
+	size_t cookie2_len;         /* of the last answer to an INFORMATIONAL request; 0: none */
+	uint8_t cookie2[64];
+	bool answer_natd;           /* it had NAT detection in it */
 	/* of the exchange under way */
 	uint16_t group;
 	struct crypt_dh_key *dh;

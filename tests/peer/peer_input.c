@@ -202,10 +202,12 @@ static bool check_auth(struct peer *p, const struct wire_ike_payloads *in)
 static bool take_auth(struct peer *p, const struct wire_ike_payloads *in)
 {
 	struct peer_ike *sa = &p->ike[0];
+	struct wire_ike_notify n;
 
 	p->notify = error_notify(in);
 	if (wire_ike_find(in, IKE_PL_AUTH, 0) == NULL)
 		return p->notify != 0; /* refused */
+	p->mobike = wire_ike_notify_find(in, IKE_N_MOBIKE_SUPPORTED, &n);
 	if (!check_auth(p, in))
 		return false;
 	/* with AUTH and an error the IKE SA stands, and the Child SA does not */
@@ -264,8 +266,16 @@ static bool take_info(struct peer *p, struct peer_ike *sa, const struct wire_ike
 	struct peer_child *c = p->deletes_spi == 0 ? NULL : peer_child_find(p, p->deletes_spi);
 	const struct wire_ike_payload *pl = wire_ike_find(in, IKE_PL_DELETE, 0);
 	struct wire_ike_delete d;
+	struct wire_ike_notify n;
 
 	p->notify = error_notify(in);
+	p->answer_natd = wire_ike_notify_find(in, IKE_N_NAT_DETECTION_SOURCE_IP, &n) &&
+			 wire_ike_notify_find(in, IKE_N_NAT_DETECTION_DESTINATION_IP, &n);
+	p->cookie2_len = 0;
+	if (wire_ike_notify_find(in, IKE_N_COOKIE2, &n) && n.data.len <= sizeof(p->cookie2)) {
+		memcpy(p->cookie2, n.data.p, n.data.len);
+		p->cookie2_len = n.data.len;
+	}
 	if (p->deletes_ike) {
 		sa->up = false;
 		return in->cnt == 0;
@@ -343,6 +353,19 @@ static void delete_by_gateway(struct peer *p, struct peer_ike *sa, const struct 
 		wire_ike_put_delete(b, IKE_PROTO_ESP, own, cnt);
 }
 
+static void echo_cookie(struct peer *p, const struct wire_ike_payloads *in, struct wire_ike_builder *b)
+{
+	static const uint8_t other[16];
+	struct wire_ike_notify n;
+
+	if (!wire_ike_notify_find(in, IKE_N_COOKIE2, &n))
+		return;
+	p->cookies_taken++;
+	if (p->o.cookie2 != PEER_COOKIE2_NONE)
+		wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_COOKIE2,
+				    p->o.cookie2 == PEER_COOKIE2_ECHO ? n.data : BYTES_OF(other));
+}
+
 static enum peer_event take_request(struct peer *p, struct peer_ike *sa, const struct wire_ike_header *h,
 				    const struct wire_ike_payloads *in)
 {
@@ -357,6 +380,7 @@ static enum peer_event take_request(struct peer *p, struct peer_ike *sa, const s
 	peer_begin(&b, SPACE_OF(room), sa, h->exchange, h->msg_id, true);
 	for (unsigned n = 0; (pl = wire_ike_find(in, IKE_PL_DELETE, n)) != NULL; n++)
 		delete_by_gateway(p, sa, pl, &b);
+	echo_cookie(p, in, &b);
 	if (h->exchange == IKE_EX_CREATE_CHILD_SA) /* it begins all rekeys itself, and takes none (RFC 7296 1.3) */
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NO_ADDITIONAL_SAS,
 				    (struct bytes){ 0 });

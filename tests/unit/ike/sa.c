@@ -31,9 +31,13 @@ static struct ike_sa make_full(void)
 	memset(sa.reply.request_hash, 8, 32);
 	memset(sa.reply.b, 9, sizeof(sa.reply.b));
 	sa.request = (struct ike_request){ .kind = IKE_REQUEST_ADDRESS, .tries = 2, .address_tries = 1, .msg_id = 19,
-					   .resend_us = 123456, .to = endpoint("2001:db8::3", 9), .to_port = 4500,
-					   .child_spi = 77, .len = sizeof(sa.request.b) };
+					   .resend_us = 123456, .child_spi = 77, .len = sizeof(sa.request.b) };
 	memset(sa.request.b, 10, sizeof(sa.request.b));
+	memset(sa.request.nonce, 11, sizeof(sa.request.nonce));
+	sa.candidate = (struct ike_candidate){ endpoint("2001:db8::3", 9), 4500, true, true, true, true };
+	memset(sa.seen_as, 12, sizeof(sa.seen_as));
+	sa.encap = IKE_ENCAP_NATIVE;
+	sa.mobike = sa.fixed_peer = sa.update_due = true;
 	sa.child_cnt = IKE_CHILDREN_MAX;
 	for (unsigned i = 0; i < IKE_CHILDREN_MAX; i++)
 		sa.children[i] = (struct ike_child_ref){ 1000 + i, 2000 + i, i & 1, i & 2, i & 4, i & 1, (uint8_t)i, 5 * i };
@@ -73,7 +77,11 @@ static void a_record_survives_whole(void **state)
 	assert_memory_equal(&back.suite, &sa.suite, sizeof(sa.suite));
 	assert_memory_equal(back.reply.b, sa.reply.b, sa.reply.len);
 	assert_memory_equal(back.request.b, sa.request.b, sa.request.len);
-	assert_true(addr_endpoint_eq(&back.request.to, &sa.request.to));
+	assert_memory_equal(back.request.nonce, sa.request.nonce, sizeof(sa.request.nonce));
+	assert_memory_equal(&back.candidate, &sa.candidate, sizeof(sa.candidate));
+	assert_memory_equal(back.seen_as, sa.seen_as, sizeof(sa.seen_as));
+	assert_int_equal(back.encap, IKE_ENCAP_NATIVE);
+	assert_true(back.mobike && back.fixed_peer && back.update_due);
 	for (unsigned i = 0; i < IKE_CHILDREN_MAX; i++) {
 		assert_int_equal(back.children[i].spi_in, sa.children[i].spi_in);
 		assert_int_equal(back.children[i].spi_out, sa.children[i].spi_out);
