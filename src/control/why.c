@@ -61,14 +61,15 @@ static struct control_tunnel *guess_tunnel(const struct control *c, const struct
 	return found;
 }
 
-/* A router that got no Child SA deletes its IKE SA at once, or leaves it without one: neither must hide why it got none. */
+/* A router that got no Child SA deletes its IKE SA at once, starts again, or leaves it without one: nothing of that must hide
+ * why it got none. */
 static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
 {
 	const struct model_failure *last = explain_history_last(&t->why);
 
 	if (last == NULL || t->up || last->code == f->code)
 		return false;
-	if (f->code == MODEL_FAILURE_NO_CHILD)
+	if (f->code == MODEL_FAILURE_NO_CHILD || f->code == MODEL_FAILURE_RESTART_LOOP)
 		return (last->stage == MODEL_STAGE_CHILD && last->over_us == 0) || last->code == MODEL_FAILURE_REKEY_REFUSED;
 	return f->code == MODEL_FAILURE_PEER_DELETED && last->last_us >= t->since_us;
 }

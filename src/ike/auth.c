@@ -137,10 +137,10 @@ static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, co
 		return (struct verdict){ false, MODEL_FAILURE_UNKNOWN_IDENTITY, NULL };
 	if (peer->psk.len == 0)
 		return (struct verdict){ false, MODEL_FAILURE_NO_PSK, NULL };
-	if (!present && previous)
-		return (struct verdict){ false, MODEL_FAILURE_PREVIOUS_PSK, NULL };
 	if (!present && blank != NULL)
 		return (struct verdict){ false, MODEL_FAILURE_PSK_BLANK, blank->story };
+	if (!present && previous)
+		return (struct verdict){ false, MODEL_FAILURE_PREVIOUS_PSK, NULL };
 	if (!present)
 		return (struct verdict){ false, MODEL_FAILURE_WRONG_PSK, NULL };
 	if (peer->gateway_endpoint.family != ADDR_NONE && !addr_eq(&peer->gateway_endpoint, local))

@@ -107,13 +107,7 @@ def main():
         for case in REFUSED:
             with checks.case(f"the nearest proposal comes up for the one that had {case.what}"):
                 p.run(tunnel, SITE_A, "--ike", case.verdict["evidence"]["nearest"]["swanctl"], "--do", "delete", expect="up")
-        with checks.case("with the tunnel up all of it is history"):
-            p.run(tunnel, SITE_A, expect="up")
-            why = p.why(tunnel)
-            check(why["up"] and why["verdict"] is None, f"{why['verdict']}")
-            codes = {v["code"]: v for v in why["history"]}
-            for case in REFUSED + OTHERS:
-                check(codes.get(case.code, {}).get("over_since"), f"{case.code} is not over: {codes.get(case.code)}")
+        p.comes_up(tunnel, REFUSED + OTHERS)
         p.no_psk_anywhere()
         checks.finish()
 

@@ -112,18 +112,24 @@ class Provoker:
 
     # ---- a row of a table ----
 
+    def attempt(self, case, tunnel, local):
+        """One run of a case; what came of it is case.report."""
+        more = {key: case.__dict__[key] for key in ("psk", "identity", "to", "expect") if key in case.__dict__}
+        case.report = self.run(tunnel, local, *getattr(case, "options", ()), **more)
+
     def hold(self, case, tunnel, local=SITE_A, unknown=False):
-        """Runs a case twice: the verdict with its words, and the same one counted again; case.verdict and case.report.
+        """Attempts a case twice, or once more where that was done: the verdict with its words, and the same one counted
+        again, which is case.verdict.
 
         options, psk, identity, to, expect: of run(). sentence, change, side, stage: of take(). also(case): what else must
         hold. unknown: it is no tunnel's verdict, and stands in the list of unknown peers."""
-        more = {key: case.__dict__[key] for key in ("psk", "identity", "to", "expect") if key in case.__dict__}
         words = {key: case.__dict__[key] for key in ("sentence", "change", "side", "stage") if key in case.__dict__}
         seen = []
         with self.checks.verdict(case.code, case.what) as provoked:
             after = "" if unknown else max((v["last_seen"] for v in self.why(tunnel)["history"]), default="")
-            for _ in range(2):
-                case.report = self.run(tunnel, local, *case.options, **more)
+            for turn in range(2):
+                if turn == 1 or not hasattr(case, "report"):
+                    self.attempt(case, tunnel, local)
                 verdict = self.of_address(local, case.code, after) if unknown else self.of_tunnel(tunnel, case.code, after)
                 seen.append(provoked.take(verdict, **words))
                 after = verdict["last_seen"]
@@ -133,6 +139,16 @@ class Provoker:
             check(seen[1]["first_seen"] == seen[0]["first_seen"] < seen[1]["last_seen"], f"first and last time: {seen}")
             if hasattr(case, "also"):
                 case.also(case)
+
+    def comes_up(self, tunnel, cases, *options, local=SITE_A, **more):
+        """With the tunnel up none of the verdicts stands, and all of them are history."""
+        with self.checks.case("with the tunnel up all of it is history"):
+            self.run(tunnel, local, *options, expect="up", **more)
+            why = self.why(tunnel)
+            check(why["up"] and why["verdict"] is None, f"{why['verdict']}")
+            for case in cases:
+                found = [v for v in why["history"] if v["code"] == case.code]
+                check(found and all(v["over_since"] for v in found), f"{case.code} is not over: {found}")
 
     def no_psk_anywhere(self):
         """Of the keys that there were none stands in an answer or in a log."""
