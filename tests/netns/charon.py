@@ -5,6 +5,7 @@ configuration and control socket. kernel-libipsec has one TUN (ipsec0) a charon,
 of the namespace's traffic: one tunnel with 0.0.0.0/0 selectors a namespace. It always puts ESP into UDP.
 """
 import os
+import socket
 
 from lab import ANYCAST4, LabError, wait_until
 
@@ -91,8 +92,13 @@ class Charon:
     def start(self, timeout=20):
         self.socket.unlink(missing_ok=True)  # one that a kill left behind would look like a started charon
         self.process = self.lab.spawn(self.node, "/usr/sbin/charon-systemd", log=f"charon-{self.name}.log", env=self.env)
-        if not wait_until(self.socket.exists, timeout):
+        if not wait_until(self.listens, timeout):
             raise LabError(f"charon of {self.name} does not start:\n{self.process.log_tail()}")
+
+    def listens(self):
+        """The socket is there before anybody listens to it."""
+        with socket.socket(socket.AF_UNIX) as one:
+            return one.connect_ex(str(self.socket)) == 0
 
     def stop(self):
         self.process.stop()

@@ -320,6 +320,17 @@ class Gateway:
         """Why the tunnel is down; None when nothing is wrong."""
         return self.tunnel_status(tunnel).get("verdict")
 
+    def why(self, tunnel):
+        """What `onramp tunnel why` says of a tunnel, with its exit status under "status"."""
+        done = self.cli("tunnel", "why", tunnel["id"], "--account", self.account["id"], "--json", check=False)
+        if not done.stdout:
+            raise LabError(f"no answer to tunnel why: {done.stderr}")
+        return {**json.loads(done.stdout), "status": done.returncode}
+
+    def failure(self, tunnel, code):
+        """The newest failure of a tunnel with this code; None if it has none."""
+        return next((one for one in self.why(tunnel)["history"] if one["code"] == code), None)
+
     def find_verdict(self, code):
         """The newest verdict with this code, of a tunnel that is down or of a peer that no tunnel knows."""
         status = self.status()
