@@ -286,8 +286,10 @@ static void starts_and_paths_are_watched(void **state)
 	control_why_start(&n->c, &n->b, &first, false);
 	for (uint16_t i = 1; i <= EXPLAIN_FLAPS; i++) {
 		const struct model_path other = path("203.0.113.1", (uint16_t)(1000 + i));
-		control_why_path(&n->c, &n->b, &other);
-		control_why_path(&n->c, &n->b, &other); /* the same is no change */
+		const struct model_path told = path("203.0.113.1", (uint16_t)(2000 + i));
+		control_why_path(&n->c, &n->b, &told, true); /* the peer said that it moves */
+		control_why_path(&n->c, &n->b, &other, false);
+		control_why_path(&n->c, &n->b, &other, false); /* the same is no change */
 	}
 	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_NAT_FLAPPING);
 	assert_int_equal(last_of(&n->b)->cnt, 1);
