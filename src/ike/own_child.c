@@ -205,8 +205,9 @@ static void refused(struct ike_ctx *c, const struct ike_request *q, const struct
 	}
 }
 
-/* The peer's KE payload, where the answer has chosen a group. False: not what it must be. */
-static bool read_ke(struct ike_ctx *c, uint16_t group, struct bytes *ret)
+/* The peer's KE payload, where the answer has chosen a group: that of ours, for another one had to be asked for (RFC 7296
+ * 1.3). False: not what it must be. */
+static bool read_ke(struct ike_ctx *c, const struct ike_request *q, uint16_t group, struct bytes *ret)
 {
 	const struct wire_ike_payload *p = wire_ike_find(&c->in, IKE_PL_KE, 0);
 	struct wire_ike_ke ke;
@@ -214,7 +215,7 @@ static bool read_ke(struct ike_ctx *c, uint16_t group, struct bytes *ret)
 	*ret = (struct bytes){ 0 };
 	if (group == IKE_GROUP_NONE)
 		return true;
-	if (p == NULL || wire_ike_ke_parse(p->body, &ke) != ERR_NONE || ke.group != group ||
+	if (group != q->group || p == NULL || wire_ike_ke_parse(p->body, &ke) != ERR_NONE || ke.group != group ||
 	    ke.data.len != crypt_dh_public_len(group))
 		return false;
 	*ret = ke.data;
@@ -241,7 +242,7 @@ static void take_answer(struct ike_ctx *c, const struct ike_request *q)
 		what = "selectors of a child that is gone";
 	else if (nonce != NULL && wire_ike_nonce_parse(nonce->body, &nr) == ERR_NONE &&
 		 ike_child_take(c, q, &asked, &plan, &what))
-		what = read_ke(c, plan.choice.suite.group, &ke) ? NULL : "key exchange";
+		what = read_ke(c, q, plan.choice.suite.group, &ke) ? NULL : "key exchange";
 	if (what != NULL) {
 		bad_answer(c, q, what);
 		return;

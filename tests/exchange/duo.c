@@ -72,7 +72,8 @@ void duo_init(struct duo *d, uint64_t seed)
 	d->seed = d->rng = seed;
 	d->now_us = 1000000000;
 	d->out = malloc(sizeof(*d->out));
-	must(d->out != NULL);
+	d->frags = calloc(2 * (1 + DUO_SAS_MAX), sizeof(*d->frags));
+	must(d->out != NULL && d->frags != NULL);
 	d->end[0].addr = endpoint("198.51.100.7");
 	d->end[1].addr = endpoint("192.0.2.1");
 	for (unsigned i = 0; i < 2; i++)
@@ -109,6 +110,7 @@ void duo_init(struct duo *d, uint64_t seed)
 void duo_fini(struct duo *d)
 {
 	free(d->out);
+	free(d->frags);
 }
 
 /* ---- the store ---- */
@@ -120,8 +122,17 @@ static void encode(struct duo_sa *slot, const struct ike_sa *sa)
 
 	must(sa->auth_verified && ike_sa_encode(sa, &w) == ERR_NONE);
 	must(ike_sa_decode(wr_bytes(&w), &slot->r) == ERR_NONE);
+	static uint8_t again[IKE_SA_RECORD_MAX];
+	struct wr v = wr_of(SPACE_OF(again));
+	must(ike_sa_encode(&slot->r, &v) == ERR_NONE && bytes_eq(wr_bytes(&v), wr_bytes(&w)));
 	slot->spi = ike_sa_our_spi(sa);
 	slot->used = true;
+}
+
+/* Where the fragments of an SA are, of the half-open one for NULL. */
+static struct ike_frags *frags_of(const struct duo *d, unsigned end, const struct duo_sa *slot)
+{
+	return &d->frags[end * (1 + DUO_SAS_MAX) + (slot == NULL ? 0 : 1 + (size_t)(slot - d->end[end].sas))];
 }
 
 static void add_sa(struct duo_end *e, const struct ike_sa *sa)
@@ -201,6 +212,8 @@ static void send(struct duo *d, unsigned from, const struct ike_action *a)
 	must(g.len <= sizeof(g.b) && addr_eq(&g.from.addr, &d->end[from].addr.addr));
 	translate(d, &g);
 	memcpy(g.b, a->send.msg.p, g.len);
+	if (d->on_send != NULL)
+		d->on_send(d->watch_arg, from, a->send.msg);
 	d->pool[d->pool_cnt < DUO_POOL_MAX ? d->pool_cnt++ : duo_random(d) % DUO_POOL_MAX] = g;
 	switch (judge(d)) {
 	case DUO_FINE:
@@ -394,6 +407,8 @@ static void step_half(struct duo *d, unsigned end, struct ike_event ev)
 		keep_half(e, &next);
 	else if (d->out->has_sa || d->out->changed)
 		e->has_half = false;
+	if (!e->has_half)
+		ike_frag_forget(frags_of(d, end, NULL));
 	act(d, end);
 }
 
@@ -472,22 +487,30 @@ static void take_esp(struct duo *d, struct duo_end *e, const struct duo_datagram
 							    .remote = g->from });
 }
 
-void duo_deliver(struct duo *d, const struct duo_datagram *sent)
+/* Fragments are joined as control does. False: the message is not whole. slot NULL: to the half-open SA. */
+static bool join(struct duo *d, unsigned end, const struct duo_sa *slot, struct ike_event *ev)
 {
-	struct duo_datagram at_end = *sent, *g = &at_end;
-	struct duo_end *e = &d->end[g->to];
+	static uint8_t room[IKE_FRAG_JOIN_MAX];
+	const struct ike_sa *sa = slot == NULL ? &d->end[end].half.sa : &slot->r;
+	struct ike_frags *f = frags_of(d, end, slot);
 
-	if (!reaches(d, g)) {
-		d->end[!g->to].esp_astray += g->esp;
-		return;
-	}
+	if (!ike_frag_is(ev->msg))
+		return true;
+	ev->now_us = d->now_us;
+	enum ike_frag_result r = ike_frag_take(f, sa, ev, d->out);
+	if (r == IKE_FRAG_WHOLE)
+		ike_frag_join(f, SPACE_OF(room), ev);
+	else
+		act(d, end);
+	return r == IKE_FRAG_WHOLE;
+}
+
+static void deliver_ike(struct duo *d, const struct duo_datagram *g)
+{
+	struct duo_end *e = &d->end[g->to];
 	struct ike_event ev = { .kind = IKE_EV_MESSAGE, .msg = bytes_of(g->b, g->len), .local = g->dest, .remote = g->from };
 	struct wire_ike_header h;
 
-	if (g->esp) {
-		take_esp(d, e, g);
-		return;
-	}
 	if (wire_ike_header_parse(ev.msg, &h) != ERR_NONE)
 		return;
 	uint64_t ours = (h.flags & IKE_FLAG_INITIATOR) != 0 ? h.spi_r : h.spi_i;
@@ -495,12 +518,33 @@ void duo_deliver(struct duo *d, const struct duo_datagram *sent)
 	bool init = e->has_half && (e->half.start != NULL ? h.spi_i == e->half.sa.spi_i && (h.flags & IKE_FLAG_INITIATOR) == 0
 							   : h.spi_r == e->half.sa.spi_r ||
 								     (h.spi_r == 0 && h.spi_i == e->half.sa.spi_i));
+	if ((slot != NULL || init) && !join(d, g->to, slot, &ev))
+		return;
 	if (slot != NULL)
 		step_sa(d, g->to, slot, ev);
 	else if (init)
 		step_half(d, g->to, ev);
 	else if (g->to == 1)
 		step_init(d, g->to, ev);
+}
+
+void duo_deliver(struct duo *d, const struct duo_datagram *sent)
+{
+	struct duo_datagram at_end = *sent, *g = &at_end;
+
+	if (!reaches(d, g)) {
+		d->end[!g->to].esp_astray += g->esp;
+		return;
+	}
+	if (g->esp) {
+		take_esp(d, &d->end[g->to], g);
+		return;
+	}
+	if (d->on_deliver != NULL)
+		d->on_deliver(d->watch_arg, g, false);
+	deliver_ike(d, g);
+	if (d->on_deliver != NULL)
+		d->on_deliver(d->watch_arg, g, true);
 }
 
 /* ---- time ---- */
@@ -530,10 +574,12 @@ static void end_timers(struct duo *d, unsigned end)
 		struct duo_sa *slot = &e->sas[i];
 		if (!slot->used || ike_sa_timer(&slot->r, e->last_esp_us) > d->now_us)
 			continue;
-		if (slot->r.state == IKE_STATE_CLOSED)
+		if (slot->r.state == IKE_STATE_CLOSED) {
 			slot->used = false;
-		else
+			ike_frag_forget(frags_of(d, end, slot));
+		} else {
 			step_sa(d, end, slot, (struct ike_event){ .kind = IKE_EV_TIMER });
+		}
 	}
 	for (unsigned i = 0; i < e->child_cnt; i++) {
 		struct duo_child *c = &e->children[i];

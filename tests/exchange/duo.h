@@ -4,8 +4,8 @@
 
 #include "ike/frag.h"
 
-#define DUO_SAS_MAX 24
-#define DUO_CHILDREN_MAX 48
+#define DUO_SAS_MAX 40
+#define DUO_CHILDREN_MAX 400
 #define DUO_FLIGHT_MAX 512
 #define DUO_POOL_MAX 256
 
@@ -67,6 +67,12 @@ struct duo {
 	unsigned pool_cnt;          /* what was sent lately, to be sent again by an attacker */
 	struct duo_datagram pool[DUO_POOL_MAX];
 	struct ike_out *out;
+	/* for who watches; NULL: nobody. on_send: each IKE message that leaves, before anything happens to it. on_deliver: each
+	 * one that comes, just before and just after its step. */
+	void (*on_send)(void *arg, unsigned from, struct bytes msg);
+	void (*on_deliver)(void *arg, const struct duo_datagram *g, bool after);
+	void *watch_arg;
+	struct ike_frags *frags;    /* of the half-open SA and the SAs of [0], then of [1] */
 };
 
 void duo_init(struct duo *d, uint64_t seed);
