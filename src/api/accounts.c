@@ -220,7 +220,7 @@ static enum err commit_account(struct api_call *c, const struct model_account *a
 		{ STORE_PUT, model_key_bytes(&by_number), BYTES_OF(a->id.b) },
 		{ STORE_PUT, model_key_bytes(&version), wr_bytes(&s) },
 	};
-	const struct store_txn txn = { cmps, ARRAY_LEN(cmps), ops, ARRAY_LEN(ops) };
+	const struct store_txn txn = { .cmps = cmps, .cmp_cnt = ARRAY_LEN(cmps), .ops = ops, .op_cnt = ARRAY_LEN(ops) };
 	return store_commit(c->server->store, &txn).err;
 }
 

@@ -103,7 +103,7 @@ static enum err commit_token(struct api_call *c, const struct model_token *t, ui
 	must(model_token_encode(t, &w) == ERR_NONE);
 	const struct store_cmp cmp = { model_key_bytes(&key), mod_rev };
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	const struct store_txn txn = { &cmp, 1, &op, 1 };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
 	return store_commit(c->server->store, &txn).err;
 }
 

@@ -58,7 +58,7 @@ static enum err take_incarnation(struct store *s, uint32_t *ret)
 		wr_u32(&w, next);
 		const struct store_cmp cmp = { key, c.mod_rev };
 		const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
-		const struct store_txn txn = { &cmp, 1, &op, 1 };
+		const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
 		if (store_commit(s, &txn).err == ERR_NONE) {
 			*ret = next;
 			return ERR_NONE;

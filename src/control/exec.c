@@ -211,7 +211,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 
 static enum err submit(struct control *c, const struct commit *t, uint64_t tag)
 {
-	const struct store_txn txn = { t->cmps, t->cmp_cnt, t->ops, t->op_cnt };
+	const struct store_txn txn = { .cmps = t->cmps, .cmp_cnt = t->cmp_cnt, .ops = t->ops, .op_cnt = t->op_cnt };
 	return store_thread_submit(c->store, &txn, tag);
 }
 

@@ -30,6 +30,12 @@ struct store_engine {
 	/* Changes up to revision upto (0: all). *ret_rev: the last revision looked at. */
 	enum err (*changes)(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
 			    store_visit_fn *visit, void *arg, uint64_t *ret_rev);
+	/* Up to which revision changes need not wait for news from elsewhere. NULL: they never do, and nobody else commits. */
+	uint64_t (*seen_rev)(struct store *s);
+	/* NULL: no leases, ERR_DENIED. */
+	enum err (*lease_grant)(struct store *s, uint64_t ttl_ms, struct store_lease *ret);
+	enum err (*lease_renew)(struct store *s, uint64_t id);
+	enum err (*lease_revoke)(struct store *s, uint64_t id);
 	void (*free)(struct store *s);
 };
 

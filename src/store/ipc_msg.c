@@ -2,7 +2,7 @@
 
 enum {
 	MSG_MARK = 0x4f53,
-	MSG_VERSION = 1,
+	MSG_VERSION = 2,
 	HEAD_LEN = 12,
 	ID_AT = 4,
 	ERR_AT = HEAD_LEN,
@@ -13,6 +13,7 @@ enum {
 	ROW_LEN = 21,
 	CMP_LEN = 10,
 	OP_LEN = 5,
+	TXN_LEN = 10,
 };
 _Static_assert(ANSWER_LEN + ROW_LEN + STORE_KEY_MAX + STORE_VALUE_MAX <= STORE_IPC_MSG_MAX,
 	      "the longest row fits an answer");
@@ -225,7 +226,7 @@ MUST_USE enum err store_ipc_row_parse(struct rd *r, struct store_row *ret)
 
 size_t store_ipc_txn_len(const struct store_txn *txn)
 {
-	size_t n = 2;
+	size_t n = TXN_LEN;
 
 	for (size_t i = 0; i < txn->cmp_cnt; i++)
 		n += CMP_LEN + txn->cmps[i].key.len;
@@ -242,6 +243,7 @@ void store_ipc_txn_build(struct wr *w, const struct store_txn *txn)
 	}
 	wr_u8(w, (uint8_t)txn->cmp_cnt);
 	wr_u8(w, (uint8_t)txn->op_cnt);
+	wr_u64(w, txn->lease);
 	for (size_t i = 0; i < txn->cmp_cnt; i++) {
 		build_len(w, txn->cmps[i].key);
 		wr_u64(w, txn->cmps[i].mod_rev);
@@ -271,8 +273,9 @@ MUST_USE enum err store_ipc_txn_parse(struct bytes b, struct store_ipc_txn *ret)
 {
 	struct rd r = rd_of(b);
 	size_t cmp_cnt = rd_u8(&r), op_cnt = rd_u8(&r);
+	uint64_t lease = rd_u64(&r);
 
-	ret->txn = (struct store_txn){ .cmps = ret->cmps, .ops = ret->ops };
+	ret->txn = (struct store_txn){ .cmps = ret->cmps, .ops = ret->ops, .lease = lease };
 	if (cmp_cnt > STORE_TXN_CMPS_MAX || op_cnt > STORE_TXN_OPS_MAX)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < cmp_cnt; i++) {

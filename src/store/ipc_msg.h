@@ -22,9 +22,9 @@
 
 enum { STORE_IPC_MSG_MAX = 48000 };
 
-/* The longest transaction: its counts, then each comparison and operation at its longest. */
+/* The longest transaction: its counts and lease, then each comparison and operation at its longest. */
 enum {
-	STORE_IPC_TXN_MAX = 2 + STORE_TXN_CMPS_MAX * (10 + STORE_KEY_MAX) +
+	STORE_IPC_TXN_MAX = 10 + STORE_TXN_CMPS_MAX * (10 + STORE_KEY_MAX) +
 			    STORE_TXN_OPS_MAX * (5 + STORE_KEY_MAX + STORE_VALUE_MAX),
 	STORE_IPC_PART_MAX = STORE_IPC_MSG_MAX - 20,
 };

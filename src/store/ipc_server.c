@@ -50,8 +50,11 @@ static bool may_read(const struct store_role *role, struct bytes key)
 	return has_prefix(role->read, key) || may_write(role, key);
 }
 
+/* Leases are for the process that owns the store. */
 static bool may_commit(const struct store_role *role, const struct store_txn *txn)
 {
+	if (txn->lease != 0)
+		return false;
 	for (size_t i = 0; i < txn->cmp_cnt; i++)
 		if (!may_read(role, txn->cmps[i].key))
 			return false;

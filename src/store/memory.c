@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "base/ck.h"
-#include "store/engine.h"
+#include "store/lease.h"
 
 struct entry {
 	struct bytes key, value; /* owned */
 	uint64_t create_rev, mod_rev;
 	uint64_t gone_seq; /* 0: it lives; otherwise the number of its deletion */
+	uint64_t lease;    /* 0: none */
 };
 
 struct memory {
@@ -17,6 +18,7 @@ struct memory {
 	struct entry **v; /* by key */
 	size_t cnt, cap;
 	uint64_t rev, compacted, gone_seq;
+	struct store_leases leases;
 };
 
 /* What a transaction needs, got before anything changes, so that it cannot stop half way. */
@@ -90,8 +92,40 @@ static struct store_row row_of(const struct entry *e)
 				   .deleted = e->gone_seq != 0 };
 }
 
+static void bury(struct memory *m, struct entry *e)
+{
+	free_block(&e->value);
+	e->mod_rev = m->rev;
+	e->gone_seq = ++m->gone_seq;
+	e->lease = 0;
+}
+
+/* All keys of a lease go in one commit, as far as there are any. */
+static void end_lease(struct memory *m, uint64_t id)
+{
+	bool any = false;
+
+	store_leases_remove(&m->leases, id);
+	for (size_t i = 0; i < m->cnt; i++) {
+		if (m->v[i]->lease != id)
+			continue;
+		if (!any)
+			m->rev++;
+		any = true;
+		bury(m, m->v[i]);
+	}
+	m->base.last_rev = m->rev;
+}
+
+static void end_lapsed(struct memory *m)
+{
+	for (uint64_t id; (id = store_leases_lapsed(&m->leases)) != 0;)
+		end_lease(m, id);
+}
+
 static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit, void *arg)
 {
+	end_lapsed(memory_of(s));
 	const struct entry *e = find_entry(memory_of(s), key);
 
 	if (e == NULL || e->gone_seq != 0)
@@ -104,8 +138,10 @@ static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit
 static enum err range_keys(struct store *s, struct bytes prefix, struct bytes after, size_t limit,
 			   store_visit_fn *visit, void *arg, uint64_t *ret_rev)
 {
-	const struct memory *m = memory_of(s);
+	struct memory *m = memory_of(s);
 	size_t seen = 0;
+
+	end_lapsed(m);
 
 	for (size_t i = find_place(m, bytes_cmp(after, prefix) > 0 ? after : prefix); i < m->cnt; i++) {
 		const struct entry *e = m->v[i];
@@ -176,7 +212,7 @@ static bool stage(struct memory *m, const struct store_txn *txn, struct staged *
 	return make_room(m, txn->op_cnt);
 }
 
-static void put_entry(struct memory *m, const struct store_op *op, struct staged *st)
+static void put_entry(struct memory *m, const struct store_op *op, uint64_t lease, struct staged *st)
 {
 	size_t at = find_place(m, op->key);
 
@@ -191,6 +227,7 @@ static void put_entry(struct memory *m, const struct store_op *op, struct staged
 		e->create_rev = m->rev;
 	e->mod_rev = m->rev;
 	e->gone_seq = 0;
+	e->lease = lease;
 	free_block(&e->value);
 	e->value = st->value;
 	st->value = (struct bytes){ 0 };
@@ -202,9 +239,7 @@ static void delete_entry(struct memory *m, struct bytes key)
 
 	if (e == NULL || e->gone_seq != 0)
 		return;
-	free_block(&e->value);
-	e->mod_rev = m->rev;
-	e->gone_seq = ++m->gone_seq;
+	bury(m, e);
 }
 
 static struct store_result commit_one(struct memory *m, const struct store_txn *txn)
@@ -213,6 +248,8 @@ static struct store_result commit_one(struct memory *m, const struct store_txn *
 
 	if (!comparisons_hold(m, txn))
 		return (struct store_result){ .err = ERR_CONFLICT };
+	if (txn->lease != 0 && !store_leases_has(&m->leases, txn->lease))
+		return (struct store_result){ .err = ERR_NOTFOUND };
 	if (!stage(m, txn, st)) {
 		drop_staged(st, txn->op_cnt);
 		return (struct store_result){ .err = ERR_SYSTEM };
@@ -222,7 +259,7 @@ static struct store_result commit_one(struct memory *m, const struct store_txn *
 		if (!store_txn_op_counts(txn, i))
 			continue;
 		if (txn->ops[i].kind == STORE_PUT)
-			put_entry(m, &txn->ops[i], &st[i]);
+			put_entry(m, &txn->ops[i], txn->lease, &st[i]);
 		else
 			delete_entry(m, txn->ops[i].key);
 	}
@@ -253,6 +290,7 @@ static void commit_all(struct store *s, const struct store_txn *txns, size_t cnt
 	struct memory *m = memory_of(s);
 	uint64_t gone_seq = m->gone_seq;
 
+	end_lapsed(m);
 	for (size_t i = 0; i < cnt; i++)
 		if (results[i].err == ERR_NONE)
 			results[i] = commit_one(m, &txns[i]);
@@ -276,8 +314,10 @@ static bool is_wanted(const struct entry *e, struct bytes prefix, const struct s
 static enum err list_changes(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
 			     store_visit_fn *visit, void *arg, uint64_t *ret_rev)
 {
-	const struct memory *m = memory_of(s);
+	struct memory *m = memory_of(s);
 	size_t cnt = 0;
+
+	end_lapsed(m);
 	enum err err = store_pos_check(from, m->compacted, m->rev);
 
 	if (err != ERR_NONE)
@@ -301,6 +341,36 @@ static enum err list_changes(struct store *s, struct bytes prefix, const struct 
 	return ERR_NONE;
 }
 
+static enum err grant_lease(struct store *s, uint64_t ttl_ms, struct store_lease *ret)
+{
+	struct memory *m = memory_of(s);
+	const struct store_lease lease = { .id = store_leases_new_id(), .ttl_ms = ttl_ms };
+
+	enum err err = store_leases_add(&m->leases, lease.id, ttl_ms);
+	if (err == ERR_NONE)
+		*ret = lease;
+	return err;
+}
+
+static enum err renew_lease(struct store *s, uint64_t id)
+{
+	struct memory *m = memory_of(s);
+
+	end_lapsed(m);
+	return store_leases_renew(&m->leases, id) ? ERR_NONE : ERR_NOTFOUND;
+}
+
+static enum err revoke_lease(struct store *s, uint64_t id)
+{
+	struct memory *m = memory_of(s);
+
+	end_lapsed(m);
+	if (!store_leases_has(&m->leases, id))
+		return ERR_NOTFOUND;
+	end_lease(m, id);
+	return ERR_NONE;
+}
+
 static void free_memory(struct store *s)
 {
 	struct memory *m = memory_of(s);
@@ -308,6 +378,7 @@ static void free_memory(struct store *s)
 	for (size_t i = 0; i < m->cnt; i++)
 		free_entry(m->v[i]);
 	free(m->v);
+	store_leases_fini(&m->leases);
 	store_fini(s);
 	free(m);
 }
@@ -317,6 +388,9 @@ static const struct store_engine memory_engine = {
 	.range = range_keys,
 	.commit_many = commit_all,
 	.changes = list_changes,
+	.lease_grant = grant_lease,
+	.lease_renew = renew_lease,
+	.lease_revoke = revoke_lease,
 	.free = free_memory,
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/lease.h"
 
 enum stmt {
 	STMT_BEGIN_READ,
@@ -25,6 +26,12 @@ enum stmt {
 	STMT_GONE_DROP,
 	STMT_OLD_REV,
 	STMT_OLD_DROP,
+	STMT_LEASE_LIST,
+	STMT_LEASE_ADD,
+	STMT_LEASE_DROP,
+	STMT_LEASED_KEY,
+	STMT_LEASED_ADD,
+	STMT_LEASED_DROP,
 	STMT_CNT
 };
 
@@ -51,6 +58,12 @@ static const char *const stmt_sql[STMT_CNT] = {
 	[STMT_OLD_REV] = "SELECT rev FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1 "
 			 "ORDER BY seq DESC LIMIT 1",
 	[STMT_OLD_DROP] = "DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1",
+	[STMT_LEASE_LIST] = "SELECT id, ttl_ms FROM lease",
+	[STMT_LEASE_ADD] = "INSERT INTO lease (id, ttl_ms) VALUES (?1, ?2)",
+	[STMT_LEASE_DROP] = "DELETE FROM lease WHERE id = ?1",
+	[STMT_LEASED_KEY] = "SELECT key FROM leased WHERE lease = ?1 LIMIT 1",
+	[STMT_LEASED_ADD] = "INSERT OR REPLACE INTO leased (key, lease) VALUES (?1, ?2)",
+	[STMT_LEASED_DROP] = "DELETE FROM leased WHERE key = ?1",
 };
 
 struct sqlite {
@@ -58,6 +71,7 @@ struct sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMT_CNT];
 	struct log_limit limit;
+	struct store_leases leases;
 };
 
 /* The state of one group of transactions. */
@@ -70,6 +84,8 @@ static struct sqlite *sqlite_of(struct store *s)
 {
 	return CONTAINER_OF(s, struct sqlite, base);
 }
+
+static enum err end_lapsed(struct sqlite *q);
 
 /* Says why; sqlite's text names tables and files, never values. */
 static enum err fail(struct sqlite *q, const char *what)
@@ -164,8 +180,10 @@ static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit
 {
 	struct sqlite *q = sqlite_of(s);
 	sqlite3_stmt *st = q->stmts[STMT_GET];
-	enum err err = ERR_NONE;
+	enum err err = end_lapsed(q);
 
+	if (err != ERR_NONE)
+		return err;
 	int rc = bind_block(st, 1, key) ? sqlite3_step(st) : SQLITE_ERROR;
 	if (rc == SQLITE_ROW) {
 		struct store_row row = row_of(st);
@@ -200,7 +218,9 @@ static enum err range_keys(struct store *s, struct bytes prefix, struct bytes af
 	struct bytes first = resumed ? bytes_of(next.b, next.len) : prefix;
 	uint64_t rev, compacted;
 
-	enum err err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
+	enum err err = end_lapsed(q);
+	if (err == ERR_NONE)
+		err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
 	if (err != ERR_NONE)
 		return err;
 	if (!bind_block(st, 1, first) || walk_range(st, prefix, limit, visit, arg) != SQLITE_DONE)
@@ -231,7 +251,9 @@ static enum err list_changes(struct store *s, struct bytes prefix, const struct 
 	sqlite3_stmt *st = q->stmts[STMT_CHANGES];
 	uint64_t rev, compacted;
 
-	enum err err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
+	enum err err = end_lapsed(q);
+	if (err == ERR_NONE)
+		err = begin(q, STMT_BEGIN_READ, &rev, &compacted);
 	if (err != ERR_NONE)
 		return err;
 	if (upto == 0 || upto > rev)
@@ -264,19 +286,31 @@ static bool compare(struct sqlite *q, const struct store_txn *txn, bool *ret_hol
 	return true;
 }
 
-static bool put_key(struct sqlite *q, const struct store_op *op, uint64_t rev)
+/* Takes a key into a lease, or (0) out of the one that it may be in. */
+static bool set_lease(struct sqlite *q, struct bytes key, uint64_t lease)
+{
+	sqlite3_stmt *add = q->stmts[STMT_LEASED_ADD], *drop = q->stmts[STMT_LEASED_DROP];
+
+	if (q->leases.cnt == 0)
+		return true;
+	if (lease == 0)
+		return bind_block(drop, 1, key) && run(q, STMT_LEASED_DROP);
+	return bind_block(add, 1, key) && bind_rev(add, 2, lease) && run(q, STMT_LEASED_ADD);
+}
+
+static bool put_key(struct sqlite *q, const struct store_op *op, uint64_t lease, uint64_t rev)
 {
 	sqlite3_stmt *put = q->stmts[STMT_PUT], *drop = q->stmts[STMT_GONE_DROP];
 
-	return bind_block(put, 1, op->key) && bind_block(put, 2, op->value) && bind_rev(put, 3, rev) &&
-	       run(q, STMT_PUT) && bind_block(drop, 1, op->key) && run(q, STMT_GONE_DROP);
+	return set_lease(q, op->key, lease) && bind_block(put, 1, op->key) && bind_block(put, 2, op->value) &&
+	       bind_rev(put, 3, rev) && run(q, STMT_PUT) && bind_block(drop, 1, op->key) && run(q, STMT_GONE_DROP);
 }
 
 static bool delete_key(struct sqlite *q, struct bytes key, struct group *g)
 {
 	sqlite3_stmt *st = q->stmts[STMT_DELETE], *add = q->stmts[STMT_GONE_ADD];
 
-	if (!bind_block(st, 1, key) || !run(q, STMT_DELETE))
+	if (!set_lease(q, key, 0) || !bind_block(st, 1, key) || !run(q, STMT_DELETE))
 		return false;
 	if (sqlite3_changes(q->db) == 0)
 		return true;
@@ -296,12 +330,16 @@ static bool apply(struct sqlite *q, const struct store_txn *txn, struct group *g
 		*ret = (struct store_result){ .err = ERR_CONFLICT };
 		return true;
 	}
+	if (txn->lease != 0 && !store_leases_has(&q->leases, txn->lease)) {
+		*ret = (struct store_result){ .err = ERR_NOTFOUND };
+		return true;
+	}
 	g->rev++;
 	for (size_t i = 0; i < txn->op_cnt; i++) {
 		const struct store_op *op = &txn->ops[i];
 		if (!store_txn_op_counts(txn, i))
 			continue;
-		if (op->kind == STORE_PUT ? !put_key(q, op, g->rev) : !delete_key(q, op->key, g))
+		if (op->kind == STORE_PUT ? !put_key(q, op, txn->lease, g->rev) : !delete_key(q, op->key, g))
 			return false;
 	}
 	*ret = (struct store_result){ .err = ERR_NONE, .rev = g->rev };
@@ -350,7 +388,9 @@ static void commit_all(struct store *s, const struct store_txn *txns, size_t cnt
 	struct sqlite *q = sqlite_of(s);
 	struct group g = { 0 };
 
-	enum err err = begin(q, STMT_BEGIN_WRITE, &g.rev, &g.compacted);
+	enum err err = end_lapsed(q);
+	if (err == ERR_NONE)
+		err = begin(q, STMT_BEGIN_WRITE, &g.rev, &g.compacted);
 	if (err != ERR_NONE) {
 		fail_group(results, cnt, err);
 		return;
@@ -373,6 +413,112 @@ static void commit_all(struct store *s, const struct store_txn *txns, size_t cnt
 	}
 }
 
+/* ---- leases ---- */
+
+/* Deletes the keys of a lease and the lease, all at the revision of the group. */
+static bool delete_leased(struct sqlite *q, uint64_t id, struct group *g)
+{
+	sqlite3_stmt *st = q->stmts[STMT_LEASED_KEY], *drop = q->stmts[STMT_LEASE_DROP];
+	int rc;
+
+	do {
+		uint8_t b[STORE_KEY_MAX];
+		struct wr w = wr_of(SPACE_OF(b));
+		rc = bind_rev(st, 1, id) ? sqlite3_step(st) : SQLITE_ERROR;
+		if (rc == SQLITE_ROW)
+			wr_put(&w, column_block(st, 0));
+		end_stmt(st);
+		if (rc == SQLITE_ROW && !delete_key(q, wr_bytes(&w), g))
+			return false;
+	} while (rc == SQLITE_ROW);
+	return rc == SQLITE_DONE && bind_rev(drop, 1, id) && run(q, STMT_LEASE_DROP);
+}
+
+/* In one commit; the revision goes on only if a key went. */
+static enum err end_lease(struct sqlite *q, uint64_t id)
+{
+	sqlite3_stmt *set = q->stmts[STMT_META_SET];
+	struct group g = { 0 };
+
+	enum err err = begin(q, STMT_BEGIN_WRITE, &g.rev, &g.compacted);
+	if (err != ERR_NONE)
+		return err;
+	g.rev++;
+	bool ok = delete_leased(q, id, &g) && (!g.deleted || forget_old(q, &g));
+	if (ok && g.deleted)
+		ok = bind_rev(set, 1, g.rev) && bind_rev(set, 2, g.compacted) && run(q, STMT_META_SET);
+	if (!ok || !run(q, STMT_COMMIT)) {
+		err = fail(q, "cannot end a lease");
+		roll_back(q);
+		return err;
+	}
+	store_leases_remove(&q->leases, id);
+	if (g.deleted)
+		q->base.last_rev = g.rev;
+	return ERR_NONE;
+}
+
+static enum err end_lapsed(struct sqlite *q)
+{
+	enum err err = ERR_NONE;
+
+	for (uint64_t id; err == ERR_NONE && (id = store_leases_lapsed(&q->leases)) != 0;)
+		err = end_lease(q, id);
+	return err;
+}
+
+static enum err grant_lease(struct store *s, uint64_t ttl_ms, struct store_lease *ret)
+{
+	struct sqlite *q = sqlite_of(s);
+	sqlite3_stmt *add = q->stmts[STMT_LEASE_ADD];
+	const struct store_lease lease = { .id = store_leases_new_id(), .ttl_ms = ttl_ms };
+
+	enum err err = store_leases_add(&q->leases, lease.id, ttl_ms);
+	if (err != ERR_NONE)
+		return err;
+	if (!bind_rev(add, 1, lease.id) || !bind_rev(add, 2, ttl_ms) || !run(q, STMT_LEASE_ADD)) {
+		store_leases_remove(&q->leases, lease.id);
+		return fail(q, "cannot grant a lease");
+	}
+	*ret = lease;
+	return ERR_NONE;
+}
+
+static enum err renew_lease(struct store *s, uint64_t id)
+{
+	struct sqlite *q = sqlite_of(s);
+	enum err err = end_lapsed(q);
+
+	return err != ERR_NONE ? err : store_leases_renew(&q->leases, id) ? ERR_NONE : ERR_NOTFOUND;
+}
+
+static enum err revoke_lease(struct store *s, uint64_t id)
+{
+	struct sqlite *q = sqlite_of(s);
+	enum err err = end_lapsed(q);
+
+	if (err != ERR_NONE)
+		return err;
+	return store_leases_has(&q->leases, id) ? end_lease(q, id) : ERR_NOTFOUND;
+}
+
+/* Every lease that was there before has its whole time again. */
+static enum err read_leases(struct sqlite *q)
+{
+	sqlite3_stmt *st = q->stmts[STMT_LEASE_LIST];
+	enum err err = ERR_NONE;
+	int rc;
+
+	while (err == ERR_NONE && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		err = store_leases_add(&q->leases, column_rev(st, 0), column_rev(st, 1));
+	if (err == ERR_NONE && rc != SQLITE_DONE)
+		err = fail(q, "cannot read leases");
+	end_stmt(st);
+	return err;
+}
+
+/* ---- opening and closing ---- */
+
 static void free_sqlite(struct store *s)
 {
 	struct sqlite *q = sqlite_of(s);
@@ -380,6 +526,7 @@ static void free_sqlite(struct store *s)
 	for (size_t i = 0; i < STMT_CNT; i++)
 		sqlite3_finalize(q->stmts[i]);
 	sqlite3_close(q->db);
+	store_leases_fini(&q->leases);
 	store_fini(s);
 	free(q);
 }
@@ -389,6 +536,9 @@ static const struct store_engine sqlite_engine = {
 	.range = range_keys,
 	.commit_many = commit_all,
 	.changes = list_changes,
+	.lease_grant = grant_lease,
+	.lease_renew = renew_lease,
+	.lease_revoke = revoke_lease,
 	.free = free_sqlite,
 };
 
@@ -416,6 +566,8 @@ MUST_USE enum err store_sqlite_open(const char *path, struct store **ret)
 	err = store_sqlite_file_open(path, &q->db);
 	if (err == ERR_NONE)
 		err = prepare_all(q);
+	if (err == ERR_NONE)
+		err = read_leases(q);
 	if (err != ERR_NONE) {
 		free_sqlite(&q->base);
 		return err;

@@ -13,12 +13,19 @@
 /* Another process (an administrator's sqlite3) may hold the file for a moment. */
 enum { BUSY_MS = 5000 };
 
+/* What version 2 added. */
+#define LEASE_TABLES_SQL                                                                      \
+	"CREATE TABLE lease (id INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL);"               \
+	"CREATE TABLE leased (key BLOB NOT NULL PRIMARY KEY, lease INTEGER NOT NULL);"        \
+	"CREATE INDEX leased_lease ON leased (lease);"
+
 static const char schema_sql[] =
 	"CREATE TABLE kv (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL,"
 	" create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL);"
 	"CREATE INDEX kv_mod ON kv (mod_rev, key);"
 	"CREATE TABLE gone (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, rev INTEGER NOT NULL);"
 	"CREATE INDEX gone_rev ON gone (rev, key);"
+	LEASE_TABLES_SQL
 	"CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL,"
 	" rev INTEGER NOT NULL, compacted INTEGER NOT NULL);"
 	"INSERT INTO meta (id, schema, rev, compacted) VALUES (1, " NUMBER_TEXT(STORE_SQLITE_SCHEMA) ", 0, 0);"
@@ -97,6 +104,18 @@ static enum err make_tables(sqlite3 *db)
 	return err;
 }
 
+/* In one transaction: a crash leaves the file of before. */
+static enum err upgrade(sqlite3 *db)
+{
+	enum err err = run_sql(db, "BEGIN IMMEDIATE;" LEASE_TABLES_SQL
+				   "UPDATE meta SET schema = 2 WHERE id = 1 AND schema = 1;"
+				   "COMMIT");
+
+	if (err != ERR_NONE && !sqlite3_get_autocommit(db) && run_sql(db, "ROLLBACK") != ERR_NONE)
+		log_warn("store: cannot roll back: %s", sqlite3_errmsg(db));
+	return err;
+}
+
 static enum err check_identity(sqlite3 *db)
 {
 	sqlite3_int64 mark, schema;
@@ -111,6 +130,8 @@ static enum err check_identity(sqlite3 *db)
 		return err;
 	if (schema > STORE_SQLITE_SCHEMA)
 		return ERR_VERSION;
+	if (schema == 1)
+		return upgrade(db);
 	return schema == STORE_SQLITE_SCHEMA ? ERR_NONE : ERR_SYNTAX;
 }
 

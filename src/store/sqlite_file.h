@@ -7,7 +7,7 @@
 #include "store/engine.h"
 
 /* The version of the tables that this program writes. */
-#define STORE_SQLITE_SCHEMA 1
+#define STORE_SQLITE_SCHEMA 2
 
 /* Marks our files in their header: "ONR1". */
 #define STORE_SQLITE_APPLICATION 0x4f4e5231

@@ -150,7 +150,8 @@ void store_commit_many(struct store *s, const struct store_txn *txns, size_t cnt
 		if (results[i].rev > s->last_rev)
 			s->last_rev = results[i].rev;
 	}
-	if (changed)
+	/* Where others commit as well, the engine tells when a change has come by. */
+	if (changed && s->engine->seen_rev == NULL)
 		tell(s);
 }
 
@@ -188,6 +189,32 @@ MUST_USE enum err store_changes(struct store *s, struct bytes prefix, uint64_t f
 int store_wake_fd(const struct store *s)
 {
 	return s->wake_fd;
+}
+
+MUST_USE enum err store_lease_grant(struct store *s, uint64_t ttl_ms, struct store_lease *ret)
+{
+	if (ttl_ms == 0 || ttl_ms > STORE_LEASE_TTL_MAX_MS)
+		return ERR_RANGE;
+	enter(s);
+	enum err err = s->engine->lease_grant == NULL ? ERR_DENIED : s->engine->lease_grant(s, ttl_ms, ret);
+	leave(s);
+	return err;
+}
+
+MUST_USE enum err store_lease_renew(struct store *s, uint64_t id)
+{
+	enter(s);
+	enum err err = s->engine->lease_renew == NULL ? ERR_DENIED : s->engine->lease_renew(s, id);
+	leave(s);
+	return err;
+}
+
+MUST_USE enum err store_lease_revoke(struct store *s, uint64_t id)
+{
+	enter(s);
+	enum err err = s->engine->lease_revoke == NULL ? ERR_DENIED : s->engine->lease_revoke(s, id);
+	leave(s);
+	return err;
 }
 
 void store_free(struct store *s)

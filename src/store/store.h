@@ -1,17 +1,21 @@
 // The store: keys, values, one revision counter, transactions by compare-and-swap, and a log of changes.
-// A struct store belongs to one thread. Engines: sqlite (one machine), memory (tests), ipc (the api process).
+// A struct store belongs to one thread. Engines: sqlite (one machine), etcd (many), memory (tests), ipc (the api
+// process).
 //
-// Every commit raises the revision by one; each key knows the revision that made it (create) and that
+// Every commit raises the revision, on one machine by one; of transactions that were committed together (commit_many)
+// several may share one in etcd. Each key knows the revision that made it (create) and that
 // changed it last (mod). A reader that has seen revision r asks for the changes after r and misses none;
 // when the log no longer reaches back that far it is told so (ERR_COMPACTED) and lists again.
 #pragma once
 
+#include "base/addr.h"
 #include "base/bytes.h"
 
 #define STORE_KEY_MAX 256
 #define STORE_VALUE_MAX 16384
 #define STORE_TXN_CMPS_MAX 16
 #define STORE_TXN_OPS_MAX 64
+#define STORE_LEASE_TTL_MAX_MS 86400000 /* a day */
 
 struct store;
 
@@ -42,11 +46,13 @@ struct store_txn {
 	size_t cmp_cnt;
 	const struct store_op *ops;
 	size_t op_cnt;
+	uint64_t lease; /* to which all keys that it puts belong; 0: to none */
 };
 
 struct store_result {
 	enum err err;  /* ERR_NONE, ERR_CONFLICT (a comparison failed), ERR_RANGE (over a limit above),
-	                  ERR_DENIED (ipc: key outside the role), ERR_AWAY, ERR_UNKNOWN_OUTCOME, ERR_SYSTEM */
+	                  ERR_DENIED (key outside the role, or a lease by ipc), ERR_NOTFOUND (the lease has lapsed),
+	                  ERR_AWAY, ERR_UNKNOWN_OUTCOME, ERR_SYSTEM */
 	uint64_t rev;  /* of the commit */
 };
 
@@ -69,8 +75,25 @@ void store_commit_many(struct store *s, const struct store_txn *txns, size_t cnt
 MUST_USE enum err store_changes(struct store *s, struct bytes prefix, uint64_t from_rev, store_row_fn *row,
 				void *arg, uint64_t *ret_rev);
 
-/* An eventfd that is readable after commits; -1 if the engine has none (ipc). Owned by the store. */
+/* An eventfd that is readable after commits, with etcd also after those of others; -1 if the engine has none (ipc).
+ * Owned by the store. */
 int store_wake_fd(const struct store *s);
+
+/* ---- leases ---- */
+
+/* Keys that were put under a lease go, in one commit, when it is revoked or was not renewed for its time. A put without
+ * a lease, or with another, takes its key out of it. On one machine a lapsed lease takes effect with the next
+ * call of any kind, and after a restart every lease has its whole time again.
+ * ipc has no leases: ERR_DENIED. ERR_RANGE: a time of 0 or more than a day. ERR_NOTFOUND: it has lapsed. Else
+ * ERR_AWAY, ERR_SYSTEM. */
+struct store_lease {
+	uint64_t id;     /* not 0 */
+	uint64_t ttl_ms; /* at least what was asked for: etcd counts in seconds and has a least time */
+};
+
+MUST_USE enum err store_lease_grant(struct store *s, uint64_t ttl_ms, struct store_lease *ret);
+MUST_USE enum err store_lease_renew(struct store *s, uint64_t id);
+MUST_USE enum err store_lease_revoke(struct store *s, uint64_t id);
 
 void store_free(struct store *s); /* NULL is fine */
 
@@ -83,6 +106,20 @@ MUST_USE enum err store_memory_new(struct store **ret);
  * changes of what still lives are never forgotten.
  * ERR_SYSTEM: cannot be opened or written; ERR_VERSION: made by a newer program; ERR_SYNTAX: not ours. */
 MUST_USE enum err store_sqlite_open(const char *path, struct store **ret);
+
+/* etcd 3.4 or newer over TLS with client certificates; endpoints are asked in turn when one fails. Texts are copied.
+ * Each call waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit; after that no later call
+ * comes back before it is certain that nothing of it will still be applied. store_changes shows at least what this
+ * handle has committed; commits of others come as fast as etcd tells them, and then the wake fd is readable.
+ * ERR_AWAY: no member answers; ERR_DENIED; ERR_RANGE: no endpoint, or a prefix too long; ERR_MEMORY, ERR_SYSTEM. */
+struct store_etcd_config {
+	const struct addr_endpoint *endpoints;
+	size_t endpoint_cnt;
+	const char *ca_pem, *cert_pem, *key_pem; /* the texts themselves: the files may be root's */
+	const char *prefix;                      /* of all keys, such as "onramp/" */
+	unsigned timeout_ms;
+};
+MUST_USE enum err store_etcd_open(const struct store_etcd_config *c, struct store **ret);
 
 /* A client of the store thread over a SOCK_SEQPACKET socket, which it owns from now on, also on failure. Every
  * call waits at most timeout_ms: then ERR_AWAY, or ERR_UNKNOWN_OUTCOME for a commit. Once the other side has

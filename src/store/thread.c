@@ -243,8 +243,10 @@ static void put_off(struct store_thread *t, enum err err)
 {
 	uint32_t held;
 
-	/* The bounds above keep this from happening, unless somebody else wrote to the file. Control's
-	 * view would be wrong for ever: a new process lists everything. */
+	/* The bounds above keep this from happening, unless somebody else wrote to the file, or etcd was out of
+	 * reach for longer than it keeps history. Control's view would be wrong for ever: a new process lists everything. */
+	if (err == ERR_COMPACTED)
+		log_error("store: changes were forgotten before they were read: the process ends, its successor lists all");
 	must(err != ERR_COMPACTED);
 	if (log_limit_take(&t->limit, clock_mono_ms(), &held))
 		log_error("store: cannot read changes: %s", err_text(err));
@@ -272,7 +274,12 @@ static void hand_over_changes(struct store_thread *t)
 	if (t->retry_ms != 0 && clock_mono_ms() < t->retry_ms)
 		return;
 	t->retry_ms = 0;
-	enum err err = store_visit_changes(t->store, bytes_of("", 0), &from, 0, add_change, &f, &rev);
+	uint64_t upto = t->store->engine->seen_rev == NULL ? 0 : t->store->engine->seen_rev(t->store);
+	if (upto != 0 && upto < t->pos_rev) {
+		t->changes_due = false; /* none yet: the engine rings when there are */
+		return;
+	}
+	enum err err = store_visit_changes(t->store, bytes_of("", 0), &from, upto, add_change, &f, &rev);
 	if (err != ERR_NONE) {
 		t->pos_rev = from.rev;
 		t->pos_key = key;
@@ -397,6 +404,12 @@ static void note_commits(struct store_thread *t)
 	}
 }
 
+/* The descriptor that tells of others' commits; -1 where nobody else commits. */
+static int news_fd(const struct store_thread *t)
+{
+	return t->store->engine->seen_rev == NULL ? -1 : store_wake_fd(t->store);
+}
+
 static bool is_stopping(struct store_thread *t)
 {
 	lock(t);
@@ -410,15 +423,20 @@ static void *run(void *arg)
 	struct store_thread *t = arg;
 
 	while (!is_stopping(t)) {
-		struct pollfd pfds[2] = {
+		struct pollfd pfds[3] = {
 			{ .fd = t->wake_fd, .events = POLLIN },
 			{ .fd = may_serve(t) ? store_ipc_server_fd(t->ipc) : -1,
 			  .events = may_serve(t) ? store_ipc_server_events(t->ipc) : 0 },
+			{ .fd = news_fd(t), .events = POLLIN },
 		};
-		if (poll(pfds, 2, sleep_ms(t)) < 0)
+		if (poll(pfds, ARRAY_LEN(pfds), sleep_ms(t)) < 0)
 			must(errno == EINTR || errno == ENOMEM);
 		if (pfds[0].revents != 0)
 			hush_bell(t->wake_fd);
+		if (pfds[2].revents != 0) {
+			hush_bell(pfds[2].fd);
+			t->changes_due = true;
+		}
 		replace_ipc(t);
 		answer_watch(t);
 		(void)commit_group(t, false);

@@ -40,6 +40,88 @@ static inline void place_remove(const struct place *p)
 	rmdir(p->dir);
 }
 
+/* ---- etcd, where a script has started one ----
+ * ONRAMP_ETCD: "192.0.2.1:2379 192.0.2.1:2380", ONRAMP_ETCD_TLS: the folder of ca.pem, client.pem, client.key. */
+
+static inline bool etcd_is_there(void)
+{
+	return getenv("ONRAMP_ETCD") != NULL;
+}
+
+static inline char *read_text(const char *dir, const char *name)
+{
+	enum { TEXT_MAX = 16384 };
+	char path[256], *text = calloc(1, TEXT_MAX);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "r");
+	assert_non_null(text);
+	assert_non_null(f);
+	assert_true(fread(text, 1, TEXT_MAX - 1, f) > 0);
+	fclose(f);
+	return text;
+}
+
+enum { ETCD_ENDPOINTS_MAX = 8 };
+
+static inline size_t etcd_endpoints(struct addr_endpoint ret[static ETCD_ENDPOINTS_MAX])
+{
+	char list[256], *save = NULL;
+	size_t cnt = 0;
+
+	snprintf(list, sizeof(list), "%s", getenv("ONRAMP_ETCD"));
+	for (char *word = strtok_r(list, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save)) {
+		char *colon = strrchr(word, ':');
+		assert_non_null(colon);
+		assert_true(cnt < ETCD_ENDPOINTS_MAX);
+		ret[cnt].port = (uint16_t)atoi(colon + 1);
+		assert_int_equal(addr_parse(bytes_of(word, (size_t)(colon - word)), &ret[cnt++].addr), ERR_NONE);
+	}
+	return cnt;
+}
+
+/* ca: the name of a file in the folder. */
+static inline enum err etcd_try_open(const struct addr_endpoint *endpoints, size_t cnt, const char *ca,
+				     const char *prefix, unsigned timeout_ms, struct store **ret)
+{
+	const char *dir = getenv("ONRAMP_ETCD_TLS");
+	assert_non_null(dir);
+	char *ca_pem = read_text(dir, ca), *cert = read_text(dir, "client.pem"), *key = read_text(dir, "client.key");
+	const struct store_etcd_config c = { .endpoints = endpoints, .endpoint_cnt = cnt, .ca_pem = ca_pem, .cert_pem = cert,
+					     .key_pem = key, .prefix = prefix, .timeout_ms = timeout_ms };
+	enum err err = store_etcd_open(&c, ret);
+	free(ca_pem);
+	free(cert);
+	free(key);
+	return err;
+}
+
+/* The endpoints from the one with index `first` on, the others behind it. */
+static inline struct store *etcd_open_at(const char *prefix, size_t first, unsigned timeout_ms)
+{
+	struct addr_endpoint all[ETCD_ENDPOINTS_MAX], turned[ETCD_ENDPOINTS_MAX];
+	size_t cnt = etcd_endpoints(all);
+	struct store *s;
+
+	for (size_t i = 0; i < cnt; i++)
+		turned[i] = all[(first + i) % cnt];
+	assert_int_equal(etcd_try_open(turned, cnt, "ca.pem", prefix, timeout_ms, &s), ERR_NONE);
+	return s;
+}
+
+/* Over keys that nobody else has. */
+static inline const char *etcd_new_prefix(void)
+{
+	static char prefix[64];
+	static unsigned cnt;
+	snprintf(prefix, sizeof(prefix), "test-%d-%u/", getpid(), cnt++);
+	return prefix;
+}
+
+static inline struct store *etcd_open_new(void)
+{
+	return etcd_open_at(etcd_new_prefix(), 0, 8000);
+}
+
 /* ---- writing ---- */
 
 static inline struct store_op put_op(const char *key, const char *value)

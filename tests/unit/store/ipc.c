@@ -539,8 +539,10 @@ static void role_limits_what_is_written(void **state)
 	assert_int_equal(store_commit(s, &(struct store_txn){ .ops = ops, .op_cnt = 2 }).err, ERR_DENIED);
 	assert_int_equal(get_row(s, "w/2", &row), ERR_NOTFOUND);
 	/* A comparison is a way to read. */
-	assert_int_equal(store_commit(s, &(struct store_txn){ &cmp, 1, ops, 1 }).err, ERR_DENIED);
-	assert_int_equal(store_commit(s, &(struct store_txn){ &fine, 1, ops, 1 }).err, ERR_NONE);
+	assert_int_equal(store_commit(s, &(struct store_txn){ .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = 1 })
+				 .err, ERR_DENIED);
+	assert_int_equal(store_commit(s, &(struct store_txn){ .cmps = &fine, .cmp_cnt = 1, .ops = ops, .op_cnt = 1 })
+				 .err, ERR_NONE);
 }
 
 static void role_of_nothing_denies_everything(void **state)

@@ -187,7 +187,7 @@ static void transaction_is_parsed_as_it_was_built(void **state)
 	static uint8_t buf[256];
 	const struct store_cmp cmps[] = { { bytes_str("a"), 0 }, { bytes_str("b"), UINT64_MAX } };
 	const struct store_op ops[] = { put_op("a", "value"), delete_op("b"), put_op("c", "") };
-	const struct store_txn txn = { cmps, 2, ops, 3 };
+	const struct store_txn txn = { .cmps = cmps, .cmp_cnt = 2, .ops = ops, .op_cnt = 3, .lease = 0x1122334455667788 };
 	struct wr w = wr_of(SPACE_OF(buf));
 	struct store_ipc_txn t;
 
@@ -197,6 +197,7 @@ static void transaction_is_parsed_as_it_was_built(void **state)
 	assert_int_equal(store_ipc_txn_parse(wr_bytes(&w), &t), ERR_NONE);
 	assert_int_equal(t.txn.cmp_cnt, 2);
 	assert_int_equal(t.txn.op_cnt, 3);
+	assert_int_equal(t.txn.lease, txn.lease);
 	for (size_t i = 0; i < 2; i++) {
 		assert_true(bytes_eq(t.txn.cmps[i].key, cmps[i].key));
 		assert_int_equal(t.txn.cmps[i].mod_rev, cmps[i].mod_rev);
@@ -213,10 +214,13 @@ static void transaction_is_parsed_as_it_was_built(void **state)
 
 static void transaction_over_limits_is_refused(void **state)
 {
-	static const uint8_t many_cmps[] = { STORE_TXN_CMPS_MAX + 1, 0 }, many_ops[] = { 0, STORE_TXN_OPS_MAX + 1 };
-	static const uint8_t no_key[] = { 0, 1, 0, 0, 0, 0, 0 }, no_kind[] = { 0, 1, 2, 0, 1, 0, 0, 'k' };
-	static const uint8_t good[] = { 0, 1, 1, 0, 1, 0, 0, 'k' };
-	static uint8_t buf[STORE_VALUE_MAX + 16];
+	/* Counts, a lease of 0, then what may be wrong. */
+	static const uint8_t many_cmps[1000] = { STORE_TXN_CMPS_MAX + 1, 0 };
+	static const uint8_t many_ops[1000] = { 0, STORE_TXN_OPS_MAX + 1 };
+	static const uint8_t no_key[15] = { 0, 1 };
+	static const uint8_t no_kind[16] = { 0, 1, [10] = 2, 0, 1, 0, 0, 'k' };
+	static const uint8_t good[16] = { 0, 1, [10] = 1, 0, 1, 0, 0, 'k' };
+	static uint8_t buf[STORE_VALUE_MAX + 24];
 	struct store_ipc_txn t;
 	struct wr w = wr_of(SPACE_OF(buf));
 
@@ -227,6 +231,7 @@ static void transaction_over_limits_is_refused(void **state)
 	assert_int_equal(store_ipc_txn_parse(BYTES_OF(no_kind), &t), ERR_SYNTAX);
 	assert_int_equal(store_ipc_txn_parse(BYTES_OF(good), &t), ERR_NONE);
 	wr_u16(&w, 1);
+	wr_u64(&w, 0);
 	wr_u8(&w, STORE_PUT);
 	wr_u16(&w, 1);
 	wr_u16(&w, STORE_VALUE_MAX + 1);

@@ -151,6 +151,45 @@ static void newer_schema_is_refused(void **state)
 	store_free(open_store(state));
 }
 
+static void file_of_version_1_is_taken_over(void **state)
+{
+	struct store *s = open_store(state);
+	struct seen_row row;
+	struct store_lease lease;
+
+	uint64_t rev = put(s, "k", "v");
+	store_free(s);
+	run_sql(state, "DROP TABLE lease; DROP TABLE leased; UPDATE meta SET schema = 1");
+	s = open_store(state);
+	assert_int_equal(get_row(s, "k", &row), ERR_NONE);
+	assert_int_equal(row.mod_rev, rev);
+	assert_int_equal(store_lease_grant(s, 1000, &lease), ERR_NONE);
+	store_free(s);
+	store_free(open_store(state));
+}
+
+static void lease_of_before_has_its_whole_time_again(void **state)
+{
+	struct store_op op = put_op("k", "v");
+	struct store *s = open_store(state);
+	struct seen_row row;
+	struct store_lease lease;
+
+	assert_int_equal(store_lease_grant(s, 400, &lease), ERR_NONE);
+	assert_int_equal(store_commit(s, &(struct store_txn){ .ops = &op, .op_cnt = 1, .lease = lease.id }).err, ERR_NONE);
+	store_free(s);
+	usleep(500000);
+	s = open_store(state);
+	assert_int_equal(store_lease_renew(s, lease.id), ERR_NONE);
+	assert_int_equal(get_row(s, "k", &row), ERR_NONE);
+	usleep(500000);
+	assert_int_equal(get_row(s, "k", &row), ERR_NOTFOUND);
+	store_free(s);
+	s = open_store(state);
+	assert_int_equal(store_lease_renew(s, lease.id), ERR_NOTFOUND);
+	store_free(s);
+}
+
 static void missing_folder_is_an_error(void **state)
 {
 	struct store *s = NULL;
@@ -404,6 +443,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(foreign_database_is_refused_and_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(other_programs_mark_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(newer_schema_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(file_of_version_1_is_taken_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(lease_of_before_has_its_whole_time_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(missing_folder_is_an_error, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wake_fd_tells_commits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(concurrent_writers_lose_no_increment, set_up, tear_down),

@@ -151,7 +151,7 @@ static void each_result_of_a_group_stands_by_itself(void **state)
 	struct store_op op = put_op("k", "v"), bad = { STORE_PUT, bytes_str("k"), BYTES_OF(big) };
 
 	for (unsigned i = 0; i < 60; i++) {
-		struct store_txn txn = { &absent, 1, &op, 1 };
+		struct store_txn txn = { .cmps = &absent, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
 		if (i % 3 == 1)
 			txn = (struct store_txn){ .ops = &bad, .op_cnt = 1 };
 		else if (i % 3 == 2)
@@ -595,7 +595,8 @@ static void api_and_control_lose_no_increment(void **state)
 		snprintf(text, sizeof(text), "%lu", strtoul(now->value, NULL, 10) + 1);
 		struct store_cmp cmp = { bytes_str("n"), now->mod_rev };
 		struct store_op op = put_op("n", text);
-		assert_int_equal(store_thread_submit(c->t, &(struct store_txn){ &cmp, 1, &op, 1 }, 0), ERR_NONE);
+		const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+		assert_int_equal(store_thread_submit(c->t, &txn, 0), ERR_NONE);
 		c->told.done_cnt = 0;
 		await_done(c, 1);
 		const struct store_result r = c->told.done[0].result;

@@ -1,0 +1,416 @@
+// The etcd engine: reads, and what all its parts call. Reads are linearizable; long ones come in pages.
+#include "store/etcd.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "crypt/random.h"
+
+enum {
+	PAGE_ROWS = 1000,
+	PAUSE_MS = 30,
+	REQUEST_STACK = 2048,
+};
+
+/* ---- keys ---- */
+
+struct store_etcd_key store_etcd_key(const struct etcd *e, const char *folder, struct bytes rest)
+{
+	struct store_etcd_key k = { 0 };
+	struct wr w = wr_of(SPACE_OF(k.b));
+
+	wr_put(&w, bytes_str(e->prefix));
+	wr_put(&w, bytes_str(folder));
+	wr_put(&w, rest);
+	must(!w.bad);
+	k.len = wr_len(&w);
+	return k;
+}
+
+struct store_etcd_key store_etcd_key_end(const struct store_etcd_key *prefix)
+{
+	struct store_etcd_key end = *prefix;
+
+	while (end.len != 0 && end.b[end.len - 1] == 0xff)
+		end.len--;
+	/* PREFIX ends in '/', so there is always a byte to raise. */
+	must(end.len != 0);
+	end.b[end.len - 1]++;
+	return end;
+}
+
+/* ---- calls ---- */
+
+struct store_etcd_patience store_etcd_patience(const struct etcd *e)
+{
+	return (struct store_etcd_patience){ clock_mono_ms() + e->timeout_ms };
+}
+
+static unsigned left_ms(const struct store_etcd_patience *p)
+{
+	uint64_t now = clock_mono_ms();
+	return now >= p->end_ms ? 0 : (unsigned)(p->end_ms - now);
+}
+
+bool store_etcd_may_retry(const struct store_etcd_patience *p)
+{
+	unsigned left = left_ms(p);
+
+	(void)poll(NULL, 0, left < PAUSE_MS ? (int)left : PAUSE_MS);
+	return left > PAUSE_MS;
+}
+
+void store_etcd_note_failure(struct etcd *e, const char *path, const char *why)
+{
+	uint32_t held;
+
+	e->failing = true;
+	if (log_limit_take(&e->limit, clock_mono_ms(), &held))
+		log_warn("store: etcd: %s at %s (%u held back)", strrchr(path, '/') + 1, why, held);
+}
+
+static void note_success(struct etcd *e)
+{
+	if (e->failing)
+		log_info("store: etcd answers again");
+	e->failing = false;
+}
+
+void store_etcd_note_rev(struct etcd *e, const Etcd__Header *header)
+{
+	if (header != NULL && header->revision > 0 && (uint64_t)header->revision > e->known_rev)
+		e->known_rev = (uint64_t)header->revision;
+}
+
+MUST_USE enum err store_etcd_try(struct etcd *e, const char *path, const ProtobufCMessage *request,
+				 const struct store_etcd_patience *p, struct store_grpc_answer *ret)
+{
+	uint8_t small[REQUEST_STACK], *b = small;
+	size_t len = protobuf_c_message_get_packed_size(request);
+	unsigned left = left_ms(p);
+
+	if (len > sizeof(small) && (b = malloc(len)) == NULL)
+		return ERR_MEMORY;
+	must(protobuf_c_message_pack(request, b) == len);
+	store_grpc_call(e->grpc, path, bytes_of(b, len), left == 0 ? 1 : left < STORE_ETCD_TRY_MS ? left : STORE_ETCD_TRY_MS,
+			ret);
+	if (b != small)
+		free(b);
+	if (ret->outcome == GRPC_ANSWERED && ret->status == GRPC_OK)
+		note_success(e);
+	return ERR_NONE;
+}
+
+enum err store_etcd_error_of(const struct store_grpc_answer *a)
+{
+	switch (a->status) {
+	case GRPC_NOT_FOUND: return ERR_NOTFOUND;
+	case GRPC_PERMISSION_DENIED:
+	case GRPC_UNAUTHENTICATED: return ERR_DENIED;
+	case GRPC_OUT_OF_RANGE: return ERR_COMPACTED;
+	case GRPC_INVALID_ARGUMENT:
+	case GRPC_RESOURCE_EXHAUSTED:
+	case GRPC_FAILED_PRECONDITION:
+	case GRPC_UNIMPLEMENTED: return ERR_SYSTEM;
+	default: return ERR_AWAY; /* another member may do better */
+	}
+}
+
+MUST_USE enum err store_etcd_ask(struct etcd *e, const char *path, const ProtobufCMessage *request,
+				 const struct store_etcd_patience *p, struct store_grpc_answer *ret)
+{
+	do {
+		enum err err = store_etcd_try(e, path, request, p, ret);
+		if (err != ERR_NONE)
+			return err;
+		if (ret->outcome == GRPC_ANSWERED && ret->status == GRPC_OK)
+			return ERR_NONE;
+		err = ret->outcome == GRPC_ANSWERED ? store_etcd_error_of(ret) : ERR_AWAY;
+		if (err == ERR_COMPACTED || err == ERR_NOTFOUND)
+			return err;
+		store_etcd_note_failure(e, path, ret->why);
+		if (err != ERR_AWAY)
+			return err;
+	} while (store_etcd_may_retry(p));
+	return ERR_AWAY;
+}
+
+MUST_USE enum err store_etcd_range(struct etcd *e, Etcd__RangeRequest *q, const struct store_etcd_patience *p,
+				   Etcd__RangeResponse **ret)
+{
+	struct store_grpc_answer a;
+
+	enum err err = store_etcd_ask(e, "/etcdserverpb.KV/Range", &q->base, p, &a);
+	if (err != ERR_NONE)
+		return err;
+	*ret = etcd__range_response__unpack(NULL, a.msg.len, a.msg.p);
+	if (*ret == NULL)
+		return ERR_SYSTEM;
+	store_etcd_note_rev(e, (*ret)->header);
+	return ERR_NONE;
+}
+
+/* ---- reads ---- */
+
+/* False for a key that is none of ours. */
+static bool row_of(const struct etcd *e, const Etcd__KeyValue *kv, struct store_row *ret)
+{
+	size_t skip = strlen(e->prefix) + 3;
+	struct bytes key = store_etcd_bytes(kv->key);
+
+	if (key.len <= skip || key.len - skip > STORE_KEY_MAX)
+		return false;
+	*ret = (struct store_row){ .key = bytes_of(key.p + skip, key.len - skip),
+				   .value = store_etcd_bytes(kv->value),
+				   .create_rev = (uint64_t)kv->create_revision,
+				   .mod_rev = (uint64_t)kv->mod_revision };
+	return true;
+}
+
+static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit, void *arg)
+{
+	struct etcd *e = store_etcd_of(s);
+	const struct store_etcd_patience p = store_etcd_patience(e);
+	const struct store_etcd_key k = store_etcd_key(e, "kv/", key);
+	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
+	Etcd__RangeResponse *r;
+	struct store_row row;
+
+	q.key = store_etcd_blob(store_etcd_key_bytes(&k));
+	enum err err = store_etcd_settle(e, &p);
+	if (err == ERR_NONE)
+		err = store_etcd_range(e, &q, &p, &r);
+	if (err != ERR_NONE)
+		return err;
+	if (r->n_kvs == 1 && row_of(e, r->kvs[0], &row))
+		visit(arg, &row);
+	else
+		err = ERR_NOTFOUND;
+	etcd__range_response__free_unpacked(r, NULL);
+	return err;
+}
+
+/* A range as it is read: the next page begins at `next`. */
+struct walk {
+	struct etcd *e;
+	struct store_etcd_patience p;
+	struct store_etcd_key next, end;
+	size_t limit; /* rows that are still wanted; 0: all */
+	store_visit_fn *visit;
+	void *arg;
+	uint64_t rev; /* of the first page */
+};
+
+/* ret_more: there is another page, and it is wanted. */
+static enum err read_page(struct walk *w, bool *ret_more)
+{
+	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
+	Etcd__RangeResponse *r;
+	struct store_row row = { 0 };
+	bool more = true;
+
+	q.key = store_etcd_blob(store_etcd_key_bytes(&w->next));
+	q.range_end = store_etcd_blob(store_etcd_key_bytes(&w->end));
+	q.limit = w->limit != 0 && w->limit < PAGE_ROWS ? (int64_t)w->limit : PAGE_ROWS;
+	enum err err = store_etcd_range(w->e, &q, &w->p, &r);
+	if (err != ERR_NONE)
+		return err;
+	if (w->rev == 0 && r->header != NULL)
+		w->rev = (uint64_t)r->header->revision;
+	for (size_t i = 0; more && i < r->n_kvs; i++)
+		if (row_of(w->e, r->kvs[i], &row))
+			more = w->visit(w->arg, &row);
+	if (row.key.len != 0) {
+		const struct store_key_next after = store_key_next(row.key);
+		w->next = store_etcd_key(w->e, "kv/", bytes_of(after.b, after.len));
+	}
+	*ret_more = more && r->more && row.key.len != 0 && (w->limit == 0 || w->limit > r->n_kvs);
+	if (w->limit != 0)
+		w->limit -= *ret_more ? r->n_kvs : 0;
+	etcd__range_response__free_unpacked(r, NULL);
+	/* Each page has the whole of the patience: a long list is not a slow answer. */
+	w->p = store_etcd_patience(w->e);
+	return ERR_NONE;
+}
+
+static enum err range_keys(struct store *s, struct bytes prefix, struct bytes after, size_t limit,
+			   store_visit_fn *visit, void *arg, uint64_t *ret_rev)
+{
+	struct etcd *e = store_etcd_of(s);
+	const struct store_key_next next = store_key_next(after);
+	bool resumed = after.len != 0 && bytes_cmp(after, prefix) >= 0;
+	struct walk w = { .e = e, .p = store_etcd_patience(e), .limit = limit, .visit = visit, .arg = arg };
+	bool more;
+
+	const struct store_etcd_key whole = store_etcd_key(e, "kv/", prefix);
+	w.end = store_etcd_key_end(&whole);
+	w.next = resumed ? store_etcd_key(e, "kv/", bytes_of(next.b, next.len)) : whole;
+	enum err err = store_etcd_settle(e, &w.p);
+	if (err != ERR_NONE)
+		return err;
+	do {
+		err = read_page(&w, &more);
+	} while (err == ERR_NONE && more);
+	if (err == ERR_NONE)
+		*ret_rev = w.rev;
+	return err;
+}
+
+/* ---- changes ---- */
+
+/* Asks for a key that is not there as it was at a revision, 0: now. */
+static enum err read_at(struct etcd *e, uint64_t rev, const struct store_etcd_patience *p)
+{
+	const struct store_etcd_key k = store_etcd_key(e, "kv/", bytes_of(NULL, 0));
+	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
+	Etcd__RangeResponse *r;
+
+	q.key = store_etcd_blob(store_etcd_key_bytes(&k));
+	q.revision = (int64_t)rev;
+	enum err err = store_etcd_range(e, &q, p, &r);
+	if (err == ERR_NONE)
+		etcd__range_response__free_unpacked(r, NULL);
+	return err;
+}
+
+/* Whether all changes after a revision can still be had, and whether there is such a revision at all. */
+static enum err check_history(struct etcd *e, uint64_t rev, const struct store_etcd_patience *p)
+{
+	return read_at(e, rev == 0 ? 1 : rev, p);
+}
+
+static enum err reach_back(struct etcd *e, uint64_t after_rev, const struct store_etcd_patience *p)
+{
+	enum err err = check_history(e, after_rev, p);
+
+	if (err == ERR_NONE)
+		store_etcd_watch_rewind(e->watch, after_rev);
+	return err;
+}
+
+static enum err list_changes(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
+			     store_visit_fn *visit, void *arg, uint64_t *ret_rev)
+{
+	struct etcd *e = store_etcd_of(s);
+	const struct store_etcd_patience p = store_etcd_patience(e);
+	uint64_t after = from->rev == 0 ? 0 : from->rev - 1;
+	uint64_t until = upto != 0 && upto < s->last_rev ? upto : s->last_rev;
+	enum err err = after > e->known_rev ? check_history(e, after, &p) : ERR_NONE;
+
+	if (err != ERR_NONE)
+		return err;
+	err = store_etcd_watch_await(e->watch, after, until, p.end_ms);
+	if (err == ERR_NOTFOUND) {
+		err = reach_back(e, after, &p);
+		if (err == ERR_NONE)
+			err = store_etcd_watch_await(e->watch, after, until, p.end_ms);
+		if (err == ERR_NOTFOUND) /* more than fits the log */
+			err = ERR_COMPACTED;
+	}
+	if (err != ERR_NONE)
+		return err;
+	uint64_t rev = after;
+	/* The reader has listed at a revision that the watch has not come to: there is nothing to tell yet. */
+	if (store_etcd_watch_rev(e->watch) > after)
+		err = store_etcd_watch_visit(e->watch, prefix, from, upto, visit, arg, &rev);
+	if (err == ERR_NONE)
+		*ret_rev = rev;
+	return err;
+}
+
+static uint64_t seen_rev(struct store *s)
+{
+	return store_etcd_watch_rev(store_etcd_of(s)->watch);
+}
+
+/* ---- opening and closing ---- */
+
+static void free_etcd(struct store *s)
+{
+	struct etcd *e = store_etcd_of(s);
+
+	store_etcd_watch_stop(e->watch);
+	if (e->serial != 0)
+		store_etcd_drop_marks(e);
+	store_grpc_free(e->grpc);
+	if (e->key_pem != NULL)
+		secret_wipe(e->key_pem, strlen(e->key_pem));
+	free(e->key_pem);
+	free(e->cert_pem);
+	free(e->ca_pem);
+	free(e->endpoints);
+	store_fini(s);
+	free(e);
+}
+
+static const struct store_engine etcd_engine = {
+	.get = get_key,
+	.range = range_keys,
+	.commit_many = store_etcd_commit_many,
+	.changes = list_changes,
+	.seen_rev = seen_rev,
+	.lease_grant = store_etcd_lease_grant,
+	.lease_renew = store_etcd_lease_renew,
+	.lease_revoke = store_etcd_lease_revoke,
+	.free = free_etcd,
+};
+
+static enum err copy_config(struct etcd *e, const struct store_etcd_config *c)
+{
+	e->endpoints = calloc(c->endpoint_cnt, sizeof(*e->endpoints));
+	e->ca_pem = strdup(c->ca_pem);
+	e->cert_pem = strdup(c->cert_pem);
+	e->key_pem = strdup(c->key_pem);
+	if (e->endpoints == NULL || e->ca_pem == NULL || e->cert_pem == NULL || e->key_pem == NULL)
+		return ERR_MEMORY;
+	for (size_t i = 0; i < c->endpoint_cnt; i++)
+		e->endpoints[i] = c->endpoints[i];
+	snprintf(e->prefix, sizeof(e->prefix), "%s", c->prefix);
+	e->timeout_ms = c->timeout_ms;
+	e->limit = (struct log_limit){ .burst = 5, .window_ms = 10000 };
+	e->grpc_config = (struct store_grpc_config){ .endpoints = e->endpoints, .endpoint_cnt = c->endpoint_cnt,
+						     .ca_pem = e->ca_pem, .cert_pem = e->cert_pem, .key_pem = e->key_pem };
+	crypt_random(&e->id, sizeof(e->id));
+	return ERR_NONE;
+}
+
+/* Finds the revision at which the cluster is, and watches from there. */
+static enum err begin(struct etcd *e)
+{
+	const struct store_etcd_patience p = store_etcd_patience(e);
+
+	enum err err = store_grpc_new(&e->grpc_config, &e->grpc);
+	if (err == ERR_NONE)
+		err = read_at(e, 0, &p);
+	if (err == ERR_NONE)
+		err = store_etcd_watch_start(&e->grpc_config, e->prefix, e->known_rev, e->base.wake_fd, &e->watch);
+	if (err == ERR_NONE)
+		store_etcd_sweep(e);
+	return err;
+}
+
+MUST_USE enum err store_etcd_open(const struct store_etcd_config *c, struct store **ret)
+{
+	if (c->endpoint_cnt == 0 || c->prefix[0] == 0 || strlen(c->prefix) > STORE_ETCD_PREFIX_MAX)
+		return ERR_RANGE;
+	struct etcd *e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return ERR_MEMORY;
+	enum err err = store_init(&e->base, &etcd_engine, true);
+	if (err != ERR_NONE) {
+		free(e);
+		return err;
+	}
+	err = copy_config(e, c);
+	if (err == ERR_NONE)
+		err = begin(e);
+	if (err != ERR_NONE) {
+		free_etcd(&e->base);
+		return err;
+	}
+	*ret = &e->base;
+	return ERR_NONE;
+}

@@ -1,0 +1,103 @@
+"""A private etcd of one or three members with TLS, inside a namespace of its own: for the tests of this folder."""
+import json
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
+from lab import LabError, wait_until  # noqa: E402
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+
+def make_certificates(directory, addresses):
+    """An authority, a certificate for the members at these addresses, and one for clients; and another authority."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("ca", "other-ca"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                "-subj", f"/CN=test {name}", "-keyout", f"{directory}/{name}.key", "-out", f"{directory}/{name}.pem")
+    names = ",".join(f"IP:{a}" for a in addresses)
+    for name, extension in (("member", f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth"),
+                            ("client", "extendedKeyUsage=clientAuth")):
+        (directory / f"{name}.ext").write_text(extension)
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "-subj", f"/CN={name}", "-keyout", f"{directory}/{name}.key", "-out", f"{directory}/{name}.csr")
+        openssl("x509", "-req", "-in", f"{directory}/{name}.csr", "-CA", f"{directory}/ca.pem",
+                "-CAkey", f"{directory}/ca.key", "-CAcreateserial", "-days", "2", "-extfile",
+                f"{directory}/{name}.ext", "-out", f"{directory}/{name}.pem")
+
+
+class Etcd:
+    """Members in the namespace of `node`, which the lab has; each listens on addresses[i]:2379. Their certificate is
+    good for 127.0.0.9 as well, where a test may put itself in between."""
+
+    def __init__(self, lab, node, addresses=("127.0.0.1",), name="etcd"):
+        self.lab, self.node, self.addresses, self.name = lab, node, list(addresses), name
+        self.tls = lab.directory / f"{name}-tls"
+        self.members = []
+        make_certificates(self.tls, [*self.addresses, "127.0.0.9"])
+        for i in range(len(self.addresses)):
+            self.members.append(self.spawn(i))
+        if not wait_until(lambda: self.healthy(len(self.addresses)), 20, 0.1):
+            raise LabError("etcd does not come up:\n" + self.members[0].log_tail())
+
+    def spawn(self, i):
+        a, tls = self.addresses[i], self.tls
+        cluster = ",".join(f"m{n}=https://{b}:2380" for n, b in enumerate(self.addresses))
+        return self.lab.spawn(
+            self.node, "etcd", "--name", f"m{i}", "--data-dir", self.lab.directory / f"{self.name}-m{i}",
+            "--listen-client-urls", f"https://{a}:2379", "--advertise-client-urls", f"https://{a}:2379",
+            "--listen-peer-urls", f"https://{a}:2380", "--initial-advertise-peer-urls", f"https://{a}:2380",
+            "--initial-cluster", cluster, "--initial-cluster-state", "new", "--initial-cluster-token", self.name,
+            "--client-cert-auth", "--trusted-ca-file", tls / "ca.pem", "--cert-file", tls / "member.pem",
+            "--key-file", tls / "member.key", "--peer-client-cert-auth", "--peer-trusted-ca-file", tls / "ca.pem",
+            "--peer-cert-file", tls / "member.pem", "--peer-key-file", tls / "member.key",
+            "--logger", "zap", "--log-level", "warn", log=f"{self.name}-m{i}.log")
+
+    def ask(self, i, path, body=None):
+        """Member i's JSON gateway, for what only the tests ask."""
+        done = self.lab.run(
+            self.node, "curl", "-s", "-m", "3", "--cacert", self.tls / "ca.pem", "--cert", self.tls / "client.pem",
+            "--key", self.tls / "client.key", "-d", json.dumps(body or {}), f"https://{self.addresses[i]}:2379{path}",
+            check=False)
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else {}
+
+    def status(self, i):
+        return self.ask(i, "/v3/maintenance/status")
+
+    def healthy(self, cnt):
+        return sum("leader" in self.status(i) for i in range(len(self.addresses))) == cnt
+
+    def leader(self):
+        """The index of the member that leads."""
+        for i, member in enumerate(self.members):
+            status = self.status(i) if member.alive() else {}
+            if status and status["leader"] == status["header"]["member_id"]:
+                return i
+        raise LabError("no member of etcd leads")
+
+    def environment(self, first=0):
+        """For the test programs: the endpoints, beginning with one, and the pids in the same order."""
+        order = [(first + i) % len(self.addresses) for i in range(len(self.addresses))]
+        return {"ONRAMP_ETCD": " ".join(f"{self.addresses[i]}:2379" for i in order),
+                "ONRAMP_ETCD_PIDS": " ".join(str(self.members[i].pid) for i in order),
+                "ONRAMP_ETCD_TLS": str(self.tls)}
+
+    def kill(self, i):
+        self.members[i].kill()
+
+    def freeze(self, i):
+        self.members[i].popen.send_signal(signal.SIGSTOP)
+
+    def thaw(self, i):
+        self.members[i].popen.send_signal(signal.SIGCONT)
+
+    def restart(self, i):
+        self.members[i] = self.spawn(i)
+        if not wait_until(lambda: self.healthy(len(self.addresses)), 20, 0.1):
+            raise LabError("etcd does not come back:\n" + self.members[i].log_tail())

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""The etcd engine against a real etcd of three members: what every engine must do, and what a network client must live
+through. Set ONRAMP_BUILD to another build folder. Last line: "N passed, N failed"."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from etcd import Etcd  # noqa: E402
+from lab import ROOT, Lab  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("ONRAMP_BUILD", ROOT / "build/test"))
+
+
+def run(lab, environment, *argv):
+    """A cmocka program in the namespace; how many of its tests passed and failed."""
+    done = subprocess.run(lab.argv("etcd", *argv), env={**os.environ, **environment}, text=True, capture_output=True,
+                          timeout=120, errors="replace")
+    text = done.stdout + done.stderr
+    passed = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test", text)))
+    failed = sum(map(int, re.findall(r"^\[  FAILED  \] (\d+) test", text, re.MULTILINE)))
+    if done.returncode != 0:
+        print(text)
+        failed = max(failed, 1)
+    return passed, failed
+
+
+def main():
+    counts = []
+    with Lab() as lab:
+        lab.add_node("etcd")
+        etcd = Etcd(lab, "etcd", [f"127.0.0.{i + 1}" for i in range(3)])
+        counts.append(run(lab, etcd.environment(), BUILD / "tests/unit/unit_store_conformance"))
+        counts.append(run(lab, etcd.environment(), BUILD / "tests/cluster/etcd_traps"))
+        counts.append(run(lab, etcd.environment(etcd.leader()), BUILD / "tests/cluster/etcd_traps", "kill"))
+    passed, failed = (sum(column) for column in zip(*counts))
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+main()
