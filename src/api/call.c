@@ -60,13 +60,13 @@ void api_fail_store(struct api_call *c, enum err e, const char *what)
 {
 	if (e == ERR_UNKNOWN_OUTCOME) {
 		api_fail(c, 503, MODEL_CODE_OTHER, NULL,
-			 "The gateway process did not answer in time: the change may or may not have been "
+			 "The gateway process or its store did not answer in time: the change may or may not have been "
 			 "made. Read the object back before you send the request again.");
 		c->dont_retry = true;
 		c->retry_later = true;
 	} else if (e == ERR_AWAY || e == ERR_CLOSED || e == ERR_TIMEOUT) {
 		api_fail(c, 503, MODEL_CODE_OTHER, NULL,
-			 "The gateway process is away: %s. Nothing was changed; send the request again in a "
+			 "The gateway process or its store is away: %s. Nothing was changed; send the request again in a "
 			 "few seconds.",
 			 what);
 		c->retry_later = true;

@@ -68,7 +68,24 @@ static enum err take_incarnation(struct store *s, uint32_t *ret)
 	return ERR_CONFLICT;
 }
 
-static enum err open_store(const struct conf *c, struct store **ret)
+static enum err open_etcd(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret)
+{
+	const struct store_etcd_config config = {
+		.endpoints = c->etcd_endpoints, .endpoint_cnt = c->etcd_endpoint_cnt, .ca_pem = tls->ca_pem,
+		.cert_pem = tls->cert_pem, .key_pem = tls->key_pem, .prefix = c->etcd_prefix,
+		.timeout_ms = c->etcd_timeout_ms,
+	};
+	char first[ADDR_ENDPOINT_TEXT_MAX];
+
+	enum err e = store_etcd_open(&config, ret);
+	if (e != ERR_NONE)
+		log_error("cannot use etcd at %s and %u more: %s", addr_endpoint_format(&c->etcd_endpoints[0], first),
+			  c->etcd_endpoint_cnt - 1u,
+			  e == ERR_AWAY ? "no member answers; is etcd up, and do the certificates fit?" : err_text(e));
+	return e;
+}
+
+static enum err open_sqlite(const struct conf *c, struct store **ret)
 {
 	char path[CONF_PATH_MAX + 16];
 
@@ -79,6 +96,12 @@ static enum err open_store(const struct conf *c, struct store **ret)
 			  e == ERR_VERSION ? "a newer onrampd made it; start that one, or put a copy of before back"
 					   : err_text(e));
 	return e;
+}
+
+static enum err open_store(const struct host_gateway_env *env, struct store **ret)
+{
+	return env->conf->store_engine == CONF_STORE_ETCD ? open_etcd(env->conf, &env->etcd_tls, ret)
+							  : open_sqlite(env->conf, ret);
 }
 
 /* ---- the parent ---- */
@@ -199,7 +222,7 @@ static enum err start_control(struct gateway *g, const struct host_gateway_env *
 	struct store *store;
 	uint32_t incarnation = 0;
 
-	enum err e = open_store(env->conf, &store);
+	enum err e = open_store(env, &store);
 	if (e != ERR_NONE)
 		return e;
 	e = take_incarnation(store, &incarnation);
@@ -231,7 +254,8 @@ static enum err start_control(struct gateway *g, const struct host_gateway_env *
 int gateway_main(const struct host_gateway_env *env)
 {
 	static struct gateway g;
-	const struct host_rights rights = { .user = env->conf->user, .write_dir = env->conf->state_dir };
+	const struct host_rights rights = { .user = env->conf->user, .write_dir = env->conf->state_dir,
+					    .tcp = env->conf->store_engine == CONF_STORE_ETCD };
 	const struct host_msg ready = { .kind = HOST_MSG_READY };
 
 	crypt_locked_start(); /* while it may raise limits */

@@ -3,6 +3,8 @@
 #define AT(member) offsetof(struct conf, member)
 #define ROOM(member) 0, sizeof(((struct conf *)NULL)->member)
 
+static const char *const engine_words[] = { [CONF_STORE_SQLITE] = "sqlite", [CONF_STORE_ETCD] = "etcd", NULL };
+
 static const struct conf_row rows[] = {
 	{ "node", "gateway_addresses", CONF_ADDRESSES, AT(gateway_addresses), 0, CONF_ADDRESSES_MAX, "",
 	  "192.0.2.1, 2001:db8::1",
@@ -45,6 +47,27 @@ static const struct conf_row rows[] = {
 	  "Which library encrypts packets: ipsec-mb, openssl, or auto for the fastest that is there. Both "
 	  "make the same packets; ipsec-mb exists for amd64 only.", NULL },
 
+	{ "store", "engine", CONF_WORD, AT(store_engine), 0, 0, "sqlite", NULL,
+	  "Where accounts, tunnels and the state of their SAs are kept: sqlite is a file in state_dir, etcd is a cluster "
+	  "of etcd 3.4 or newer.", engine_words },
+	{ "store", "etcd_endpoints", CONF_ETCD_ENDPOINTS, AT(etcd_endpoints), 0, CONF_ETCD_ENDPOINTS_MAX, "",
+	  "192.0.2.11:2379, 192.0.2.12:2379, 192.0.2.13:2379",
+	  "The members of etcd, as addresses and ports with commas between them; the next one is asked when one does not "
+	  "answer. Names are not looked up: their certificates must carry the addresses. The list may go on in indented "
+	  "lines.", NULL },
+	{ "store", "etcd_ca", CONF_PATH_OR_EMPTY, AT(etcd_ca), ROOM(etcd_ca), "", "/etc/onramp/etcd/ca.pem",
+	  "The certificate, in PEM, of the authority that signed those of the members.", NULL },
+	{ "store", "etcd_cert", CONF_PATH_OR_EMPTY, AT(etcd_cert), ROOM(etcd_cert), "", "/etc/onramp/etcd/gateway.pem",
+	  "The certificate, in PEM, by which this gateway names itself to etcd; its CN is the user, where etcd has users.",
+	  NULL },
+	{ "store", "etcd_key", CONF_PATH_OR_EMPTY, AT(etcd_key), ROOM(etcd_key), "", "/etc/onramp/etcd/gateway.key",
+	  "The private key of that certificate, in PEM, not encrypted. Like the other two files it is read once, as root, "
+	  "at the start.", NULL },
+	{ "store", "etcd_prefix", CONF_ETCD_PREFIX, AT(etcd_prefix), ROOM(etcd_prefix), "onramp/", NULL,
+	  "What all keys in etcd begin with. Gateways with the same prefix share everything.", NULL },
+	{ "store", "etcd_timeout_ms", CONF_NUMBER, AT(etcd_timeout_ms), 1000, 60000, "4000", NULL,
+	  "How long one request may take, over all members, before it counts as failed.", NULL },
+
 	{ "offramp", "offramp_mtu", CONF_NUMBER, AT(offramp_mtu), 1280, 9000, "1500", NULL,
 	  "MTU of the TUN devices towards the networks behind the gateway.", NULL },
 	{ "offramp", "install_routes", CONF_BOOL, AT(install_routes), 0, 0, "yes", NULL,
@@ -74,6 +97,22 @@ static bool is_loopback(const struct addr *a)
 	return a->family == ADDR_V4 ? a->b[0] == 127 : addr_eq(a, &loopback6);
 }
 
+/* False: something that etcd needs is missing. */
+static bool check_store(struct conf_reading *r)
+{
+	const struct conf *c = r->value;
+	const char *missing = c->etcd_endpoint_cnt == 0 ? "etcd_endpoints"
+			      : c->etcd_ca[0] == 0	 ? "etcd_ca"
+			      : c->etcd_cert[0] == 0	 ? "etcd_cert"
+			      : c->etcd_key[0] == 0	 ? "etcd_key"
+							 : NULL;
+
+	if (c->store_engine != CONF_STORE_ETCD || missing == NULL)
+		return true;
+	conf_fail(r, ERR_RANGE, "engine = etcd needs %s as well", missing);
+	return false;
+}
+
 /* Values that do not go together. */
 static void check_together(struct conf_reading *r)
 {
@@ -91,6 +130,8 @@ static void check_together(struct conf_reading *r)
 		conf_fail(r, ERR_RANGE, "api_listen is %s, which is not a loopback address; set api_tls_cert and "
 				   "api_tls_key, or listen on "
 				   "127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
+	else if (!check_store(r))
+		return;
 	else if (c->half_open_per_address > c->half_open_max)
 		conf_fail(r, ERR_RANGE, "half_open_per_address is %u and half_open_max %u; the first must not be "
 				   "the greater",

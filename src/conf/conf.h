@@ -11,7 +11,11 @@
 #define CONF_ADDRESSES_MAX 16
 #define CONF_PATH_MAX 256
 #define CONF_DOMAIN_MAX 128
+#define CONF_ETCD_ENDPOINTS_MAX 16
+#define CONF_ETCD_PREFIX_MAX 65 /* with its NUL */
 #define CONF_FILE_DEFAULT "/etc/onramp/onramp.conf"
+
+enum conf_store_engine { CONF_STORE_SQLITE, CONF_STORE_ETCD };
 
 struct conf {
 	/* [node] */
@@ -33,6 +37,15 @@ struct conf {
 	unsigned ike_fragment_mtu;    /* 1280: longest IP packet of IKE, where the peer takes fragments */
 	bool native_esp;              /* yes: open the sockets for IP protocol 50 */
 	enum crypt_esp_choice esp_crypto; /* auto */
+	/* [store] */
+	unsigned store_engine;        /* enum conf_store_engine; sqlite */
+	uint8_t etcd_endpoint_cnt;
+	struct addr_endpoint etcd_endpoints[CONF_ETCD_ENDPOINTS_MAX]; /* these four are needed for etcd */
+	char etcd_ca[CONF_PATH_MAX];
+	char etcd_cert[CONF_PATH_MAX];
+	char etcd_key[CONF_PATH_MAX];
+	char etcd_prefix[CONF_ETCD_PREFIX_MAX]; /* onramp/ */
+	unsigned etcd_timeout_ms;     /* 4000 */
 	/* [offramp] */
 	unsigned offramp_mtu;         /* 1500 */
 	bool install_routes;          /* yes: kernel routes for the accounts' prefixes to the TUN */

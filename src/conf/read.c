@@ -108,7 +108,8 @@ static int take_value(void *arg, const char *section, const char *key, const cha
 		return 0;
 	}
 	uint64_t bit = (uint64_t)1 << (row - r->schema->rows);
-	bool list = row->kind == CONF_ADDRESSES || row->kind == CONF_PREFIXES;
+	bool list = row->kind == CONF_ADDRESSES || row->kind == CONF_PREFIXES ||
+		    row->kind == CONF_ETCD_ENDPOINTS;
 	if ((r->seen & bit) != 0 && !list) {
 		if (r->indented)
 			conf_fail(r, ERR_SYNTAX,

@@ -16,6 +16,8 @@ enum conf_kind {
 	CONF_COUNT,         /* uint64_t; 0 is always fine */
 	CONF_BOOL,
 	CONF_ENDPOINT,
+	CONF_ETCD_ENDPOINTS, /* a list; may go on in indented lines */
+	CONF_ETCD_PREFIX,    /* ends in '/' */
 	/* of onramp-site.conf */
 	CONF_ADDRESS,       /* struct addr; empty: none */
 	CONF_IDENTITY,      /* struct conf_identity; empty: none */

@@ -198,8 +198,10 @@ static enum err take_address(struct bytes text, struct conf *c, char *why)
 	return ERR_NONE;
 }
 
-/* Addresses with commas or spaces between them; a comma may end a line that goes on in the next. */
-static enum err apply_addresses(struct bytes value, struct conf *c, char *why)
+typedef enum err take_fn(struct bytes text, struct conf *c, char *why);
+
+/* A list with commas or spaces between its members; a comma may end a line that goes on in the next. */
+static enum err apply_list(take_fn *take, struct bytes value, struct conf *c, char *why)
 {
 	enum err e = ERR_NONE;
 	size_t start = 0;
@@ -207,14 +209,14 @@ static enum err apply_addresses(struct bytes value, struct conf *c, char *why)
 		if (i < value.len && value.p[i] != ',' && !is_space(value.p[i]))
 			continue;
 		if (i > start)
-			e = take_address(bytes_of(value.p + start, i - start), c, why);
+			e = take(bytes_of(value.p + start, i - start), c, why);
 		start = i + 1;
 	}
 	return e;
 }
 
 /* "192.0.2.1:8080", "[2001:db8::1]:8080" */
-static enum err apply_endpoint(const struct conf_row *row, struct bytes value, void *base, char *why)
+static bool parse_endpoint(struct bytes value, struct addr_endpoint *ret)
 {
 	struct addr_endpoint ep;
 	uint64_t port = 0;
@@ -228,14 +230,48 @@ static enum err apply_endpoint(const struct conf_row *row, struct bytes value, v
 	if (brackets)
 		host = bytes_of(host.p + 1, host.len - 2);
 	if (addr_parse(host, &ep.addr) != ERR_NONE || brackets != (ep.addr.family == ADDR_V6) ||
-	    addr_is_multicast(&ep.addr) || text_u64_parse(digits, 65535, &port) != ERR_NONE || port == 0) {
-		snprintf(why, CONF_WHY_MAX, "must be an address and a port such as %s or "
-					    "[::1]:8080", row->value);
+	    addr_is_multicast(&ep.addr) || text_u64_parse(digits, 65535, &port) != ERR_NONE || port == 0)
+		return false;
+	ep.port = (uint16_t)port;
+	*ret = ep;
+	return true;
+}
+
+static enum err apply_endpoint(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	if (parse_endpoint(value, member_of(base, row)))
+		return ERR_NONE;
+	snprintf(why, CONF_WHY_MAX, "must be an address and a port such as %s or [::1]:8080", row->value);
+	return ERR_RANGE;
+}
+
+static enum err take_etcd_endpoint(struct bytes text, struct conf *c, char *why)
+{
+	struct addr_endpoint ep;
+
+	if (!parse_endpoint(text, &ep)) {
+		snprintf(why, CONF_WHY_MAX, "\"%.*s\" is not an address and a port such as 192.0.2.11:2379",
+			 (int)(text.len < 64 ? text.len : 64), (const char *)text.p);
 		return ERR_RANGE;
 	}
-	ep.port = (uint16_t)port;
-	*(struct addr_endpoint *)member_of(base, row) = ep;
+	if (c->etcd_endpoint_cnt == CONF_ETCD_ENDPOINTS_MAX) {
+		snprintf(why, CONF_WHY_MAX, "may have at most %d members", CONF_ETCD_ENDPOINTS_MAX);
+		return ERR_RANGE;
+	}
+	c->etcd_endpoints[c->etcd_endpoint_cnt++] = ep;
 	return ERR_NONE;
+}
+
+/* Each key of etcd is at most as long as the store's and this one's; a '/' at its end keeps "a" and "ab" apart. */
+static enum err apply_etcd_prefix(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	if (value.len == 0 || value.p[value.len - 1] != '/' ||
+	    !only_of(value, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-_./")) {
+		snprintf(why, CONF_WHY_MAX, "must be letters, digits, \"-\", \"_\", \".\" and \"/\", with a \"/\" at its "
+					    "end, such as %s", row->value);
+		return ERR_RANGE;
+	}
+	return apply_text(row, value, base, why);
 }
 
 /* ---- kinds of the site's file ---- */
@@ -394,7 +430,7 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 {
 	value = trim(value);
 	switch (row->kind) {
-	case CONF_ADDRESSES: return apply_addresses(value, base, why);
+	case CONF_ADDRESSES: return apply_list(take_address, value, base, why);
 	case CONF_DOMAIN: return apply_domain(row, value, base, why);
 	case CONF_PATH:
 	case CONF_PATH_OR_EMPTY: return apply_path(row, value, base, why);
@@ -405,6 +441,8 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 	case CONF_COUNT: return apply_count(row, value, base, why);
 	case CONF_BOOL: return apply_bool(row, value, base, why);
 	case CONF_ENDPOINT: return apply_endpoint(row, value, base, why);
+	case CONF_ETCD_ENDPOINTS: return apply_list(take_etcd_endpoint, value, base, why);
+	case CONF_ETCD_PREFIX: return apply_etcd_prefix(row, value, base, why);
 	case CONF_ADDRESS: return apply_address(row, value, base, why);
 	case CONF_IDENTITY: return apply_identity(row, value, base, why);
 	case CONF_PREFIXES: return apply_prefixes(row, value, base, why);

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -265,4 +266,36 @@ char *host_open_text(const char *path)
 	}
 	text[n] = 0;
 	return text;
+}
+
+MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_etcd_tls *ret)
+{
+	struct host_etcd_tls t = { 0 };
+	struct stat st;
+
+	if (c->store_engine != CONF_STORE_ETCD)
+		return ERR_NONE;
+	if (stat(c->etcd_key, &st) == 0 && (st.st_mode & 07) != 0) {
+		log_error("[store] etcd_key: others may read %s: chmod 0600 it", c->etcd_key);
+		return ERR_DENIED;
+	}
+	t.ca_pem = host_open_text(c->etcd_ca);
+	t.cert_pem = host_open_text(c->etcd_cert);
+	t.key_pem = host_open_text(c->etcd_key);
+	if (t.ca_pem == NULL || t.cert_pem == NULL || t.key_pem == NULL) {
+		host_etcd_tls_fini(&t);
+		return ERR_SYSTEM;
+	}
+	*ret = t;
+	return ERR_NONE;
+}
+
+void host_etcd_tls_fini(struct host_etcd_tls *t)
+{
+	if (t->key_pem != NULL)
+		secret_wipe(t->key_pem, strlen(t->key_pem));
+	free(t->key_pem);
+	free(t->cert_pem);
+	free(t->ca_pem);
+	*t = (struct host_etcd_tls){ 0 };
 }

@@ -39,5 +39,14 @@ MUST_USE enum err host_open_state_dir(const struct conf *c);
  * ERR_DENIED: others may read it; ERR_SYNTAX: not a key. */
 MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_private *ret);
 
+/* The files that [store] names for etcd, as heap strings. */
+struct host_etcd_tls {
+	char *ca_pem, *cert_pem, *key_pem;
+};
+
+/* Reads them where the engine is etcd. ERR_SYSTEM: one cannot be read; ERR_DENIED: others may read the key. */
+MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_etcd_tls *ret);
+void host_etcd_tls_fini(struct host_etcd_tls *t); /* wipes the key */
+
 /* A whole file as a NUL-ended heap string (TLS certificate and key), at most 64 KiB. NULL on failure, logged. */
 char *host_open_text(const char *path);

@@ -45,6 +45,7 @@ struct parent {
 	unsigned workers;
 	int http_fd, admin_fd, status_fd, signal_fd; /* -1: not of this role */
 	char *tls_cert_pem, *tls_key_pem;
+	struct host_etcd_tls etcd_tls;
 	struct child child[CHILD_CNT];
 	bool told_ready;
 };
@@ -121,7 +122,8 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 	if (kind == CHILD_GATEWAY) {
 		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_key = p->seal_key, .sockets = p->sockets,
 						.workers = p->workers, .parent_fd = pairs->parent[1],
-						.store_fd = pairs->store[0], .live_fd = pairs->live[0] };
+						.store_fd = pairs->store[0], .live_fd = pairs->live[0],
+						.etcd_tls = p->etcd_tls };
 		if (p->site != NULL) {
 			close(pairs->store[0]);
 			close(pairs->live[0]);
@@ -139,6 +141,7 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 				    .admin_fd = p->admin_fd, .tls_cert_pem = p->tls_cert_pem,
 				    .tls_key_pem = p->tls_key_pem };
 	secret_wipe(&p->seal_key, sizeof(p->seal_key));
+	host_etcd_tls_fini(&p->etcd_tls);
 	for (unsigned i = 0; i < p->sockets.cnt; i++)
 		close(p->sockets.s[i].fd);
 	exit(p->mains->api(&env));
@@ -368,6 +371,8 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = p->site != NULL ? open_site(p) : open_api(p);
 	if (e == ERR_NONE)
+		e = host_open_etcd_tls(c, &p->etcd_tls);
+	if (e == ERR_NONE)
 		e = host_open_sockets(c, p->workers, &p->sockets);
 	if (e == ERR_NONE)
 		e = host_offramps_new(p->workers, c->offramp_mtu, c->install_routes, p->site, &p->offramps);
@@ -397,6 +402,7 @@ int host_run(const struct conf *c, const struct conf_site *site, const struct ho
 	if (p.tls_key_pem != NULL)
 		secret_wipe(p.tls_key_pem, strlen(p.tls_key_pem));
 	free(p.tls_key_pem);
+	host_etcd_tls_fini(&p.etcd_tls);
 	free(p.tls_cert_pem);
 	free(p.sockets.s);
 	return e == ERR_NONE ? 0 : 1;

@@ -15,6 +15,7 @@ struct host_gateway_env {
 	int parent_fd; /* host/msg.h */
 	int store_fd;  /* ipc server side; -1 at a site */
 	int live_fd;   /* model/live.h, server side; at a site it listens */
+	struct host_etcd_tls etcd_tls; /* NULLs with another engine */
 };
 
 struct host_api_env {

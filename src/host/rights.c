@@ -65,7 +65,32 @@ static enum err restrict_files(const char *write_dir)
 	return e;
 }
 
-static enum err filter_system_calls(void)
+/* No socket but of Unix and, if allowed, TCP. libseccomp takes one comparison an argument and rule. */
+static int refuse_sockets(scmp_filter_ctx ctx, bool tcp)
+{
+	const struct scmp_arg_cmp not_unix = { .arg = 0, .op = SCMP_CMP_NE, .datum_a = AF_UNIX };
+	const struct scmp_arg_cmp above = { .arg = 0, .op = SCMP_CMP_GT, .datum_a = AF_INET6 };
+	enum { TYPE_MASK = 0xf }; /* the rest are flags */
+	int rc;
+
+	if (!tcp)
+		return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &not_unix);
+	rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &above);
+	for (unsigned family = 0; rc == 0 && family <= AF_INET6; family++) {
+		const struct scmp_arg_cmp is = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = family };
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+			rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &is);
+		for (unsigned type = 0; rc == 0 && family != AF_UNIX && type <= TYPE_MASK; type++) {
+			const struct scmp_arg_cmp of[] = { is, { .arg = 1, .op = SCMP_CMP_MASKED_EQ,
+								 .datum_a = TYPE_MASK, .datum_b = type } };
+			if ((family == AF_INET || family == AF_INET6) && type != SOCK_STREAM)
+				rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, of);
+		}
+	}
+	return rc;
+}
+
+static enum err filter_system_calls(bool tcp)
 {
 	static const int refused[] = {
 		SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
@@ -76,14 +101,13 @@ static enum err filter_system_calls(void)
 		SCMP_SYS(open_by_handle_at), SCMP_SYS(userfaultfd), SCMP_SYS(reboot), SCMP_SYS(swapon),
 		SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setresuid), SCMP_SYS(setresgid),
 	};
-	const struct scmp_arg_cmp not_unix = { .arg = 0, .op = SCMP_CMP_NE, .datum_a = AF_UNIX };
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int rc = ctx == NULL ? -ENOMEM : 0;
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(refused); i++)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	if (rc == 0)
-		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &not_unix);
+		rc = refuse_sockets(ctx, tcp);
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -105,5 +129,5 @@ MUST_USE enum err host_rights_drop(const struct host_rights *r)
 		return ERR_SYSTEM;
 	}
 	e = restrict_files(r->write_dir);
-	return e != ERR_NONE ? e : filter_system_calls();
+	return e != ERR_NONE ? e : filter_system_calls(r->tcp);
 }

@@ -75,6 +75,11 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(c.ike_fragment_mtu, 1280);
 	assert_true(c.native_esp);
 	assert_int_equal(c.esp_crypto, CRYPT_ESP_AUTO);
+	assert_int_equal(c.store_engine, CONF_STORE_SQLITE);
+	assert_int_equal(c.etcd_endpoint_cnt, 0);
+	assert_string_equal(c.etcd_ca, "");
+	assert_string_equal(c.etcd_prefix, "onramp/");
+	assert_int_equal(c.etcd_timeout_ms, 4000);
 	assert_int_equal(c.offramp_mtu, 1500);
 	assert_true(c.install_routes);
 	assert_string_equal(addr_endpoint_format(&c.api_listen, text), "127.0.0.1:8080");
@@ -258,6 +263,40 @@ static void file_that_cannot_be_read_is_named(void **state)
 	assert_non_null(strstr(error, "/tmp: "));
 }
 
+#define ETCD GOOD "[store]\nengine = etcd\n"
+#define FILES "etcd_ca = /a\netcd_cert = /b\netcd_key = /c\n"
+
+static void etcd_takes_members_files_and_a_prefix(void **state)
+{
+	(void)state;
+	struct conf c;
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	expect_good(ETCD FILES "etcd_endpoints = 192.0.2.11:2379,\n [2001:db8::1]:2380\netcd_prefix = site-1/onramp/\n"
+		    "etcd_timeout_ms = 9000\n", &c);
+	assert_int_equal(c.store_engine, CONF_STORE_ETCD);
+	assert_int_equal(c.etcd_endpoint_cnt, 2);
+	assert_string_equal(addr_endpoint_format(&c.etcd_endpoints[0], text), "192.0.2.11:2379");
+	assert_string_equal(addr_endpoint_format(&c.etcd_endpoints[1], text), "[2001:db8::1]:2380");
+	assert_string_equal(c.etcd_ca, "/a");
+	assert_string_equal(c.etcd_cert, "/b");
+	assert_string_equal(c.etcd_key, "/c");
+	assert_string_equal(c.etcd_prefix, "site-1/onramp/");
+	assert_int_equal(c.etcd_timeout_ms, 9000);
+}
+
+static void etcd_without_what_it_needs_is_an_error(void **state)
+{
+	(void)state;
+	expect_error(ETCD FILES, ERR_RANGE, 0, "engine = etcd needs etcd_endpoints as well");
+	expect_error(ETCD "etcd_endpoints = 192.0.2.1:1\netcd_ca = /a\netcd_cert = /b\n", ERR_RANGE, 0, "needs etcd_key");
+	expect_error(ETCD "etcd_endpoints = etcd.example.net:2379\n", ERR_RANGE, 5, "is not an address and a port");
+	expect_error(ETCD "etcd_endpoints = 192.0.2.1:2379 192.0.2.2\n", ERR_RANGE, 5, "\"192.0.2.2\" is not");
+	expect_error(ETCD "etcd_prefix = onramp\n", ERR_RANGE, 5, "etcd_prefix must be letters");
+	expect_error(ETCD "etcd_prefix = on ramp/\n", ERR_RANGE, 5, "etcd_prefix must be letters");
+	expect_error(ETCD "etcd_timeout_ms = 999\n", ERR_RANGE, 5, "from 1000 to 60000");
+	expect_error(GOOD "[store]\nengine = redis\n", ERR_RANGE, 4, "must be sqlite or etcd");
+}
+
 static char *printed(void (*print)(FILE *f))
 {
 	char *text = NULL;
@@ -284,7 +323,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 			keys++;
 		}
 	}
-	assert_int_equal(keys, 21);
+	assert_int_equal(keys, 28);
 	expect_good(text, &c);
 	conf_init(&d);
 	assert_int_equal(c.gateway_address_cnt, 2);
@@ -303,6 +342,11 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 	assert_int_equal(c.ike_fragment_mtu, d.ike_fragment_mtu);
 	assert_int_equal(c.native_esp, d.native_esp);
 	assert_int_equal(c.esp_crypto, d.esp_crypto);
+	assert_int_equal(c.store_engine, d.store_engine);
+	assert_int_equal(c.etcd_endpoint_cnt, 3);
+	assert_string_equal(c.etcd_key, "/etc/onramp/etcd/gateway.key");
+	assert_string_equal(c.etcd_prefix, d.etcd_prefix);
+	assert_int_equal(c.etcd_timeout_ms, d.etcd_timeout_ms);
 	assert_int_equal(c.offramp_mtu, d.offramp_mtu);
 	assert_int_equal(c.install_routes, d.install_routes);
 	assert_true(addr_endpoint_eq(&c.api_listen, &d.api_listen));
@@ -334,7 +378,7 @@ static void manual_has_every_key_of_the_example(void **state)
 		assert_non_null(strstr(man, escaped));
 		keys++;
 	}
-	assert_int_equal(keys, 21);
+	assert_int_equal(keys, 28);
 	free(man);
 	free(text);
 }
@@ -365,6 +409,8 @@ int main(void)
 		cmocka_unit_test(too_many_addresses_are_refused),
 		cmocka_unit_test(values_must_go_together),
 		cmocka_unit_test(file_that_cannot_be_read_is_named),
+		cmocka_unit_test(etcd_takes_members_files_and_a_prefix),
+		cmocka_unit_test(etcd_without_what_it_needs_is_an_error),
 		cmocka_unit_test(example_with_its_values_switched_on_gives_the_defaults),
 		cmocka_unit_test(untouched_example_only_lacks_the_addresses),
 		cmocka_unit_test(manual_has_every_key_of_the_example),
