@@ -13,6 +13,6 @@ struct host_rights {
 };
 
 /* Sets user and group (when root), no_new_privs, no core dumps, Landlock where the kernel has it, and a seccomp filter:
- * no exec, no ptrace, no mounts, no namespaces, no modules, no new sockets but Unix ones, and TCP where it is allowed. On failure the
+ * no exec, no ptrace, no mounts, no namespaces, no modules, no new sockets but Unix ones and, where allowed, TCP. On failure the
  * cause was logged; the caller ends. ERR_NOTFOUND: no such user; ERR_SYSTEM. */
 MUST_USE enum err host_rights_drop(const struct host_rights *r);

@@ -111,8 +111,8 @@ enum err store_etcd_error_of(const struct store_grpc_answer *a)
 	case GRPC_PERMISSION_DENIED:
 	case GRPC_UNAUTHENTICATED: return ERR_DENIED;
 	case GRPC_OUT_OF_RANGE: return ERR_COMPACTED;
+	case GRPC_RESOURCE_EXHAUSTED: return ERR_FULL;
 	case GRPC_INVALID_ARGUMENT:
-	case GRPC_RESOURCE_EXHAUSTED:
 	case GRPC_FAILED_PRECONDITION:
 	case GRPC_UNIMPLEMENTED: return ERR_SYSTEM;
 	default: return ERR_AWAY; /* another member may do better */

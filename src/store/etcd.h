@@ -88,7 +88,7 @@ MUST_USE enum err store_etcd_try(struct etcd *e, const char *path, const Protobu
 				 const struct store_etcd_patience *p, struct store_grpc_answer *ret);
 
 /* A request that may be done twice: again at the next member until it is answered or time is up. ERR_AWAY, ERR_DENIED,
- * ERR_COMPACTED (the revision asked for is no longer, or not yet, there), ERR_NOTFOUND, ERR_SYSTEM. */
+ * ERR_COMPACTED (the revision asked for is no longer, or not yet, there), ERR_NOTFOUND, ERR_FULL, ERR_SYSTEM. */
 MUST_USE enum err store_etcd_ask(struct etcd *e, const char *path, const ProtobufCMessage *request,
 				 const struct store_etcd_patience *p, struct store_grpc_answer *ret);
 

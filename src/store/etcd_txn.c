@@ -1,7 +1,8 @@
 // Transactions. Several go to etcd in one, each nested in it with its own comparisons: one entry of its log and one
-// write to its disk for all. Their keys do not touch each other, as etcd compares before it writes any.
+// write to its disk for all. Their keys do not touch each other, as etcd compares before it writes any. Beside them stands
+// a put of the group's own: etcd counts no nested one against its quota.
 //
-// Each nested transaction that is applied also writes its mark: the serial number of the group. The group compares the
+// Each transaction that is applied also writes its mark: the serial number of the group. The group compares the
 // fence, a key that is written only after an outcome was lost: that done, what is still under way cannot be applied any
 // more, and the marks tell what has been. So a lost answer is an unknown outcome only while etcd is away as well.
 //
@@ -14,14 +15,14 @@
 #include "store/etcd.h"
 
 enum {
-	GROUP_MAX = 48,            /* etcd allows 128 operations, of which nested ones have what the outer leave */
+	GROUP_MAX = 48,            /* etcd allows 128 operations; nested ones have what those around them leave */
 	GROUP_BYTES_MAX = 1000000, /* etcd takes 1.5 MiB */
 	DROP_MS = 500,
 	SWEEP_MAX = 64,
 	SWEEP_AGE_S = 86400,
 	MARK_LEN = 16,
 };
-_Static_assert(GROUP_MAX + STORE_TXN_OPS_MAX + 1 <= 128, "etcd's --max-txn-ops");
+_Static_assert(GROUP_MAX + 1 + STORE_TXN_OPS_MAX + 1 <= 128, "etcd's --max-txn-ops");
 _Static_assert(STORE_TXN_OPS_MAX * (STORE_VALUE_MAX + STORE_ETCD_KEY_MAX) < 1400000, "etcd's --max-request-bytes");
 
 /* Transactions that go in one; what borrows from the caller's. */
@@ -62,7 +63,7 @@ struct request {
 	uint8_t mark[MARK_LEN];
 	Etcd__TxnRequest outer;
 	struct store_etcd_key fence_key;
-	Etcd__Compare fence, *fence_list[1];
+	Etcd__Compare fence;
 	Etcd__RangeRequest look;
 	Etcd__Op look_op, *look_list[1];
 };
@@ -150,8 +151,9 @@ MUST_USE enum err store_etcd_settle(struct etcd *e, const struct store_etcd_pati
 	q.failure = looks;
 	/* Asking again is fine: only one attempt can raise it, and then it is raised. */
 	enum err err = ask_txn(e, &q, p, &r);
+	/* A full etcd applies nothing else that writes either: reads need not wait for it to be emptied. */
 	if (err != ERR_NONE)
-		return err;
+		return err == ERR_FULL ? ERR_NONE : err;
 	if (r->succeeded)
 		e->fence_rev = r->header == NULL ? 0 : (uint64_t)r->header->revision;
 	else
@@ -247,7 +249,7 @@ static void free_request(struct request *q)
 
 static bool make_room(struct request *q, const struct group *g)
 {
-	size_t cmps = 1, ops = g->cnt; /* a mark each */
+	size_t cmps = 1, ops = g->cnt + 1; /* the fence; a mark each, and the group's put */
 
 	for (size_t i = 0; i < g->cnt; i++) {
 		cmps += g->txns[g->v[i]].cmp_cnt;
@@ -258,7 +260,7 @@ static bool make_room(struct request *q, const struct group *g)
 	q->ops = calloc(ops, sizeof(*q->ops));
 	q->op_list = calloc(ops, sizeof(Etcd__Op *));
 	q->subs = calloc(g->cnt, sizeof(*q->subs));
-	q->sub_list = calloc(g->cnt, sizeof(Etcd__Op *));
+	q->sub_list = calloc(g->cnt + 1, sizeof(Etcd__Op *));
 	return q->cmps != NULL && q->cmp_list != NULL && q->ops != NULL && q->op_list != NULL && q->subs != NULL &&
 	       q->sub_list != NULL;
 }
@@ -305,10 +307,13 @@ static void add_delete(const struct etcd *e, struct request *q, struct bytes key
 	q->op_list[q->op_cnt++] = &item->op;
 }
 
+static void add_mark(const struct etcd *e, struct request *q, const char *slot)
+{
+	add_put(q, mark_key(e, slot), BYTES_OF(q->mark), 0);
+}
+
 static void add_txn(const struct etcd *e, struct request *q, size_t slot, const struct store_txn *txn)
 {
-	struct sub_item *sub = &q->subs[slot];
-	size_t first_cmp = q->cmp_cnt, first_op = q->op_cnt;
 	char name[24];
 
 	for (size_t i = 0; i < txn->cmp_cnt; i++)
@@ -323,7 +328,15 @@ static void add_txn(const struct etcd *e, struct request *q, size_t slot, const 
 			add_delete(e, q, op->key);
 	}
 	snprintf(name, sizeof(name), "%zu", slot);
-	add_put(q, mark_key(e, name), BYTES_OF(q->mark), 0);
+	add_mark(e, q, name);
+}
+
+static void add_nested(const struct etcd *e, struct request *q, size_t slot, const struct store_txn *txn)
+{
+	struct sub_item *sub = &q->subs[slot];
+	size_t first_cmp = q->cmp_cnt, first_op = q->op_cnt;
+
+	add_txn(e, q, slot, txn);
 	sub->txn = (Etcd__TxnRequest)ETCD__TXN_REQUEST__INIT;
 	sub->txn.n_compare = q->cmp_cnt - first_cmp;
 	sub->txn.compare = q->cmp_list + first_cmp;
@@ -335,20 +348,23 @@ static void add_txn(const struct etcd *e, struct request *q, size_t slot, const 
 	q->sub_list[slot] = &sub->op;
 }
 
+/* The fence is the first comparison, and what is read where one does not hold. */
 static void add_fence(const struct etcd *e, struct request *q)
 {
 	q->fence_key = fence_key(e);
 	compare_fence(e, &q->fence_key, &q->fence);
-	q->fence_list[0] = &q->fence;
+	q->cmp_list[q->cmp_cnt++] = &q->fence;
 	q->look = (Etcd__RangeRequest)ETCD__RANGE_REQUEST__INIT;
 	q->look.key = q->fence.key;
 	q->look_op = (Etcd__Op)ETCD__OP__INIT;
 	q->look_op.request_case = ETCD__OP__REQUEST_RANGE;
 	q->look_op.range = &q->look;
 	q->look_list[0] = &q->look_op;
+	q->outer.n_failure = 1;
+	q->outer.failure = q->look_list;
 }
 
-/* On success free_request. ERR_MEMORY. */
+/* One alone is not nested. On success free_request. ERR_MEMORY. */
 static enum err build_request(const struct etcd *e, struct request *q, const struct group *g)
 {
 	*q = (struct request){ 0 };
@@ -356,15 +372,23 @@ static enum err build_request(const struct etcd *e, struct request *q, const str
 		free_request(q);
 		return ERR_MEMORY;
 	}
-	write_mark(e, q->mark);
-	for (size_t i = 0; i < g->cnt; i++)
-		add_txn(e, q, i, &g->txns[g->v[i]]);
-	add_fence(e, q);
 	q->outer = (Etcd__TxnRequest)ETCD__TXN_REQUEST__INIT;
-	q->outer.n_compare = q->outer.n_failure = 1;
-	q->outer.compare = q->fence_list;
-	q->outer.failure = q->look_list;
-	q->outer.n_success = g->cnt;
+	q->outer.compare = q->cmp_list;
+	q->outer.n_compare = 1;
+	write_mark(e, q->mark);
+	add_fence(e, q);
+	if (g->cnt == 1) {
+		add_txn(e, q, 0, &g->txns[g->v[0]]);
+		q->outer.n_compare = q->cmp_cnt;
+		q->outer.n_success = q->op_cnt;
+		q->outer.success = q->op_list;
+		return ERR_NONE;
+	}
+	for (size_t i = 0; i < g->cnt; i++)
+		add_nested(e, q, i, &g->txns[g->v[i]]);
+	add_mark(e, q, "group");
+	q->sub_list[g->cnt] = q->op_list[q->op_cnt - 1];
+	q->outer.n_success = g->cnt + 1;
 	q->outer.success = q->sub_list;
 	return ERR_NONE;
 }
@@ -377,10 +401,21 @@ static void fail_group(struct group *g, enum err err)
 		g->results[g->v[i]] = (struct store_result){ .err = err };
 }
 
+static void take_results(struct group *g, const Etcd__TxnResponse *r)
+{
+	for (size_t i = 0; i < g->cnt; i++) {
+		const Etcd__OpResponse *op = r->responses[i];
+		bool done = g->cnt == 1 || (op->response_case == ETCD__OP_RESPONSE__RESPONSE_TXN && op->txn->succeeded);
+		g->results[g->v[i]] = done ? (struct store_result){ .rev = (uint64_t)r->header->revision }
+					   : (struct store_result){ .err = ERR_CONFLICT };
+	}
+}
+
 /* ERR_AGAIN: the fence had been raised, nothing was done. */
 static enum err take_answer(struct etcd *e, struct group *g, struct bytes msg)
 {
 	Etcd__TxnResponse *r = etcd__txn_response__unpack(NULL, msg.len, msg.p);
+	uint64_t fence_rev = e->fence_rev;
 	enum err err = ERR_NONE;
 
 	if (r == NULL)
@@ -388,15 +423,11 @@ static enum err take_answer(struct etcd *e, struct group *g, struct bytes msg)
 	store_etcd_note_rev(e, r->header);
 	if (!r->succeeded) {
 		learn_fence(e, r);
-		err = ERR_AGAIN;
-	} else if (r->n_responses != g->cnt || r->header == NULL) {
+		err = e->fence_rev != fence_rev ? ERR_AGAIN : ERR_CONFLICT;
+	} else if (r->header == NULL || r->n_responses < g->cnt) {
 		err = ERR_UNKNOWN_OUTCOME;
-	}
-	for (size_t i = 0; err == ERR_NONE && i < g->cnt; i++) {
-		const Etcd__OpResponse *op = r->responses[i];
-		bool done = op->response_case == ETCD__OP_RESPONSE__RESPONSE_TXN && op->txn->succeeded;
-		g->results[g->v[i]] = done ? (struct store_result){ .rev = (uint64_t)r->header->revision }
-					   : (struct store_result){ .err = ERR_CONFLICT };
+	} else {
+		take_results(g, r);
 	}
 	etcd__txn_response__free_unpacked(r, NULL);
 	return err;
@@ -404,11 +435,12 @@ static enum err take_answer(struct etcd *e, struct group *g, struct bytes msg)
 
 /* The answer is lost, or says only that something went wrong on the way: raises the fence and looks.
  * ERR_AGAIN: nothing was done, nor will be. */
-static enum err find_out(struct etcd *e, struct group *g, const struct store_etcd_patience *p)
+static enum err find_out(struct etcd *e, struct group *g, bool answered, const struct store_etcd_patience *p)
 {
 	bool any = false;
 
-	e->unsettled = true;
+	if (!answered)
+		e->unsettled = true;
 	if (store_etcd_settle(e, p) != ERR_NONE || read_marks(e, g, p, &any) != ERR_NONE)
 		return ERR_UNKNOWN_OUTCOME;
 	return any ? ERR_NONE : ERR_AGAIN;
@@ -432,7 +464,7 @@ static enum err try_group(struct etcd *e, struct group *g, const struct store_et
 		return err;
 	if (a.outcome == GRPC_ANSWERED && a.status == GRPC_OK) {
 		err = take_answer(e, g, a.msg);
-		return err == ERR_UNKNOWN_OUTCOME ? find_out(e, g, p) : err;
+		return err == ERR_UNKNOWN_OUTCOME ? find_out(e, g, true, p) : err;
 	}
 	if (a.outcome == GRPC_ANSWERED && a.status == GRPC_NOT_FOUND)
 		return ERR_NOTFOUND;
@@ -440,10 +472,12 @@ static enum err try_group(struct etcd *e, struct group *g, const struct store_et
 	if (a.outcome == GRPC_UNSENT)
 		return ERR_AGAIN;
 	err = a.outcome == GRPC_ANSWERED ? store_etcd_error_of(&a) : ERR_AWAY;
+	if (err == ERR_AWAY)
+		return find_out(e, g, false, p);
 	/* A full etcd says so also of the transaction that filled it, which was applied. */
-	if (err == ERR_AWAY || a.status == GRPC_RESOURCE_EXHAUSTED) {
-		enum err found = find_out(e, g, p);
-		return found == ERR_AGAIN && err != ERR_AWAY ? err : found;
+	if (err == ERR_FULL) {
+		enum err found = find_out(e, g, true, p);
+		return found == ERR_AGAIN ? err : found;
 	}
 	return err;
 }

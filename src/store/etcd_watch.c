@@ -260,7 +260,7 @@ static bool follow(struct store_etcd_watch *w)
 			set_why(w, "no memory for a request");
 			return true;
 		}
-		if (w->heard_ms > w->asked_ms - ASK_MS)
+		if (w->heard_ms + ASK_MS > w->asked_ms)
 			w->retry_ms = RETRY_MIN_MS;
 	}
 	return false;

@@ -52,7 +52,7 @@ struct store_txn {
 struct store_result {
 	enum err err;  /* ERR_NONE, ERR_CONFLICT (a comparison failed), ERR_RANGE (over a limit above),
 	                  ERR_DENIED (key outside the role, or a lease by ipc), ERR_NOTFOUND (the lease has lapsed),
-	                  ERR_AWAY, ERR_UNKNOWN_OUTCOME, ERR_SYSTEM */
+	                  ERR_FULL (etcd has reached its quota), ERR_AWAY, ERR_UNKNOWN_OUTCOME, ERR_SYSTEM */
 	uint64_t rev;  /* of the commit */
 };
 

@@ -36,8 +36,8 @@ class Etcd:
     """Members in the namespace of `node`, which the lab has; each listens on addresses[i]:2379. Their certificate is
     good for 127.0.0.9 as well, where a test may put itself in between."""
 
-    def __init__(self, lab, node, addresses=("127.0.0.1",), name="etcd"):
-        self.lab, self.node, self.addresses, self.name = lab, node, list(addresses), name
+    def __init__(self, lab, node, addresses=("127.0.0.1",), name="etcd", more=()):
+        self.lab, self.node, self.addresses, self.name, self.more = lab, node, list(addresses), name, more
         self.tls = lab.directory / f"{name}-tls"
         self.members = []
         make_certificates(self.tls, [*self.addresses, "127.0.0.9"])
@@ -57,7 +57,7 @@ class Etcd:
             "--client-cert-auth", "--trusted-ca-file", tls / "ca.pem", "--cert-file", tls / "member.pem",
             "--key-file", tls / "member.key", "--peer-client-cert-auth", "--peer-trusted-ca-file", tls / "ca.pem",
             "--peer-cert-file", tls / "member.pem", "--peer-key-file", tls / "member.key",
-            "--logger", "zap", "--log-level", "warn", log=f"{self.name}-m{i}.log")
+            "--logger", "zap", "--log-level", "warn", *self.more, log=f"{self.name}-m{i}.log")
 
     def ask(self, i, path, body=None):
         """Member i's JSON gateway, for what only the tests ask."""

@@ -35,6 +35,8 @@ def main():
         counts.append(run(lab, etcd.environment(), BUILD / "tests/unit/unit_store_conformance"))
         counts.append(run(lab, etcd.environment(), BUILD / "tests/cluster/etcd_traps"))
         counts.append(run(lab, etcd.environment(etcd.leader()), BUILD / "tests/cluster/etcd_traps", "kill"))
+        small = Etcd(lab, "etcd", ["127.0.0.11"], "small", ["--quota-backend-bytes", "3000000"])
+        counts.append(run(lab, small.environment(), BUILD / "tests/cluster/etcd_traps", "full"))
     passed, failed = (sum(column) for column in zip(*counts))
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)

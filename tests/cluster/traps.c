@@ -1,6 +1,6 @@
 // What an etcd client must live through: against three real members that store.py started (ONRAMP_ETCD,
 // ONRAMP_ETCD_PIDS in the same order, ONRAMP_ETCD_TLS). With the argument "kill" the first of them, which leads, is
-// killed.
+// killed; with "full" there is one, with a quota of 3 MB.
 #include "harness.h"
 
 #include <poll.h>
@@ -459,6 +459,35 @@ static void stranger_is_not_taken_for_etcd(void **state)
 	assert_null(s);
 }
 
+/* ---- a full etcd ---- */
+
+static void full_etcd_refuses_writes_and_serves_reads(void **state)
+{
+	static uint8_t value[STORE_VALUE_MAX];
+	struct store *s = etcd_open_new();
+	struct seen seen = { 0 };
+	struct seen_row row;
+	struct store_result r = { 0 };
+	char key[16] = "";
+	unsigned cnt = 0;
+
+	(void)state;
+	for (; r.err == ERR_NONE && cnt < 1000; cnt++) {
+		snprintf(key, sizeof(key), "k/%04u", cnt);
+		struct store_op op = { STORE_PUT, bytes_str(key), BYTES_OF(value) };
+		r = store_commit(s, &(struct store_txn){ .ops = &op, .op_cnt = 1 });
+	}
+	assert_int_equal(r.err, ERR_FULL);
+	/* The one that was refused is not there; all before it are. */
+	assert_int_equal(get_row(s, key, &row), ERR_NOTFOUND);
+	list(s, "k/", "", 0, &seen);
+	assert_int_equal(seen.cnt, cnt - 1);
+	changes(s, "k/", seen.v[0].mod_rev, &seen);
+	assert_int_equal(seen.cnt, cnt - 2);
+	seen_clear(&seen);
+	store_free(s);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,11 +506,15 @@ int main(int argc, char **argv)
 	};
 	const struct CMUnitTest kill_tests[] = { cmocka_unit_test(killed_leader_costs_no_change_and_doubles_none) };
 
+	const struct CMUnitTest full_tests[] = { cmocka_unit_test(full_etcd_refuses_writes_and_serves_reads) };
+
 	if (!etcd_is_there()) {
 		fprintf(stderr, "tests/cluster/store.py runs this, with an etcd of its own\n");
 		return 2;
 	}
 	if (argc > 1 && strcmp(argv[1], "kill") == 0)
 		return cmocka_run_group_tests_name("etcd, a leader killed", kill_tests, NULL, NULL);
+	if (argc > 1 && strcmp(argv[1], "full") == 0)
+		return cmocka_run_group_tests_name("etcd, full", full_tests, NULL, NULL);
 	return cmocka_run_group_tests_name("etcd", tests, NULL, NULL);
 }
