@@ -210,7 +210,7 @@ static bool write_json(const char *path)
 
 static void print_table(void)
 {
-	printf("MODP and ecp384 by %s\n", crypt_dh_engine());
+	printf("MODP by %s, ecp384 by %s\n", crypt_dh_engine(), crypt_dh_p384_engine());
 	printf("%-34s %10s %10s %10s  %s\n", "operations per CPU second", "median", "least", "most",
 	       "x libcrypto's EVP");
 	for (unsigned i = 0; i < figure_cnt; i++) {

@@ -1,5 +1,6 @@
 // Groups 19, 20 and 21 (RFC 5903) over libcrypto's points. For a single scalar these take constant time: P-256 and
-// P-521 have their own code, P-384 a ladder with blinded coordinates; where the CPU has AVX-512 IFMA, P-384 is ours.
+// P-521 have their own code, P-384 a ladder with blinded coordinates. That is slow: P-384 is ours wherever one of our
+// engines runs.
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
@@ -94,6 +95,24 @@ static enum err draw(const struct crypt_dh_group *g, uint8_t *private)
 	return e;
 }
 
+/* NULL: libcrypto has to do it. */
+static const struct crypt_p384_engine *find_p384(void)
+{
+#ifdef __x86_64__
+	if (crypt_p384_ifma.usable())
+		return &crypt_p384_ifma;
+	if (crypt_p384_mulx.usable())
+		return &crypt_p384_mulx;
+#endif
+	return NULL;
+}
+
+const char *crypt_dh_p384_engine(void)
+{
+	const struct crypt_p384_engine *e = find_p384();
+	return e == NULL ? "libcrypto" : e->name;
+}
+
 /* The private value's multiple of the peer's point, which is in w too, or of the generator if peer is empty. */
 static enum err multiply(const struct crypt_dh_group *g, struct bytes private, struct bytes peer, struct work *w,
 			 uint8_t *xy)
@@ -101,15 +120,15 @@ static enum err multiply(const struct crypt_dh_group *g, struct bytes private, s
 	const EC_GROUP *ec = find_curve(g)->ec;
 	int half = g->public_len / 2;
 
-#ifdef __x86_64__
-	if (g->index == CRYPT_DH_EC_384 && private.len == CRYPT_P384_LEN && crypt_p384_usable()) {
+	const struct crypt_p384_engine *ours = g->index == CRYPT_DH_EC_384 && private.len == CRYPT_P384_LEN ? find_p384() : NULL;
+
+	if (ours != NULL) {
 		if (peer.len == 0)
-			crypt_p384_base(private.p, xy);
+			ours->base(private.p, xy);
 		else
-			crypt_p384_multiply(private.p, peer.p, xy);
+			ours->multiply(private.p, peer.p, xy);
 		return ERR_NONE;
 	}
-#endif
 	bool ok = peer.len == 0 ? EC_POINT_mul(ec, w->r, w->k, NULL, NULL, w->ctx) == 1
 				: EC_POINT_mul(ec, w->r, NULL, w->q, w->k, w->ctx) == 1;
 	ok = ok && EC_POINT_get_affine_coordinates(ec, w->r, w->x, w->y, w->ctx) == 1 &&

@@ -394,12 +394,12 @@ static unsigned bit_of(const uint8_t scalar[static CRYPT_P384_LEN], unsigned at)
 	return (unsigned)scalar[CRYPT_P384_LEN - 1 - at / 8] >> at % 8 & 1;
 }
 
-bool crypt_p384_usable(void)
+static bool usable(void)
 {
 	return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512ifma") != 0;
 }
 
-TARGET void crypt_p384_base(const uint8_t scalar[static CRYPT_P384_LEN], uint8_t ret[static 2 * CRYPT_P384_LEN])
+TARGET static void base(const uint8_t scalar[static CRYPT_P384_LEN], uint8_t ret[static 2 * CRYPT_P384_LEN])
 {
 	struct point sum, term;
 
@@ -420,8 +420,8 @@ TARGET void crypt_p384_base(const uint8_t scalar[static CRYPT_P384_LEN], uint8_t
 	secret_wipe(&term, sizeof(term));
 }
 
-TARGET void crypt_p384_multiply(const uint8_t scalar[static CRYPT_P384_LEN], const uint8_t q[static 2 * CRYPT_P384_LEN],
-				uint8_t ret[static 2 * CRYPT_P384_LEN])
+TARGET static void multiply_point(const uint8_t scalar[static CRYPT_P384_LEN], const uint8_t q[static 2 * CRYPT_P384_LEN],
+				  uint8_t ret[static 2 * CRYPT_P384_LEN])
 {
 	struct point table[VALUES], sum, term;
 
@@ -441,3 +441,10 @@ TARGET void crypt_p384_multiply(const uint8_t scalar[static CRYPT_P384_LEN], con
 	secret_wipe(&sum, sizeof(sum));
 	secret_wipe(&term, sizeof(term));
 }
+
+const struct crypt_p384_engine crypt_p384_ifma = {
+	.name = "avx512-ifma",
+	.usable = usable,
+	.base = base,
+	.multiply = multiply_point,
+};

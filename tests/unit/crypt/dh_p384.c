@@ -6,27 +6,32 @@
 #include "crypt/random.h"
 #include "rig.h"
 
-/* P-384 by AVX-512 IFMA against libcrypto's. */
-
-#ifdef __x86_64__
+/* Each of our engines against libcrypto's P-384. */
 
 #define LEN CRYPT_P384_LEN
 
+static const struct crypt_p384_engine *const engines[] = {
+#ifdef __x86_64__
+	&crypt_p384_ifma,
+	&crypt_p384_mulx,
+#endif
+	NULL,
+};
+
 struct rig {
+	const struct crypt_p384_engine *engine;
 	EC_GROUP *ec;
 	BIGNUM *n, *p;
 	BN_CTX *ctx;
 };
 
+static const struct crypt_p384_engine *engine_now; /* of the group of tests that runs */
+
 static int make_rig(void **state)
 {
 	static struct rig r;
 
-	if (!crypt_p384_usable()) {
-		print_message("this CPU has no AVX-512 IFMA\n");
-		return 0;
-	}
-	r = (struct rig){ .ec = EC_GROUP_new_by_curve_name(NID_secp384r1), .ctx = BN_CTX_new() };
+	r = (struct rig){ .engine = engine_now, .ec = EC_GROUP_new_by_curve_name(NID_secp384r1), .ctx = BN_CTX_new() };
 	r.n = BN_dup(EC_GROUP_get0_order(r.ec));
 	r.p = BN_dup(EC_GROUP_get0_field(r.ec));
 	*state = &r;
@@ -37,20 +42,11 @@ static int free_rig(void **state)
 {
 	struct rig *r = *state;
 
-	if (r != NULL) {
-		BN_free(r->n);
-		BN_free(r->p);
-		BN_CTX_free(r->ctx);
-		EC_GROUP_free(r->ec);
-	}
+	BN_free(r->n);
+	BN_free(r->p);
+	BN_CTX_free(r->ctx);
+	EC_GROUP_free(r->ec);
 	return 0;
-}
-
-static const struct rig *rig_of(void **state)
-{
-	if (*state == NULL)
-		skip();
-	return *state;
 }
 
 /* By libcrypto; q NULL: the generator. */
@@ -82,15 +78,15 @@ static void assert_multiple(const struct rig *r, const BIGNUM *k, const uint8_t 
 	assert_int_equal(BN_bn2binpad(k, scalar, LEN), LEN);
 	multiply(r, k, q, want);
 	if (q == NULL)
-		crypt_p384_base(scalar, got);
+		r->engine->base(scalar, got);
 	else
-		crypt_p384_multiply(scalar, q, got);
+		r->engine->multiply(scalar, q, got);
 	assert_memory_equal(got, want, sizeof(want));
 }
 
 static void random_multiples_of_random_points(void **state)
 {
-	const struct rig *r = rig_of(state);
+	const struct rig *r = *state;
 	BIGNUM *k = BN_new();
 	uint8_t q[2 * LEN];
 
@@ -107,7 +103,7 @@ static void random_multiples_of_random_points(void **state)
 /* Where the sum meets the term that is added, its opposite, or infinity: ordinary formulas fail there. */
 static void scalars_near_0_and_the_order(void **state)
 {
-	const struct rig *r = rig_of(state);
+	const struct rig *r = *state;
 	BIGNUM *k = BN_new(), *one = BN_new();
 	uint8_t g[2 * LEN], opposite[2 * LEN];
 
@@ -132,7 +128,7 @@ static void scalars_near_0_and_the_order(void **state)
 /* Each entry of the generator's tables is used by one of them alone. */
 static void scalars_of_few_bits(void **state)
 {
-	const struct rig *r = rig_of(state);
+	const struct rig *r = *state;
 	BIGNUM *k = BN_new(), *half = BN_new();
 
 	for (int i = 0; i < 383; i++) {
@@ -160,7 +156,7 @@ static void scalars_of_few_bits(void **state)
 /* The curve has points with x = 0, and coordinates just below p: numbers at the ends of the range. */
 static void points_with_coordinates_at_the_ends(void **state)
 {
-	const struct rig *r = rig_of(state);
+	const struct rig *r = *state;
 	EC_POINT *point = EC_POINT_new(r->ec);
 	BIGNUM *x = BN_new(), *y = BN_new(), *k = BN_new();
 	uint8_t q[2 * LEN];
@@ -202,14 +198,16 @@ int main(void)
 		cmocka_unit_test(scalars_of_few_bits),
 		cmocka_unit_test(points_with_coordinates_at_the_ends),
 	};
-	return cmocka_run_group_tests(tests, make_rig, free_rig);
+	int failed = 0;
+
+	for (unsigned i = 0; engines[i] != NULL; i++) {
+		if (!engines[i]->usable()) {
+			print_message("this CPU does not run %s\n", engines[i]->name);
+			continue;
+		}
+		engine_now = engines[i];
+		print_message("%s\n", engine_now->name);
+		failed += cmocka_run_group_tests_name(engine_now->name, tests, make_rig, free_rig);
+	}
+	return failed;
 }
-
-#else
-
-int main(void)
-{
-	return 0;
-}
-
-#endif
