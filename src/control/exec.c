@@ -37,6 +37,16 @@ struct control_op *control_op_new(struct control *c, enum control_op_kind kind, 
 	return op;
 }
 
+static void forget_step(struct control *c, struct control_op *op)
+{
+	control_step_give(c, op->step);
+	op->step = NULL;
+	control_parked_free(op->parked);
+	op->parked = NULL;
+	for (unsigned i = 0; i < ARRAY_LEN(op->made); i++)
+		control_record_free(&op->made[i]);
+}
+
 void control_op_free(struct control *c, struct control_op *op)
 {
 	hmap_remove(&c->ops, &op->by_tag);
@@ -45,6 +55,7 @@ void control_op_free(struct control *c, struct control_op *op)
 		control_source_remove(c, &op->ev.remote.addr);
 	secret_wipe(op->msg, op->ev.msg.len + op->ev.inner.len); /* of fragments it holds plaintext */
 	free(op->msg);
+	forget_step(c, op);
 	secret_wipe(op, sizeof(*op));
 	free(op);
 }
@@ -133,18 +144,11 @@ static enum err add_put(const struct control *c, struct commit *t, struct model_
 	return ERR_NONE;
 }
 
-static enum err add_sa(const struct control *c, struct commit *t, const struct ike_sa *sa, uint64_t mod_rev)
+static enum err add_sa(const struct control *c, struct commit *t, const struct control_record *r, uint64_t mod_rev)
 {
-	uint8_t room[IKE_SA_RECORD_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
-
-	if (sa->state == IKE_STATE_CLOSED)
-		return add_op(t, model_key_ike(ike_sa_our_spi(sa)), STORE_DELETE, (struct bytes){ NULL, 0 });
-	enum err e = ike_sa_encode(sa, &w);
-	if (e == ERR_NONE)
-		e = add_put(c, t, model_key_ike(ike_sa_our_spi(sa)), mod_rev, wr_bytes(&w));
-	secret_wipe(room, sizeof(room));
-	return e;
+	if (r->state == IKE_STATE_CLOSED)
+		return add_op(t, model_key_ike(r->spi), STORE_DELETE, (struct bytes){ NULL, 0 });
+	return add_put(c, t, model_key_ike(r->spi), mod_rev, bytes_of(r->b, r->len));
 }
 
 /* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). */
@@ -184,8 +188,8 @@ static enum err add_deletes(struct commit *t, struct control_op *op)
 {
 	enum err e = ERR_NONE;
 
-	for (; op->deleted < op->out.cnt && e == ERR_NONE; op->deleted++) {
-		const struct ike_action *a = &op->out.actions[op->deleted];
+	for (; op->deleted < op->step->out.cnt && e == ERR_NONE; op->deleted++) {
+		const struct ike_action *a = &op->step->out.actions[op->deleted];
 		if (a->kind != IKE_ACT_CHILD_DELETE)
 			continue;
 		if (t->op_cnt + 2 > STORE_TXN_OPS_MAX)
@@ -197,14 +201,13 @@ static enum err add_deletes(struct commit *t, struct control_op *op)
 
 static enum err fill_commit(const struct control *c, struct commit *t, struct control_op *op)
 {
-	enum err e = add_sa(c, t, &op->new_sa, op->kind == OP_SA ? op->sa->mod_rev : 0);
-	if (e == ERR_NONE && op->out.has_rekeyed)
-		e = add_sa(c, t, &op->rekeyed[0], 0);
-	if (e == ERR_NONE && op->out.has_redundant)
-		e = add_sa(c, t, &op->rekeyed[1], 0);
-	for (unsigned i = 0; e == ERR_NONE && i < op->out.cnt; i++)
-		if (op->out.actions[i].kind == IKE_ACT_CHILD_PUT)
-			e = add_child(c, t, op->out.actions[i].put.child);
+	enum err e = add_sa(c, t, &op->made[0], op->kind == OP_SA ? op->sa->mod_rev : 0);
+	for (unsigned i = 1; e == ERR_NONE && i < ARRAY_LEN(op->made); i++)
+		if (op->made[i].b != NULL)
+			e = add_sa(c, t, &op->made[i], 0);
+	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++)
+		if (op->step->out.actions[i].kind == IKE_ACT_CHILD_PUT)
+			e = add_child(c, t, op->step->out.actions[i].put.child);
 	op->deleted = 0;
 	return e != ERR_NONE ? e : add_deletes(t, op);
 }
@@ -217,14 +220,11 @@ static enum err submit(struct control *c, const struct commit *t, uint64_t tag)
 
 static enum err submit_commit(struct control *c, struct control_op *op)
 {
-	struct commit *t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return ERR_MEMORY;
-	enum err e = fill_commit(c, t, op);
-	if (e == ERR_NONE)
-		e = submit(c, t, op->tag);
-	free(t);
-	return e;
+	static struct commit t; /* the control thread's own */
+
+	t.cmp_cnt = t.op_cnt = t.used = 0;
+	enum err e = fill_commit(c, &t, op);
+	return e != ERR_NONE ? e : submit(c, &t, op->tag);
 }
 
 /* The Child SAs that found no room in the step's own transaction, now that that is true. What is lost here belongs to no
@@ -233,7 +233,7 @@ static void delete_more(struct control *c, struct control_op *op)
 {
 	enum err e = ERR_NONE;
 
-	while (op->deleted < op->out.cnt && e == ERR_NONE) {
+	while (op->deleted < op->step->out.cnt && e == ERR_NONE) {
 		struct commit *t = calloc(1, sizeof(*t));
 		e = t == NULL ? ERR_MEMORY : add_deletes(t, op);
 		if (e == ERR_NONE && t->op_cnt > 0)
@@ -246,10 +246,10 @@ static void delete_more(struct control *c, struct control_op *op)
 
 /* RFC 7296 2.4: the peer says that it knows of no other IKE SA with us. The new children need no proof then: what is
  * sent on the former ones until they are gone would be lost. */
-static void drop_others(struct control *c, struct control_tunnel *t, const struct control_sa *keep)
+static void drop_others(struct control *c, struct control_tunnel *t, const struct control_sa *keep, const struct ike_sa *r)
 {
-	for (unsigned i = 0; keep != NULL && i < keep->r.child_cnt; i++)
-		fwd_child_prove(c->fwd, keep->r.children[i].spi_in);
+	for (unsigned i = 0; keep != NULL && i < r->child_cnt; i++)
+		fwd_child_prove(c->fwd, r->children[i].spi_in);
 	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
 		next = sa->next;
 		if (sa != keep)
@@ -261,7 +261,7 @@ static struct control_tunnel *tunnel_of(struct control *c, const struct control_
 {
 	if (op->sa != NULL)
 		return op->sa->tunnel;
-	return op->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->new_sa.tunnel_id) : NULL;
+	return op->step->out.has_sa && op->kind == OP_HALF ? control_tunnel_find(c, &op->step->new_sa.tunnel_id) : NULL;
 }
 
 static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa, const struct ike_action *a)
@@ -274,7 +274,7 @@ static void apply_path(struct control *c, struct control_tunnel *t, const struct
 
 static void take_failure(struct control *c, struct control_op *op, struct control_tunnel *t)
 {
-	struct model_failure *f = &op->out.failure;
+	struct model_failure *f = &op->step->out.failure;
 
 	f->last_us = c->now_us; /* not older than what its step has done: a tunnel may be up since this step */
 	if (f->code == MODEL_FAILURE_HALF_OPEN_TIMEOUT && op->half != NULL && op->half->h.start == NULL) {
@@ -291,8 +291,8 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 {
 	struct control_tunnel *t = tunnel_of(c, op);
 
-	for (unsigned i = 0; i < op->out.cnt; i++) {
-		const struct ike_action *a = &op->out.actions[i];
+	for (unsigned i = 0; i < op->step->out.cnt; i++) {
+		const struct ike_action *a = &op->step->out.actions[i];
 		switch (a->kind) {
 		case IKE_ACT_DH:
 			break;
@@ -308,14 +308,14 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			control_child_remove(c, a->spi);
 			break;
 		case IKE_ACT_PATH:
-			apply_path(c, t, &op->new_sa, a);
+			apply_path(c, t, &op->step->new_sa, a);
 			break;
 		case IKE_ACT_SEND:
 			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
 			break;
 		case IKE_ACT_INITIAL_CONTACT:
 			if (t != NULL)
-				drop_others(c, t, sa);
+				drop_others(c, t, sa, &op->step->new_sa);
 			break;
 		case IKE_ACT_FAILURE:
 			take_failure(c, op, t);
@@ -337,7 +337,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 /* Our own first message goes out when its answer can be taken. */
 static void finish_start(struct control *c, struct control_op *op)
 {
-	if (op->out.has_half && control_half_add(c, &op->new_half)) {
+	if (op->step->out.has_half && control_half_add(c, &op->step->new_half)) {
 		op->starter = NULL;
 		act(c, op, NULL);
 	}
@@ -346,7 +346,7 @@ static void finish_start(struct control *c, struct control_op *op)
 
 static void finish_init(struct control *c, struct control_op *op)
 {
-	if (op->out.has_sa && !control_half_add(c, &op->new_half))
+	if (op->step->out.has_sa && !control_half_add(c, &op->step->new_half))
 		control_drop(c, MODEL_DROP_ike_half_open_limit);
 	else
 		act(c, op, NULL);
@@ -364,10 +364,10 @@ static bool stands(const struct control_tunnel *t)
 /* The committed record of a handshake becomes an SA; the half-open one has done its work. */
 static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 {
-	struct control_tunnel *t = control_tunnel_find(c, &op->new_sa.tunnel_id);
+	struct control_tunnel *t = control_tunnel_find(c, &op->step->new_sa.tunnel_id);
 	struct control_half *half = op->half;
 	bool replaced = t != NULL && stands(t);
-	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->new_sa, rev, &half->iv, t);
+	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->step->new_sa, &op->made[0], rev, &half->iv, t);
 
 	op->half = NULL;
 	if (sa == NULL) {
@@ -379,7 +379,8 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 		act(c, op, sa);
 		control_why_start(c, t, &sa->r.path, replaced);
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
-			 addr_endpoint_format(&sa->r.path.remote, to), model_suite_text(&sa->r.suite, suite));
+			 addr_endpoint_format(&sa->r.path.remote, to),
+			 model_suite_text(&op->step->new_sa.suite, suite));
 		op->sa = sa;
 		control_site_up(c, t);
 	}
@@ -391,9 +392,9 @@ static void finish_half(struct control *c, struct control_op *op)
 {
 	struct control_half *half = op->half;
 	act(c, op, NULL);
-	if (op->out.has_half)
-		half->h = op->new_half;
-	if (!op->out.changed) {
+	if (op->step->out.has_half)
+		half->h = op->step->new_half;
+	if (!op->step->out.changed) {
 		control_half_arm(c, half);
 		control_op_drop(c, op);
 		return;
@@ -431,22 +432,26 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 	struct control_sa *sa = op->sa;
 	struct control_tunnel *t = sa->tunnel;
 
-	if (op->out.has_sa) {
-		t->child_rekeys += op->new_sa.child_rekeys - sa->r.child_rekeys;
-		sa->r = op->new_sa;
+	if (op->step->out.has_sa) {
+		t->child_rekeys += op->step->new_sa.child_rekeys - op->step->sa.child_rekeys;
+		control_record_free(&sa->r);
+		sa->r = op->made[0];
+		op->made[0] = (struct control_record){ 0 };
 		if (rev != 0)
 			sa->mod_rev = rev;
-		if (op->out.has_rekeyed && control_sa_add(c, &op->rekeyed[0], rev, NULL, t) != NULL) {
-			adopt_children(c, &op->rekeyed[0]);
+		if (op->step->out.has_rekeyed &&
+		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, NULL, t) != NULL) {
+			adopt_children(c, &op->step->rekeyed[0]);
 			t->ike_rekeys++;
 		}
-		if (op->out.has_redundant)
-			(void)control_sa_add(c, &op->rekeyed[1], rev, NULL, t);
+		if (op->step->out.has_redundant)
+			(void)control_sa_add(c, &op->step->rekeyed[1], &op->made[2], rev, NULL, t);
 	}
 	act(c, op, sa);
-	if (op->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
-		control_site_check(c, t, op->out.failure.code == MODEL_FAILURE_PEER_DELETED && has_failure(&op->out));
-	control_sa_arm(c, sa); /* a CLOSED one stays a while for repeated requests; the timer removes it */
+	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
+		control_site_check(c, t, op->step->out.failure.code == MODEL_FAILURE_PEER_DELETED && has_failure(&op->step->out));
+	/* a CLOSED one stays a while for repeated requests; the timer removes it */
+	control_sa_arm(c, sa, op->step->out.has_sa ? &op->step->new_sa : &op->step->sa);
 	control_op_drop(c, op);
 }
 
@@ -461,10 +466,12 @@ static uint8_t wear_of(const struct crypt_iv_space *iv)
 
 static void run_step(struct control *c, struct control_op *op)
 {
+	struct control_step *s = op->step;
 	struct crypt_iv_space *iv = op->kind == OP_HALF ? &op->half->iv : op->kind == OP_SA ? &op->sa->iv : NULL;
 
-	ike_out_wipe(&op->out);
 	crypt_random(op->ev.random, sizeof(op->ev.random));
+	if (op->kind == OP_SA)
+		control_record_read(&op->sa->r, &s->sa);
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
 	op->ev.iv = 0;
 	op->ev.iv_wear = wear_of(iv);
@@ -474,16 +481,16 @@ static void run_step(struct control *c, struct control_op *op)
 	}
 	switch (op->kind) {
 	case OP_INIT:
-		ike_init_step(&c->world, &op->ev, &op->new_half, &op->out);
+		ike_init_step(&c->world, &op->ev, &s->new_half, &s->out);
 		break;
 	case OP_START:
-		ike_start_step(&c->world, &op->starter->ike, &op->ev, &op->new_half, &op->out);
+		ike_start_step(&c->world, &op->starter->ike, &op->ev, &s->new_half, &s->out);
 		break;
 	case OP_HALF:
-		ike_half_step(&c->world, &op->half->h, &op->ev, &op->new_half, &op->new_sa, &op->out);
+		ike_half_step(&c->world, &op->half->h, &op->ev, &s->new_half, &s->new_sa, &s->out);
 		break;
 	case OP_SA:
-		ike_sa_step(&c->world, &op->sa->r, &op->ev, &op->new_sa, op->rekeyed, &op->out);
+		ike_sa_step(&c->world, &s->sa, &op->ev, &s->new_sa, s->rekeyed, &s->out);
 		break;
 	}
 }
@@ -498,7 +505,7 @@ static void finish(struct control *c, struct control_op *op, uint64_t rev)
 		finish_start(c, op);
 		break;
 	case OP_HALF:
-		if (op->out.has_sa)
+		if (op->step->out.has_sa)
 			finish_auth(c, op, rev);
 		else
 			finish_half(c, op);
@@ -512,26 +519,59 @@ static void finish(struct control *c, struct control_op *op, uint64_t rev)
 /* What must be in the store before it is true. */
 static bool needs_commit(const struct control_op *op)
 {
-	return op->kind != OP_INIT && op->kind != OP_START && op->out.has_sa && (op->kind == OP_HALF || op->out.changed);
+	return op->kind != OP_INIT && op->kind != OP_START && op->step->out.has_sa && (op->kind == OP_HALF || op->step->out.changed);
+}
+
+/* The records that are to be committed and kept. */
+static enum err encode(struct control_op *op)
+{
+	const struct control_step *s = op->step;
+
+	if (op->kind != OP_HALF && op->kind != OP_SA)
+		return ERR_NONE;
+	enum err e = s->out.has_sa ? control_record_make(&s->new_sa, &op->made[0]) : ERR_NONE;
+	if (e == ERR_NONE && s->out.has_rekeyed)
+		e = control_record_make(&s->rekeyed[0], &op->made[1]);
+	if (e == ERR_NONE && s->out.has_redundant)
+		e = control_record_make(&s->rekeyed[1], &op->made[2]);
+	return e;
+}
+
+/* The job is copied; the step runs again, from the beginning, with the result. */
+static void wait_for_dh(struct control *c, struct control_op *op)
+{
+	enum err e = control_dh_submit(c->dh, op->tag, &op->step->out.actions[0].dh, op->kind != OP_INIT);
+
+	forget_step(c, op);
+	if (e != ERR_NONE) {
+		control_drop(c, MODEL_DROP_ike_dh_queue);
+		control_op_drop(c, op);
+	}
 }
 
 void control_op_run(struct control *c, struct control_op *op)
 {
-	run_step(c, op);
-	if (op->out.cnt != 0 && op->out.actions[0].kind == IKE_ACT_DH) {
-		const struct ike_action *a = &op->out.actions[0];
-		enum err e = control_dh_submit(c->dh, op->tag, &a->dh, op->kind != OP_INIT);
-		if (e != ERR_NONE) {
-			control_drop(c, MODEL_DROP_ike_dh_queue);
-			control_op_drop(c, op);
-		}
+	forget_step(c, op);
+	op->step = control_step_take(c);
+	if (op->step == NULL) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		control_op_drop(c, op);
 		return;
 	}
-	if (!needs_commit(op)) {
+	run_step(c, op);
+	if (op->step->out.cnt != 0 && op->step->out.actions[0].kind == IKE_ACT_DH) {
+		wait_for_dh(c, op);
+		return;
+	}
+	enum err e = encode(op);
+	if (e == ERR_NONE && !needs_commit(op)) {
 		finish(c, op, 0);
 		return;
 	}
-	enum err e = submit_commit(c, op);
+	if (e == ERR_NONE)
+		e = submit_commit(c, op);
+	if (e == ERR_NONE)
+		e = control_step_park(c, op);
 	if (e != ERR_NONE) { /* the peer repeats its request */
 		control_drop(c, MODEL_DROP_ike_busy);
 		control_op_drop(c, op);
@@ -558,6 +598,7 @@ void control_op_committed(struct control *c, const struct store_done *done)
 	if (op == NULL)
 		return;
 	if (done->result.err == ERR_NONE) {
+		control_step_unpark(c, op);
 		delete_more(c, op);
 		finish(c, op, done->result.rev);
 		return;

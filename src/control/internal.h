@@ -60,7 +60,7 @@ struct control_tunnel {
 	bool installed;               /* fwd knows it */
 	struct model_tunnel m;
 	bool has_psk;
-	struct model_psk psk;         /* sealed */
+	struct model_psk psk;         /* each key locked under psk_key */
 	struct control_sa *sas;
 	struct addr last_remote;      /* where its last IKE SA came from */
 	/* life (state.c) */
@@ -91,11 +91,12 @@ struct control_starter {
 
 /* A message on its way to a step: a datagram, or a message that was put together of several. */
 struct control_datagram {
+	struct control_datagram *next;
 	struct addr_endpoint local, remote;
 	bool whole;                   /* as in struct ike_event, with its plaintext behind msg */
 	uint8_t inner_first;
 	uint16_t len, inner_len;
-	uint8_t *msg;
+	uint8_t msg[];
 };
 
 /* The fragments of an SA's next message (frag.c). */
@@ -118,10 +119,22 @@ struct control_half {
 	bool explained;               /* it is known why there was no good IKE_AUTH */
 };
 
+/* The record of an IKE SA between two steps: encoded, and what is asked of it all the time (record.c). */
+struct control_record {
+	uint8_t *b;                   /* NULL: none */
+	uint32_t len;
+	uint8_t state;                /* enum ike_state */
+	uint8_t child_cnt;
+	bool closing;
+	uint64_t spi;                 /* ours */
+	uint64_t created_us, last_in_us;
+	struct model_path path;
+};
+
 struct control_sa {
 	struct hmap_node by_spi;
 	struct heap_node timer;
-	struct ike_sa r;
+	struct control_record r;
 	uint64_t mod_rev;
 	struct crypt_iv_space iv;     /* outlives every step; moves with the keys only */
 	struct control_tunnel *tunnel;
@@ -131,7 +144,7 @@ struct control_sa {
 	bool rekey_ike, rekey_children; /* asked for while it was busy */
 	struct control_frags *frags;  /* NULL: none came */
 	unsigned waiting_cnt;
-	struct control_datagram waiting[CONTROL_WAITING_MAX];
+	struct control_datagram *waiting; /* the oldest first */
 };
 
 /* What the store has about the use of a Child SA's keys, so that a restart begins above it (RFC 4303 3.3.3). */
@@ -173,6 +186,17 @@ struct control_gone {
 	uint32_t account_number;
 };
 
+/* What a step works on and what comes of it. Large: there is one only from a step's run until its effect. */
+struct control_step {
+	struct control_step *next;    /* idle */
+	struct ike_sa sa;             /* OP_SA: before it */
+	struct ike_half new_half;
+	struct ike_sa new_sa, rekeyed[2];
+	struct ike_out out;
+};
+
+struct control_parked;
+
 /* One step under way, with all it needs to be run again. */
 struct control_op {
 	enum control_op_kind kind;
@@ -184,9 +208,9 @@ struct control_op {
 	bool counted;                 /* OP_INIT: among its source's half-open ones */
 	bool has_dh;
 	struct crypt_dh_result dh;
-	struct ike_out out;
-	struct ike_half new_half;
-	struct ike_sa new_sa, rekeyed[2];
+	struct control_step *step;    /* NULL while it waits */
+	struct control_parked *parked; /* while it waits for its commit */
+	struct control_record made[3]; /* of new_sa and rekeyed */
 	unsigned deleted;             /* actions whose Child SAs are deleted in the store */
 	unsigned tries;
 	struct hmap_node by_tag;      /* waits for DH or a commit */
@@ -197,7 +221,8 @@ struct control {
 	struct control_config cfg;
 	struct crypt_seal_private seal_key;
 	uint8_t sa_key[CRYPT_SEAL_KEY_LEN];
-	size_t decoy_len;             /* a sealed key of no tunnel, opened where there is none */
+	uint8_t psk_key[CRYPT_SEAL_KEY_LEN]; /* of this process: under it PSKs are in memory */
+	size_t decoy_len;             /* a locked key of no tunnel, opened where there is none */
 	uint8_t decoy[MODEL_PSK_SEALED_MAX];
 	struct fwd *fwd;
 	struct fwd_counters *counters;
@@ -217,6 +242,8 @@ struct control {
 	struct heap half_timers, sa_timers, child_timers, waiting_starts, fresh_starts, frag_timers;
 	int client_fds[CONTROL_CLIENTS_MAX]; /* of the status socket of a site; -1: free */
 	unsigned op_cnt;
+	unsigned idle_step_cnt;
+	struct control_step *idle_steps;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
 	uint64_t check_us;            /* when the use of the Child SAs is looked at again */
@@ -259,11 +286,11 @@ uint64_t control_sas_next_us(const struct control *c);
 void control_notice(struct control *c, const struct fwd_notice *n);
 struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
 struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
-/* Makes the entry of a record; NULL without memory. */
-struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uint64_t mod_rev,
+/* Makes the entry of a record, and owns its encoding *made from then on; NULL without memory. */
+struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
 				  const struct crypt_iv_space *iv, struct control_tunnel *t);
 void control_sa_remove(struct control *c, struct control_sa *sa);
-void control_sa_arm(struct control *c, struct control_sa *sa);
+void control_sa_arm(struct control *c, struct control_sa *sa, const struct ike_sa *r);
 void control_sas_free(struct control *c);
 /* The step of an SA has ended. The SA may be gone afterwards. */
 void control_sa_idle(struct control *c, struct control_sa *sa);
@@ -271,6 +298,20 @@ void control_sa_idle(struct control *c, struct control_sa *sa);
 bool control_half_add(struct control *c, const struct ike_half *half);
 void control_half_remove(struct control *c, struct control_half *h);
 uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+
+/* record.c: records between steps, and the room for steps */
+MUST_USE enum err control_record_make(const struct ike_sa *sa, struct control_record *ret); /* ERR_MEMORY */
+/* The caller wipes *ret. */
+void control_record_read(const struct control_record *r, struct ike_sa *ret);
+void control_record_free(struct control_record *r);
+struct control_step *control_step_take(struct control *c); /* NULL without memory */
+void control_step_give(struct control *c, struct control_step *s); /* wipes what was used; NULL is fine */
+/* What is to be done after the commit, without the room of a step. ERR_MEMORY. */
+MUST_USE enum err control_step_park(struct control *c, struct control_op *op);
+void control_step_unpark(struct control *c, struct control_op *op);
+void control_parked_free(struct control_parked *p);
+MUST_USE enum err control_steps_init(struct control *c); /* ERR_MEMORY */
+void control_steps_free(struct control *c);
 
 /* source.c: half-open handshakes by their source */
 bool control_source_add(struct control *c, const struct addr *a); /* false without memory */

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/secret.h"
+
 static const struct control_sa *newest_sa(const struct control_tunnel *t)
 {
 	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
@@ -14,8 +16,10 @@ static const struct control_sa *newest_sa(const struct control_tunnel *t)
 
 static void fill_sa(const struct control *c, const struct control_sa *sa, struct model_live_tunnel *l)
 {
-	const struct ike_sa *r = &sa->r;
+	struct ike_sa record;
+	const struct ike_sa *r = &record;
 
+	control_record_read(&sa->r, &record);
 	l->ike_suite = r->suite;
 	l->path = r->path;
 	l->start_port = r->start_port;
@@ -30,6 +34,7 @@ static void fill_sa(const struct control *c, const struct control_sa *sa, struct
 			l->child_suite = child->suite;
 	}
 	l->child_cnt = r->child_cnt;
+	secret_wipe(&record, sizeof(record));
 }
 
 static struct model_live_tunnel live_of(const struct control *c, const struct control_tunnel *t)

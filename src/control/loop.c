@@ -74,6 +74,7 @@ static enum err make_world(struct control *c)
 		c->cfg.rings[i].spi_key = c->world.spi_key;
 	crypt_random(c->world.decoy_psk, sizeof(c->world.decoy_psk));
 	crypt_random(&c->hash_key, sizeof(c->hash_key));
+	crypt_random(c->psk_key, sizeof(c->psk_key));
 	turn_cookie_secret(c);
 	turn_cookie_secret(c);
 	return ERR_NONE;
@@ -81,13 +82,10 @@ static enum err make_world(struct control *c)
 
 static enum err make_decoy(struct control *c)
 {
-	struct crypt_seal_public to;
 	uint8_t text[43]; /* as long as a generated key */
 
 	crypt_random(text, sizeof(text));
-	enum err e = crypt_seal_public_of(&c->seal_key, &to);
-	return e != ERR_NONE ? e : crypt_box_seal(&to, bytes_str("decoy"), BYTES_OF(text), SPACE_OF(c->decoy),
-						  &c->decoy_len);
+	return crypt_lock_seal(c->psk_key, bytes_str("decoy"), BYTES_OF(text), SPACE_OF(c->decoy), &c->decoy_len);
 }
 
 static enum err make_tables(struct control *c)
@@ -186,6 +184,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = make_decoy(c);
 	if (e == ERR_NONE)
+		e = control_steps_init(c);
+	if (e == ERR_NONE)
 		e = open_signals(c);
 	if (e == ERR_NONE)
 		e = load_all(c, &rev);
@@ -220,6 +220,7 @@ void control_free(struct control *c)
 	for (struct hmap_node *n = hmap_walk_first(&c->ops, &w); n != NULL; n = hmap_walk_next(&c->ops, &w))
 		control_op_free(c, CONTAINER_OF(n, struct control_op, by_tag));
 	hmap_fini(&c->ops);
+	control_steps_free(c);
 	control_sas_free(c);
 	control_site_free(c);
 	control_config_free(c);

@@ -132,9 +132,11 @@ static void read_sa(void *arg, const struct store_row *row)
 		add_stale(f, row->key);
 		return;
 	}
+	struct control_record made = { 0 };
 	restore_children(f, &r);
-	if (control_sa_add(f->c, &r, row->mod_rev, NULL, t) != NULL)
+	if (control_record_make(&r, &made) == ERR_NONE && control_sa_add(f->c, &r, &made, row->mod_rev, NULL, t) != NULL)
 		f->sas++;
+	control_record_free(&made);
 	control_tunnel_check_up(f->c, t);
 	secret_wipe(&r, sizeof(r));
 }

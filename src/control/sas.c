@@ -30,7 +30,7 @@ struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi)
 {
 	for (struct hmap_node *n = hmap_first(&c->sas, control_spi_hash(c, our_spi)); n != NULL; n = hmap_next(n)) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
-		if (ike_sa_our_spi(&sa->r) == our_spi)
+		if (sa->r.spi == our_spi)
 			return sa;
 	}
 	return NULL;
@@ -113,13 +113,14 @@ void control_half_remove(struct control *c, struct control_half *h)
 	free(h);
 }
 
-struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uint64_t mod_rev,
+struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
 				  const struct crypt_iv_space *iv, struct control_tunnel *t)
 {
 	struct control_sa *sa = calloc(1, sizeof(*sa));
 	if (sa == NULL)
 		return NULL;
-	sa->r = *r;
+	sa->r = *made;
+	*made = (struct control_record){ 0 };
 	sa->mod_rev = mod_rev;
 	sa->tunnel = t;
 	sa->next = t->sas;
@@ -128,23 +129,36 @@ struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, uin
 	crypt_iv_space_init(&sa->iv, c->cfg.incarnation);
 	if (iv != NULL)
 		atomic_store(&sa->iv.next, atomic_load(&iv->next));
-	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, ike_sa_our_spi(r)));
-	control_sa_arm(c, sa);
+	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, sa->r.spi));
+	control_sa_arm(c, sa, r);
 	return sa;
+}
+
+static struct control_datagram *take_waiting(struct control_sa *sa)
+{
+	struct control_datagram *d = sa->waiting;
+
+	if (d == NULL)
+		return NULL;
+	sa->waiting = d->next;
+	sa->waiting_cnt--;
+	return d;
 }
 
 static void free_message(struct control_datagram *d)
 {
 	if (d->whole)
 		secret_wipe(d->msg, (size_t)d->len + d->inner_len);
-	free(d->msg);
+	free(d);
 }
 
-static void free_waiting(struct control_sa *sa)
+static void free_sa(struct control *c, struct control_sa *sa)
 {
-	for (unsigned i = 0; i < sa->waiting_cnt; i++)
-		free_message(&sa->waiting[i]);
-	sa->waiting_cnt = 0;
+	for (struct control_datagram *d; (d = take_waiting(sa)) != NULL;)
+		free_message(d);
+	control_frag_free(c, &sa->frags);
+	control_record_free(&sa->r);
+	free(sa);
 }
 
 void control_sa_remove(struct control *c, struct control_sa *sa)
@@ -158,10 +172,7 @@ void control_sa_remove(struct control *c, struct control_sa *sa)
 	*p = sa->next;
 	hmap_remove(&c->sas, &sa->by_spi);
 	heap_remove(&c->sa_timers, &sa->timer);
-	free_waiting(sa);
-	control_frag_free(c, &sa->frags);
-	secret_wipe(sa, sizeof(*sa));
-	free(sa);
+	free_sa(c, sa);
 	control_tunnel_check_up(c, t);
 	control_tunnel_idle(c, t);
 }
@@ -172,10 +183,7 @@ void control_sas_free(struct control *c)
 	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
 		hmap_remove(&c->sas, &sa->by_spi);
-		free_waiting(sa);
-		control_frag_free(c, &sa->frags);
-		secret_wipe(sa, sizeof(*sa));
-		free(sa);
+		free_sa(c, sa);
 	}
 	for (struct hmap_node *n = hmap_walk_first(&c->halves_by_spi, &w); n != NULL;
 	     n = hmap_walk_next(&c->halves_by_spi, &w))
@@ -220,24 +228,28 @@ void control_sa_event(struct control *c, struct control_sa *sa, const struct ike
 static void keep_waiting(struct control *c, struct control_sa *sa, const struct ike_event *ev)
 {
 	size_t len = ev->msg.len + ev->inner.len;
-	uint8_t *copy = sa->waiting_cnt == CONTROL_WAITING_MAX ? NULL : malloc(len + 1);
-	if (copy == NULL) {
+	struct control_datagram **last = &sa->waiting;
+	struct control_datagram *d = sa->waiting_cnt == CONTROL_WAITING_MAX ? NULL : malloc(sizeof(*d) + len);
+	if (d == NULL) {
 		control_drop(c, MODEL_DROP_ike_busy);
 		return;
 	}
-	struct wr w = wr_of((struct space){ copy, len });
-	wr_put(&w, ev->msg);
-	wr_put(&w, ev->inner);
-	must(!w.bad);
-	sa->waiting[sa->waiting_cnt++] = (struct control_datagram){
+	*d = (struct control_datagram){
 		.local = ev->local,
 		.remote = ev->remote,
 		.whole = ev->whole,
 		.inner_first = ev->inner_first,
 		.len = (uint16_t)ev->msg.len,
 		.inner_len = (uint16_t)ev->inner.len,
-		.msg = copy,
 	};
+	struct wr w = wr_of((struct space){ d->msg, len });
+	wr_put(&w, ev->msg);
+	wr_put(&w, ev->inner);
+	must(!w.bad);
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = d;
+	sa->waiting_cnt++;
 }
 
 /* The step of an SA has ended: does what was asked for meanwhile, one thing at a time, else takes the next datagram. */
@@ -256,17 +268,15 @@ void control_sa_idle(struct control *c, struct control_sa *sa)
 		control_sa_rekey(c, sa, ike, 0);
 		return;
 	}
-	if (sa->waiting_cnt == 0)
+	struct control_datagram *d = take_waiting(sa);
+	if (d == NULL)
 		return;
-	struct control_datagram d = sa->waiting[0];
-	sa->waiting_cnt--;
-	memmove(&sa->waiting[0], &sa->waiting[1], sa->waiting_cnt * sizeof(sa->waiting[0]));
-	struct ike_event ev = message_event(c, &d.local, &d.remote, bytes_of(d.msg, d.len));
-	ev.whole = d.whole;
-	ev.inner_first = d.inner_first;
-	ev.inner = bytes_of(d.msg + d.len, d.inner_len);
+	struct ike_event ev = message_event(c, &d->local, &d->remote, bytes_of(d->msg, d->len));
+	ev.whole = d->whole;
+	ev.inner_first = d->inner_first;
+	ev.inner = bytes_of(d->msg + d->len, d->inner_len);
 	control_sa_event(c, sa, &ev);
-	free_message(&d);
+	free_message(d);
 }
 
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code)
@@ -355,6 +365,16 @@ static void note_no_marker(struct control *c, const struct fwd_punt *p)
 	control_failure(c, NULL, &f);
 }
 
+static bool take_fragment(struct control *c, struct control_sa *sa, struct ike_event *ev, struct space room)
+{
+	struct ike_sa r;
+
+	control_record_read(&sa->r, &r);
+	bool whole = control_frag_take(c, &sa->frags, &r, ev, room);
+	secret_wipe(&r, sizeof(r));
+	return whole;
+}
+
 void control_datagram(struct control *c, const struct fwd_punt *p)
 {
 	static uint8_t joined[IKE_FRAG_JOIN_MAX]; /* the control thread's own; wiped by the next message */
@@ -376,7 +396,7 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 	bool fragment = ike_frag_is(msg);
 	struct control_sa *sa = ours == 0 ? NULL : control_sa_find(c, ours);
 	if (sa != NULL) {
-		if (fragment && !control_frag_take(c, &sa->frags, &sa->r, &ev, SPACE_OF(joined)))
+		if (fragment && !take_fragment(c, sa, &ev, SPACE_OF(joined)))
 			return;
 		if (sa->busy)
 			keep_waiting(c, sa, &ev);
@@ -407,6 +427,17 @@ static void take_too_big(struct control *c, const struct fwd_too_big *t)
 		fwd_count_drop(counters, MODEL_DROP_icmp_ignored);
 }
 
+/* A rekey has replaced it meanwhile. */
+static bool is_replaced(const struct control_sa *sa, uint32_t spi_in)
+{
+	struct ike_sa r;
+
+	control_record_read(&sa->r, &r);
+	bool replaced = ike_sa_child_replaced(&r, spi_in);
+	secret_wipe(&r, sizeof(r));
+	return replaced;
+}
+
 void control_notice(struct control *c, const struct fwd_notice *n)
 {
 	if (n->kind == FWD_NOTICE_TOO_BIG) {
@@ -421,7 +452,7 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 	switch ((enum fwd_notice_kind)n->kind) {
 	case FWD_NOTICE_FIRST:
 		/* A straggler on one that was replaced meanwhile must not bring sending back to it. */
-		if (sa == NULL || !ike_sa_child_replaced(&sa->r, n->spi_in))
+		if (sa == NULL || !is_replaced(sa, n->spi_in))
 			fwd_child_prove(c->fwd, n->spi_in);
 		break;
 	case FWD_NOTICE_ADDRESS:
@@ -441,9 +472,9 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 
 /* ---- timers ---- */
 
-void control_sa_arm(struct control *c, struct control_sa *sa)
+void control_sa_arm(struct control *c, struct control_sa *sa, const struct ike_sa *r)
 {
-	uint64_t at = ike_sa_timer(&sa->r, control_sa_last_esp(c, &sa->r));
+	uint64_t at = ike_sa_timer(r, control_sa_last_esp(c, r));
 	if (heap_set(&c->sa_timers, &sa->timer, at) != ERR_NONE)
 		log_error("no memory for the timer of an IKE SA");
 }
@@ -463,6 +494,17 @@ static void halves_timers(struct control *c)
 	}
 }
 
+static uint64_t when_due(const struct control *c, const struct control_sa *sa, uint64_t *ret_last_esp_us)
+{
+	struct ike_sa r;
+
+	control_record_read(&sa->r, &r);
+	*ret_last_esp_us = control_sa_last_esp(c, &r);
+	uint64_t at = ike_sa_timer(&r, *ret_last_esp_us);
+	secret_wipe(&r, sizeof(r));
+	return at;
+}
+
 void control_sas_timers(struct control *c)
 {
 	struct heap_node *n;
@@ -470,10 +512,9 @@ void control_sas_timers(struct control *c)
 	halves_timers(c);
 	while ((n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, timer);
-		struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us,
-					.last_esp_us = control_sa_last_esp(c, &sa->r) };
+		struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us };
 		/* ESP that arrived since the timer was set puts the liveness check off. */
-		uint64_t at = ike_sa_timer(&sa->r, ev.last_esp_us);
+		uint64_t at = when_due(c, sa, &ev.last_esp_us);
 		bool due = at <= c->now_us && !sa->busy;
 		if (due && sa->r.state == IKE_STATE_CLOSED) {
 			control_sa_remove(c, sa);

@@ -13,9 +13,13 @@ void ike_out_reset(struct ike_out *out)
 	out->has_redundant = false;
 }
 
+/* Where keys and plaintext can be: what was sent is ciphertext, actions hold addresses and numbers. */
 void ike_out_wipe(struct ike_out *out)
 {
-	secret_wipe(out, sizeof(*out));
+	secret_wipe(&out->child, sizeof(out->child));
+	secret_wipe(out->room, sizeof(out->room));
+	secret_wipe(out->scratch, sizeof(out->scratch));
+	ike_out_reset(out);
 }
 
 struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind)
