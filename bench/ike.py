@@ -1,83 +1,88 @@
-"""Handshakes through onrampd as the responder, beside strongSwan. The initiator is strongSwan for both, on the same cores: it
-bounds the rate, so the responder's CPU a handshake is the figure to compare."""
+"""Handshakes through onrampd as the responder, beside strongSwan with its openssl plugin first.
+
+    site (strongSwan, 2 x COUNT connections) ==== gw (the responder)
+
+The initiator is strongSwan for both, on the same cores: it bounds the rate, so the CPU time of all the responder's processes
+is what counts. In each round each responder is a fresh one; the first COUNT tunnels come up with MODP-2048 and warm it, the
+next COUNT with ECP-384, and what its memory grows by then is what a tunnel costs.
+"""
 import pathlib
+import time
 
 from charon import Charon
 from cpu import cpu_seconds
-from lab import ANYCAST4, HQ, SITE_A, Gateway, Lab, LabError
-from results import Results
-from vici import initiate_many
+from fleet import GATEWAY_SETTINGS, PSK, create_tunnels, pids, resident_kb
+from lab import ANYCAST4, SITE_A, Gateway, Lab, LabError
+from results import OURS, Results, Target
+from vici import initiate_many, terminate_many
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HANDSHAKES = 200
-LAN = "10.1.0.1"
-IKE, ESP = "aes128gcm16-prfsha256-modp2048", "aes128gcm16"
-TARGETS = ()
+COUNT = 500
+AT_ONCE = 8
+ESP = "aes128gcm16"
+GROUPS = ("modp2048", "ecp384")
+TARGETS = (
+    Target("handshakes a core-second, MODP-2048", "ike.handshakes_per_core_s.modp2048", None, 1500, 2700),
+    Target("the same, to strongSwan", "ike.handshakes_per_core_s.modp2048", "strongswan", 4, 6),
+    Target("handshakes a core-second, ECP-384, to strongSwan", "ike.handshakes_per_core_s.ecp384", "strongswan", 4, 6),
+    Target("bytes of memory a tunnel", "ike.bytes_per_tunnel", None, 8192, 6144, at_most=True),
+)
 
 
-class Pair:
-    """The gateway is another strongSwan."""
+class Strongswan:
     name = "strongswan"
 
     def __init__(self, lab):
         self.lab = lab
         lab.build_network()
-        lab.ip("site-a", f"addr add {LAN}/32 dev lo")
-        self.start_gateway()
+        lab.ip("site-a", "addr add 10.1.0.1/32 dev lo")  # charon wants an address within local_ts
+        self.identities = [f"c{i}.bench" for i in range(2 * COUNT)]
         self.site = Charon(lab, "site-a", SITE_A, log=0, more="threads = 48")
-        self.site.start()
-        self.connect()
+        self.prepare()
 
-    def start_gateway(self):
-        self.gateway = Charon(self.lab, "gw", ANYCAST4, log=0, more="dos_protection = no\n\tcookie_threshold = 0\n\tthreads = 48")
+    def prepare(self):
+        self.gateway = Charon(self.lab, "gw", ANYCAST4, log=-1,
+                              more="dos_protection = no\n\tcookie_threshold = 0\n\tblock_threshold = 0\n\tthreads = 48")
+
+    def start(self):
         self.gateway.start()
-        self.gateway.configure(ANYCAST4, "bench secret", gateway="%any", gateway_id="%any", ike=IKE, esp=ESP,
+        self.gateway.configure(ANYCAST4, PSK, gateway="%any", gateway_id="%any",
+                               ike=", ".join(f"aes128gcm16-prfsha256-{group}" for group in GROUPS), esp=ESP,
                                local_ts="192.168.0.0/24", remote_ts="10.1.0.0/24")
-        self.first = ("site-a.bench", "bench secret")
 
-    def connect(self):
-        self.site.configure(*self.first, ike=IKE, esp=ESP)
-        if not self.site.initiate() or not self.lab.ping_until("site-a", LAN, HQ):
-            raise LabError(f"{self.name}: not up: {self.site.said}")
+    def stop(self):
+        self.gateway.stop()
 
     def pids(self):
         return [self.gateway.process.pid]
 
-    def identities(self):
-        return [(f"c{i}.bench", "bench secret") for i in range(HANDSHAKES)]
 
+class Onramp(Strongswan):
+    name = OURS
 
-class Onramp(Pair):
-    name = "onramp"
-
-    def start_gateway(self):
-        self.gateway = Gateway(self.lab, ROOT / "build" / "release", settings={
-            "gateway": {"half_open_per_address": 1000, "cookie_threshold": 1000}})
+    def prepare(self):
+        self.gateway = Gateway(self.lab, ROOT / "build" / "release", settings=GATEWAY_SETTINGS)
         self.gateway.start()
         self.gateway.create_account("bench")
-        tunnel = self.gateway.create_tunnel("a", "10.252.0.2/31")
-        self.gateway.create_route("10.1.0.0/24", "10.252.0.3")
-        self.first = (tunnel["remote_identities"]["fqdn_id"], self.gateway.generate_psk(tunnel))
-        self.made = []
+        tunnels = create_tunnels(self.gateway, 0, 2 * COUNT)
+        self.identities = [tunnel["remote_identities"]["fqdn_id"] for tunnel in tunnels]
+        self.gateway.stop()
+
+    def start(self):
+        self.gateway.start()
 
     def pids(self):
-        return [self.gateway.process.pid, *self.gateway.children().values()]
-
-    def identities(self):
-        for i in range(len(self.made), HANDSHAKES):
-            tunnel = self.gateway.create_tunnel(f"c{i}", f"10.253.{i // 128}.{i % 128 * 2}/31", psk="bench secret of onramp")
-            self.made.append((tunnel["remote_identities"]["fqdn_id"], "bench secret of onramp"))
-        return self.made
+        return pids(self.gateway)
 
 
-def write_connections(site, identities):
-    conf = ["connections {"]
-    for i, (identity, _) in enumerate(identities):
-        conf.append(f"""c{i} {{
+def start_site(system):
+    connections, secrets = [], []
+    for i, identity in enumerate(system.identities):
+        connections.append(f"""c{i} {{
 	version = 2
 	local_addrs = {SITE_A}
 	remote_addrs = {ANYCAST4}
-	proposals = {IKE}
+	proposals = aes128gcm16-prfsha256-{GROUPS[i // COUNT]}
 	mobike = no
 	local {{ auth = psk
 		id = "{identity}" }}
@@ -87,39 +92,43 @@ def write_connections(site, identities):
 		remote_ts = 192.168.0.0/24
 		esp_proposals = {ESP} }} }}
 }}""")
-    conf.append("}\nsecrets {")
-    for i, (identity, psk) in enumerate(identities):
-        conf.append(f'ike-{i} {{ id-1 = "{identity}"\n secret = "{psk}" }}')
-    conf.append("}")
-    (site.directory / "swanctl" / "swanctl.conf").write_text("\n".join(conf))
-    site.load()
-
-
-def handshakes(system):
-    """(handshakes a second, the responder's CPU in ms for one)"""
-    identities = system.identities()
-    system.site.terminate()
-    write_connections(system.site, identities)
-    before = cpu_seconds(system.pids())
-    done, failed, seconds = initiate_many(str(system.site.socket), len(identities), 8)
-    used = cpu_seconds(system.pids()) - before
-    if failed:
-        raise LabError(f"{system.name}: {failed} of {len(identities)} handshakes failed")
-    system.site.process.kill()
+        secrets.append(f'ike-{i} {{ id-1 = "{identity}"\n secret = "{PSK}" }}')
     system.site.start()
-    system.connect()
-    return done / seconds, used * 1000 / done
+    (system.site.directory / "swanctl" / "swanctl.conf").write_text(
+        "connections {\n" + "\n".join(connections) + "\n}\nsecrets {\n" + "\n".join(secrets) + "\n}\n")
+    system.site.load()
+
+
+def bring_up(system, first):
+    """COUNT tunnels; the responder's CPU seconds for all."""
+    before = cpu_seconds(system.pids())
+    done, failed, _ = initiate_many(str(system.site.socket), COUNT, AT_ONCE, first)
+    if failed:
+        raise LabError(f"{system.name}: {failed} of {COUNT} handshakes failed")
+    return cpu_seconds(system.pids()) - before
+
+
+def measure(system, results):
+    system.start()
+    start_site(system)
+    for number, group in enumerate(GROUPS):
+        time.sleep(1)
+        memory = resident_kb(system.pids())
+        results.note(f"ike.handshakes_per_core_s.{group}", "1/s", system.name, COUNT / bring_up(system, number * COUNT))
+    time.sleep(1)
+    results.note("ike.bytes_per_tunnel", "B", system.name, (resident_kb(system.pids()) - memory) * 1024 / COUNT)
+    terminate_many(str(system.site.socket), len(system.identities), AT_ONCE)
+    system.site.stop()
+    system.stop()
 
 
 def run(path, runs):
     results = Results(path)
     with Lab() as pair, Lab(f"{pair.name}o") as ours:
-        systems = [Pair(pair), Onramp(ours)]
+        systems = [Strongswan(pair), Onramp(ours)]
         for number in range(runs):
             print(f"handshakes, round {number + 1} of {runs}", flush=True)
             for system in systems:
-                rate, cpu = handshakes(system)
-                results.note("ike.handshakes_8", "1/s", system.name, rate)
-                results.note("ike.responder_cpu", "ms", system.name, cpu)
+                measure(system, results)
     results.print_table()
     results.write()

@@ -30,12 +30,11 @@ class Vici:
         return data
 
 
-def initiate_many(path, count, parallel):
-    """Initiates the children net0..net<count-1> of the connections c0.., each until it is up: (up, failed, seconds).
-    More than 8 at once wait for each other's threads inside charon."""
-    numbers = iter(range(count))
+def each(path, numbers, parallel, command):
+    """Calls command(vici, number) for each number, over several sockets at once: the numbers for which it was true."""
+    numbers = iter(numbers)
     lock = threading.Lock()
-    up = []
+    good = []
 
     def work():
         vici = Vici(path)
@@ -44,15 +43,33 @@ def initiate_many(path, count, parallel):
                 number = next(numbers, None)
             if number is None:
                 return
-            answer = vici.command("initiate", key_value("ike", f"c{number}") + key_value("child", f"net{number}") +
-                                  key_value("timeout", "20000") + key_value("loglevel", "-1"))
-            if key_value("success", "yes") in answer:
-                up.append(number)
+            if command(vici, number):
+                good.append(number)
 
-    begin = time.monotonic()
     threads = [threading.Thread(target=work) for _ in range(parallel)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return good
+
+
+def initiate_many(path, count, parallel, first=0):
+    """Initiates the children net<first>.. of the connections c<first>.., count of them, each until it is up: (up, failed,
+    seconds). More than 8 at once wait for each other's threads inside charon."""
+    def initiate(vici, number):
+        return key_value("success", "yes") in vici.command(
+            "initiate", key_value("ike", f"c{number}") + key_value("child", f"net{number}") +
+            key_value("timeout", "20000") + key_value("loglevel", "-1"))
+
+    begin = time.monotonic()
+    up = each(path, range(first, first + count), parallel, initiate)
     return len(up), count - len(up), time.monotonic() - begin
+
+
+def terminate_many(path, count, parallel):
+    """Ends the IKE SAs of the connections c0.., with a Delete."""
+    def terminate(vici, number):
+        vici.command("terminate", key_value("ike", f"c{number}") + key_value("timeout", "5000") + key_value("loglevel", "-1"))
+
+    each(path, range(count), parallel, terminate)

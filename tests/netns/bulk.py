@@ -1,0 +1,18 @@
+#!/usr/bin/python3
+"""bulk.py PORT: requests to the API from inside a namespace, many over one connection.
+First line of stdin: the token. Then one JSON array a line: [method, path, body]. For each the answer's JSON, a line each;
+ends with status 1 at the first that is not 2xx."""
+import http.client
+import json
+import sys
+
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+headers = {"Authorization": f"Bearer {sys.stdin.readline().strip()}", "Content-Type": "application/json"}
+for line in sys.stdin:
+    method, path, body = json.loads(line)
+    connection.request(method, "/client/v4" + path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    print(" ".join(text.split()))
+    if answer.status // 100 != 2:
+        sys.exit(f"{method} {path}: {answer.status} {text}")
