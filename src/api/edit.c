@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "api/record.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -14,110 +13,6 @@ struct api_change {
 	uint8_t *value;
 	size_t len;
 };
-
-static void *grow(void *array, size_t cnt, size_t *cap, size_t size)
-{
-	if (cnt < *cap)
-		return array;
-	size_t n = *cap == 0 ? 16 : 2 * *cap;
-	void *p = reallocarray(array, n, size);
-	must(p != NULL);
-	*cap = n;
-	return p;
-}
-
-struct model_tunnel *api_view_add_tunnel(struct api_view *v, const struct model_tunnel *t)
-{
-	v->tunnels = grow(v->tunnels, v->tunnel_cnt, &v->tunnel_cap, sizeof(*t));
-	v->tunnels[v->tunnel_cnt] = *t;
-	return &v->tunnels[v->tunnel_cnt++];
-}
-
-struct model_route *api_view_add_route(struct api_view *v, const struct model_route *r)
-{
-	v->routes = grow(v->routes, v->route_cnt, &v->route_cap, sizeof(*r));
-	v->routes[v->route_cnt] = *r;
-	return &v->routes[v->route_cnt++];
-}
-
-struct model_tunnel *api_view_tunnel(const struct api_view *v, const struct model_id *id)
-{
-	for (size_t i = 0; i < v->tunnel_cnt; i++)
-		if (model_id_eq(&v->tunnels[i].id, id))
-			return &v->tunnels[i];
-	return NULL;
-}
-
-struct model_route *api_view_route(const struct api_view *v, const struct model_id *id)
-{
-	for (size_t i = 0; i < v->route_cnt; i++)
-		if (model_id_eq(&v->routes[i].id, id))
-			return &v->routes[i];
-	return NULL;
-}
-
-void api_view_fini(struct api_view *v)
-{
-	free(v->tunnels);
-	free(v->routes);
-	*v = (struct api_view){ 0 };
-}
-
-/* ---- loading ---- */
-
-struct loader {
-	struct api_view *view;
-	enum err err; /* of the first record that cannot be read */
-};
-
-static void load_tunnel(void *arg, const struct store_row *row)
-{
-	struct loader *l = arg;
-	struct model_tunnel t;
-	enum err e = model_tunnel_decode(row->value, &t);
-
-	if (e == ERR_NONE)
-		api_view_add_tunnel(l->view, &t);
-	else if (l->err == ERR_NONE)
-		l->err = e;
-}
-
-static void load_route(void *arg, const struct store_row *row)
-{
-	struct loader *l = arg;
-	struct model_route r;
-	enum err e = model_route_decode(row->value, &r);
-
-	if (e == ERR_NONE)
-		api_view_add_route(l->view, &r);
-	else if (l->err == ERR_NONE)
-		l->err = e;
-}
-
-/* A record that cannot be read fails everything: a check that does not see it would let a clash pass. */
-static enum err load_kind(struct api_call *c, const char *kind, store_row_fn *row, struct api_view *view)
-{
-	struct loader l = { .view = view };
-	struct model_key prefix = model_key_prefix(kind, &c->account.id);
-	enum err e = store_range(c->server->store, model_key_bytes(&prefix), (struct bytes){ 0 }, 0, row, &l,
-				 NULL);
-
-	return e != ERR_NONE ? e : l.err;
-}
-
-void api_view_load(struct api_call *c, unsigned need, struct api_view *ret)
-{
-	struct model_key version = model_key_version(&c->account.id);
-
-	*ret = (struct api_view){ 0 };
-	enum err e = api_record_rev(c->server->store, &version, &ret->version_rev);
-	if (e == ERR_NONE && (need & API_NEED_TUNNELS) != 0)
-		e = load_kind(c, "cfg/tun", load_tunnel, ret);
-	if (e == ERR_NONE && (need & API_NEED_ROUTES) != 0)
-		e = load_kind(c, "cfg/route", load_route, ret);
-	if (e != ERR_NONE)
-		api_fail_store(c, e, "the account's configuration could not be read");
-}
 
 /* ---- changes ---- */
 
@@ -186,6 +81,22 @@ static void forget_changes(struct api_edit *e)
 	e->change_cnt = 0;
 }
 
+/* What was committed is what the view has from now on. */
+static void take_over(struct api_edit *e, uint64_t rev)
+{
+	struct api_view *v = &e->view;
+
+	v->tunnel_cnt = e->tunnel_cnt;
+	v->route_cnt = e->route_cnt;
+	v->version_rev = rev;
+	v->planned = false;
+	for (size_t i = 0; i < e->change_cnt; i++) {
+		const struct api_change *c = &e->changes[i];
+		if (!api_view_change(v, model_key_bytes(&c->key), c->kind == STORE_DELETE, bytes_of(c->value, c->len)))
+			v->planned = true;
+	}
+}
+
 static enum err commit_changes(struct api_edit *e)
 {
 	struct model_key version = model_key_version(&e->call->account.id);
@@ -200,7 +111,10 @@ static enum err commit_changes(struct api_edit *e)
 					    bytes_of(e->changes[i].value, e->changes[i].len) };
 	ops[e->change_cnt] = (struct store_op){ STORE_PUT, model_key_bytes(&version), wr_bytes(&w) };
 	struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = e->change_cnt + 1 };
-	return store_commit(e->call->server->store, &txn).err;
+	struct store_result result = store_commit(e->call->server->store, &txn);
+	if (result.err == ERR_NONE)
+		take_over(e, result.rev);
+	return result.err;
 }
 
 /* One attempt. ERR_CONFLICT: somebody else was first; other failures are in the call. */
@@ -211,12 +125,15 @@ static enum err try_edit(struct api_call *c, unsigned need, api_plan_fn *plan, v
 	enum err err = ERR_NONE;
 
 	api_view_load(c, need, &e.view);
+	e.tunnel_cnt = e.view.tunnel_cnt;
+	e.route_cnt = e.view.route_cnt;
+	e.view.planned = true;
 	if (!api_failed(c))
 		plan(&e, arg);
 	if (!api_failed(c) && !c->validate_only && e.change_cnt != 0)
 		err = commit_changes(&e);
 	forget_changes(&e);
-	api_view_fini(&e.view);
+	api_view_fini(c, &e.view);
 	return err;
 }
 

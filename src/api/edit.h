@@ -1,38 +1,17 @@
-// An account's tunnels and routes as read at one moment, and a change of them that is committed only if
-// nothing of the account changed since.
+// A change of an account's tunnels and routes that is committed only if nothing of the account changed since they were read.
 // Inside api only; its one thread. Reference: cfg/ver/<account> in model/key.h.
 #pragma once
 
 #include "api/call.h"
+#include "api/view.h"
 #include "model/key.h"
-#include "model/route.h"
-#include "model/tunnel.h"
-
-enum api_need { API_NEED_TUNNELS = 1, API_NEED_ROUTES = 2, API_NEED_BOTH = 3 };
-
-struct api_view {
-	uint64_t version_rev; /* of cfg/ver/<account>; read before the rest */
-	struct model_tunnel *tunnels;
-	size_t tunnel_cnt, tunnel_cap;
-	struct model_route *routes;
-	size_t route_cnt, route_cap;
-};
-
-/* Reads what is needed of c->account. Fails the call. Call api_view_fini in any case. */
-void api_view_load(struct api_call *c, unsigned need, struct api_view *ret);
-void api_view_fini(struct api_view *v);
-
-struct model_tunnel *api_view_tunnel(const struct api_view *v, const struct model_id *id); /* NULL: none */
-struct model_route *api_view_route(const struct api_view *v, const struct model_id *id);
-/* Appends a copy; pointers into the view are stale afterwards. */
-struct model_tunnel *api_view_add_tunnel(struct api_view *v, const struct model_tunnel *t);
-struct model_route *api_view_add_route(struct api_view *v, const struct model_route *r);
 
 struct api_change;
 
 struct api_edit {
 	struct api_call *call;
 	struct api_view view;
+	size_t tunnel_cnt, route_cnt; /* of the view as it was loaded */
 	uint64_t now_us;
 	struct api_change *changes; /* made so far */
 	size_t change_cnt;

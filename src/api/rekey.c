@@ -47,5 +47,5 @@ void api_tunnel_rekey(struct api_call *c)
 		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
 	if (!api_failed(c) && !c->validate_only)
 		ask(c, t, ike);
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }

@@ -53,7 +53,7 @@ void api_routes_list(struct api_call *c)
 			json_array_append_new(list, api_route_json(&view.routes[i]));
 		api_answer(c, json_pack("{s:o}", "routes", list));
 	}
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 void api_route_get(struct api_call *c)
@@ -64,7 +64,7 @@ void api_route_get(struct api_call *c)
 	const struct model_route *r = api_failed(c) ? NULL : find_route(c, &view);
 	if (r != NULL)
 		api_answer(c, json_pack("{s:o}", "route", api_route_json(r)));
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 /* ---- create ---- */

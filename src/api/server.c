@@ -176,6 +176,7 @@ void api_server_set_store(struct api_server *s, struct store *store)
 {
 	store_free(s->store);
 	s->store = store;
+	api_views_free(s); /* it may be another database */
 }
 
 void api_server_set_live(struct api_server *s, int live_fd)
@@ -192,5 +193,6 @@ void api_server_stop(struct api_server *s)
 	close_waiting(s);
 	store_free(s->store);
 	api_live_fini(&s->live);
+	api_views_free(s);
 	free(s);
 }

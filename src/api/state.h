@@ -5,6 +5,7 @@
 #include "api/http.h"
 #include "api/live.h"
 #include "api/server.h"
+#include "api/view.h"
 
 #define API_BODY_MAX 1048576u /* bytes of a request's body */
 #define API_DISCARD_MAX                                                                                      \
@@ -12,6 +13,7 @@
 #define API_HEADERS_MAX 16384u /* bytes of all headers of a request */
 #define API_URL_MAX 2048u
 #define API_DEPTH_MAX 16 /* nested arrays and objects in a body */
+#define API_VIEWS_MAX 4  /* accounts whose tunnels and routes are kept in memory */
 
 struct api_server {
 	const struct conf *conf;
@@ -21,4 +23,6 @@ struct api_server {
 	struct MHD_Daemon *http, *admin;
 	struct api_http_door http_door, admin_door;
 	int wait_fd, timer_fd;
+	struct api_view views[API_VIEWS_MAX]; /* api/view.h */
+	uint64_t view_uses;
 };

@@ -27,7 +27,7 @@ void api_status_list(struct api_call *c)
 					"tunnels", list));
 	}
 	api_states_fini(&states);
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 void api_status_tunnel(struct api_call *c)
@@ -46,7 +46,7 @@ void api_status_tunnel(struct api_call *c)
 	if (!api_failed(c))
 		api_answer(c, api_status_json(c, &states, t));
 	api_states_fini(&states);
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 /* ---- the administrator's overview ---- */
@@ -70,7 +70,7 @@ static json_t *account_line(struct api_call *c)
 			      (json_int_t)view.tunnel_cnt, "tunnels_up", (json_int_t)up, "routes",
 			      (json_int_t)view.route_cnt);
 	api_states_fini(&states);
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 	return o;
 }
 
@@ -230,7 +230,7 @@ void api_tunnel_why(struct api_call *c)
 		api_answer(c, o);
 	}
 	api_states_fini(&states);
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 /* ---- the overview ---- */

@@ -44,7 +44,7 @@ void api_tunnels_list(struct api_call *c)
 			json_array_append_new(list, api_tunnel_json(c, &view.tunnels[i]));
 		api_answer(c, json_pack("{s:o}", "ipsec_tunnels", list));
 	}
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 void api_tunnel_get(struct api_call *c)
@@ -55,7 +55,7 @@ void api_tunnel_get(struct api_call *c)
 	const struct model_tunnel *t = api_failed(c) ? NULL : find_tunnel(c, &view);
 	if (t != NULL)
 		api_answer(c, json_pack("{s:o}", "ipsec_tunnel", api_tunnel_json(c, t)));
-	api_view_fini(&view);
+	api_view_fini(c, &view);
 }
 
 /* ---- create ---- */

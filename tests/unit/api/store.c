@@ -252,6 +252,71 @@ static void bulk_of_many_goes_as_one_transaction(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* The lists as the API has them in memory are those of the store; a change by another makes it read them again. */
+static void assert_lists_are_true(struct gateway *g)
+{
+	static const char *const paths[] = { "/magic/ipsec_tunnels", "/magic/routes" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct answer kept = call(g->host, "GET", paths[i], NULL);
+		g->spoil = 1;
+		struct answer spoilt = call(g->host, "GET", paths[i], NULL);
+		struct answer fresh = call(g->host, "GET", paths[i], NULL);
+		check_good(&kept);
+		check_good(&fresh);
+		assert_true(json_equal(result_of(&kept), result_of(&fresh)));
+		assert_int_equal(g->spoil, 0);
+		answer_free(&kept);
+		answer_free(&spoilt);
+		answer_free(&fresh);
+	}
+}
+
+static void do_call(struct gateway *g, const char *method, const char *path, const char *body, bool good)
+{
+	struct answer a = call(g->host, method, path, body);
+
+	if (good)
+		check_good(&a);
+	else
+		assert_true(a.status >= 400);
+	answer_free(&a);
+	assert_lists_are_true(g);
+}
+
+#define TUNNEL(name, interface)                                                                                      \
+	"{\"name\":\"" name "\",\"cloudflare_endpoint\":\"198.51.100.10\",\"interface_address\":\"" interface "\"}"
+#define ROUTE(prefix, nexthop) "{\"prefix\":\"" prefix "\",\"nexthop\":\"" nexthop "\",\"priority\":100}"
+
+static void what_is_kept_in_memory_follows_every_change(void **state)
+{
+	struct gateway *g = *state;
+	char first[40], second[40], path[128];
+
+	assert_int_equal(model_id_parse(bytes_str(g->host->account), &g->account), ERR_NONE);
+	make_tunnel(g->host, TUNNEL("one", "10.0.1.0/31"), first);
+	make_tunnel(g->host, TUNNEL("two", "10.0.2.0/31"), second);
+	assert_lists_are_true(g);
+	for (unsigned i = 3; i < 12; i++) { /* ids are random: some go before others */
+		char body[200];
+		snprintf(body, sizeof(body), TUNNEL("t%u", "10.0.%u.0/31"), i, i);
+		do_call(g, "POST", "/magic/ipsec_tunnels", body, true);
+		snprintf(body, sizeof(body), ROUTE("10.9.%u.0/24", "10.0.%u.1"), i, i);
+		do_call(g, "POST", "/magic/routes", body, true);
+	}
+	do_call(g, "POST", "/magic/ipsec_tunnels", TUNNEL("one", "10.0.200.0/31"), false); /* the name is taken */
+	do_call(g, "POST", "/magic/ipsec_tunnels", "{\"ipsec_tunnels\":[" TUNNEL("x", "10.0.201.0/31") "," TUNNEL(
+			"y", "10.0.1.0/31") "]}", false); /* the second one clashes: neither is there */
+	do_call(g, "POST", "/magic/ipsec_tunnels?validate_only=true", TUNNEL("z", "10.0.202.0/31"), true);
+	snprintf(path, sizeof(path), "/magic/ipsec_tunnels/%s", first);
+	do_call(g, "PUT", path, TUNNEL("uno", "10.0.1.0/31"), true);
+	do_call(g, "PUT", path, TUNNEL("two", "10.0.1.0/31"), false);
+	do_call(g, "DELETE", path, NULL, true);
+	do_call(g, "DELETE", path, NULL, false);
+	make_tunnel(g->host, TUNNEL("one", "10.0.1.0/31"), first); /* name and addresses are free again */
+	assert_lists_are_true(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +326,7 @@ int main(void)
 		TEST(dead_gateway_is_away_until_its_successor_is_there),
 		TEST(no_store_at_all_is_away),
 		TEST(bulk_of_many_goes_as_one_transaction),
+		TEST(what_is_kept_in_memory_follows_every_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
