@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 
 #define PREFIX_TUNNEL "cfg/tun/"
@@ -269,17 +270,44 @@ static void put_route(struct control *c, const struct model_route *m)
 	a->dirty = true;
 }
 
-static const struct control_tunnel *find_nexthop(const struct control_account *a, const struct addr *nexthop)
+/* What a route can have as its next hop. */
+struct side {
+	struct addr addr;
+	const struct control_tunnel *tunnel;
+};
+
+static int compare_sides(const void *a, const void *b)
 {
-	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next) {
-		if (!t->installed)
-			continue;
-		struct addr side4 = model_tunnel_customer_side(&t->m.interface_address);
-		struct addr side6 = model_tunnel_customer_side(&t->m.interface_address6);
-		if (addr_eq(&side4, nexthop) || (side6.family != ADDR_NONE && addr_eq(&side6, nexthop)))
-			return t;
+	const struct side *x = a, *y = b;
+	return addr_cmp(&x->addr, &y->addr);
+}
+
+/* The customer sides of the installed tunnels, in order. NULL without memory. */
+static struct side *list_sides(const struct control_account *a, size_t *ret_cnt)
+{
+	size_t cnt = 0;
+
+	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+		cnt += 2;
+	struct side *sides = calloc(cnt + 1, sizeof(*sides));
+	cnt = 0;
+	for (const struct control_tunnel *t = a->tunnels; sides != NULL && t != NULL; t = t->next) {
+		const struct addr_prefix *const own[] = { &t->m.interface_address, &t->m.interface_address6 };
+		for (size_t i = 0; i < ARRAY_LEN(own) && t->installed; i++)
+			if (own[i]->addr.family != ADDR_NONE)
+				sides[cnt++] = (struct side){ model_tunnel_customer_side(own[i]), t };
 	}
-	return NULL;
+	if (cnt != 0)
+		qsort(sides, cnt, sizeof(*sides), compare_sides);
+	*ret_cnt = cnt;
+	return sides;
+}
+
+static const struct control_tunnel *find_nexthop(const struct side *sides, size_t cnt, const struct addr *nexthop)
+{
+	const struct side key = { .addr = *nexthop };
+	const struct side *found = cnt == 0 ? NULL : bsearch(&key, sides, cnt, sizeof(*sides), compare_sides);
+	return found == NULL ? NULL : found->tunnel;
 }
 
 /* The kernel's routes to the off-ramp: every prefix behind a tunnel, and the interface prefixes. */
@@ -300,7 +328,8 @@ static size_t add_kernel_prefixes(const struct control_account *a, struct addr_p
 
 static void publish_account(struct control *c, struct control_account *a)
 {
-	size_t cnt = 0, n = 0, prefix_cnt = 0;
+	size_t cnt = 0, n = 0, prefix_cnt = 0, side_cnt = 0;
+	struct side *sides = list_sides(a, &side_cnt);
 
 	for (const struct control_route *r = a->routes; r != NULL; r = r->next)
 		cnt++;
@@ -308,9 +337,9 @@ static void publish_account(struct control *c, struct control_account *a)
 		prefix_cnt += 2;
 	struct fwd_route *routes = calloc(cnt + 1, sizeof(*routes));
 	struct addr_prefix *prefixes = calloc(cnt + prefix_cnt + 1, sizeof(*prefixes));
-	enum err e = routes == NULL || prefixes == NULL ? ERR_MEMORY : ERR_NONE;
+	enum err e = sides == NULL || routes == NULL || prefixes == NULL ? ERR_MEMORY : ERR_NONE;
 	for (const struct control_route *r = a->routes; e == ERR_NONE && r != NULL; r = r->next) {
-		const struct control_tunnel *t = find_nexthop(a, &r->m.nexthop);
+		const struct control_tunnel *t = find_nexthop(sides, side_cnt, &r->m.nexthop);
 		if (t != NULL)
 			routes[n++] = (struct fwd_route){ addr_prefix_mask(&r->m.prefix), r->m.priority, r->m.weight, t->id };
 	}
@@ -320,13 +349,23 @@ static void publish_account(struct control *c, struct control_account *a)
 		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, prefixes, add_kernel_prefixes(a, prefixes));
 	else
 		log_error("routes of account %u cannot be published: %s", a->m.number, err_text(e));
+	free(sides);
 	free(routes);
 	free(prefixes);
 }
 
+/* Tables of thousands of routes take a while to make: many changes in a row share one making, which then has a tenth of this
+ * thread's time. */
 void control_config_publish(struct control *c)
 {
 	struct hmap_walk w;
+
+	if (c->now_us < c->publish_us) {
+		c->publish_due = true;
+		return;
+	}
+	uint64_t begin_ns = clock_mono_ns();
+	c->publish_due = false;
 	for (struct hmap_node *n = hmap_walk_first(&c->accounts_by_id, &w); n != NULL;
 	     n = hmap_walk_next(&c->accounts_by_id, &w)) {
 		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
@@ -336,6 +375,10 @@ void control_config_publish(struct control *c)
 			publish_account(c, a);
 		a->dirty = false;
 	}
+	if (fwd_release(c->fwd) != ERR_NONE)
+		log_error("no memory for the routes of an account");
+	fwd_hold(c->fwd);
+	c->publish_us = c->now_us + (clock_mono_ns() - begin_ns) / 1000 * 10;
 }
 
 /* ---- rows of the store ---- */

@@ -247,6 +247,8 @@ struct control {
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
 	uint64_t check_us;            /* when the use of the Child SAs is looked at again */
+	uint64_t publish_us;          /* routes are not published before */
+	bool publish_due;
 	struct control_tunnel *dirty;
 	struct control_unknown unknown[CONTROL_UNKNOWN_MAX];
 	unsigned gone_cnt;            /* ever; the last of them are kept */

@@ -140,6 +140,7 @@ static enum err watch_all(struct control *c)
 
 static enum err load_all(struct control *c, uint64_t *ret_rev)
 {
+	fwd_hold(c->fwd); /* until the configuration is published */
 	enum err e = control_config_load(c, c->cfg.store, ret_rev);
 	if (e == ERR_NONE && c->cfg.site != NULL)
 		e = control_site_load(c);
@@ -350,6 +351,8 @@ static int next_timeout_ms(const struct control *c)
 		at = start;
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
+	if (c->publish_due && c->publish_us < at)
+		at = c->publish_us;
 	if (at > turn)
 		at = turn;
 	return at <= c->now_us ? 0 : (int)((at - c->now_us) / 1000 + 1);
@@ -369,6 +372,8 @@ void control_run(struct control *c)
 		control_site_timers(c);
 		control_why_tick(c);
 		control_states_flush(c);
+		if (c->publish_due)
+			control_config_publish(c);
 		control_children_check(c);
 		fwd_collect(c->fwd);
 		if (c->now_us >= c->cookie_turn_us)

@@ -185,6 +185,7 @@ void fwd_account_drop(struct fwd *f, struct fwd_account *a)
 	hide_offramp(f, a);
 	hmap_remove(&f->accounts, &a->node);
 	fwd_retire(f, &FWD_READ(a->table)->retire, retire_table);
+	fwd_tunnels_retire(f, a);
 	free(a->routes);
 	fwd_retire(f, &a->retire, free_account);
 }

@@ -44,6 +44,12 @@ struct fwd_route {
  * by flow hash. Routes to tunnels that do not exist are left out. ERR_NOTFOUND: account; ERR_MEMORY. */
 MUST_USE enum err fwd_routes_set(struct fwd *f, uint32_t account_number, const struct fwd_route *routes, size_t cnt);
 
+/* Between the two, changes of tunnels and routes leave the accounts' tables as they are; the end makes each that is stale anew,
+ * once for all changes. Until then a tunnel that was added gets no packets and one that was deleted drops them. ERR_MEMORY:
+ * some account keeps its old table; the next end tries again. */
+void fwd_hold(struct fwd *f);
+MUST_USE enum err fwd_release(struct fwd *f);
+
 /* ---- tunnels ---- */
 
 struct fwd_tunnel_config {

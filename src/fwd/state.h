@@ -164,13 +164,18 @@ struct fwd_account {
 	struct fwd_tunnel *tunnels;
 	struct fwd_route *routes; /* as they were given, for tunnels that come later too */
 	size_t route_cnt;
+	bool stale;               /* the table is to be made again */
+	struct fwd_tunnel *gone;  /* deleted, but the table names them still */
 };
 
 struct fwd_account *fwd_account_find(const struct fwd *f, uint32_t number);
 void fwd_account_drop(struct fwd *f, struct fwd_account *a);
-/* A new table of the account's tunnels and these routes. ERR_MEMORY: the old one stays. */
+/* A new table of the account's tunnels and these routes, which the account has already or will have; while the tables are held
+ * the account is only marked. ERR_MEMORY: the old one stays. */
 MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes,
 				    size_t cnt);
+/* The end of tunnels that no table names any more. */
+void fwd_tunnels_retire(struct fwd *f, struct fwd_account *a);
 void fwd_table_free(struct fwd_table *t);
 
 struct fwd_offramps {
@@ -205,6 +210,7 @@ struct fwd {
 	struct hmap accounts, tunnels, key_counters, out_spis;
 	size_t learned_cnt; /* tunnels with a learned MTU */
 	struct siphash_key hash_key;
+	bool held;
 	uint64_t proofs;
 	uint64_t collected_ms;
 };

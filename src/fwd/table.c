@@ -138,6 +138,10 @@ MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const 
 	enum err e = ERR_MEMORY;
 	size_t room = 1;
 
+	if (f->held && FWD_READ(a->table) != NULL) {
+		a->stale = true;
+		return ERR_NONE;
+	}
 	for (const struct fwd_tunnel *t = a->tunnels; t != NULL; t = t->next)
 		room += 4;
 	if (ck_add(room, cnt, &room) && room < UINT32_MAX && make_room(&b, room)) {
@@ -153,9 +157,30 @@ MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const 
 	}
 	struct fwd_table *old = FWD_READ(a->table);
 	FWD_PUBLISH(a->table, b.table);
+	a->stale = false;
 	if (old != NULL)
 		fwd_retire(f, &old->retire, retire_table);
+	fwd_tunnels_retire(f, a);
 	return ERR_NONE;
+}
+
+void fwd_hold(struct fwd *f)
+{
+	f->held = true;
+}
+
+MUST_USE enum err fwd_release(struct fwd *f)
+{
+	enum err e = ERR_NONE;
+	struct hmap_walk w;
+
+	f->held = false;
+	for (struct hmap_node *n = hmap_walk_first(&f->accounts, &w); n != NULL; n = hmap_walk_next(&f->accounts, &w)) {
+		struct fwd_account *a = CONTAINER_OF(n, struct fwd_account, node);
+		if (a->stale && fwd_account_route(f, a, a->routes, a->route_cnt) != ERR_NONE)
+			e = ERR_MEMORY;
+	}
+	return e;
 }
 
 void fwd_table_free(struct fwd_table *t)

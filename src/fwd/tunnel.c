@@ -107,9 +107,19 @@ void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id)
 		at = &(*at)->next;
 	*at = t->next;
 	f->learned_cnt -= t->learned_mtu != 0;
-	/* A table that still names the tunnel would let packets of the account reach freed memory. */
+	t->next = t->account->gone;
+	t->account->gone = t;
+	/* A table that still names the tunnel would let packets of the account reach freed memory: the new one retires it. */
 	must(reroute(f, t->account) == ERR_NONE);
-	fwd_retire(f, &t->retire, free_tunnel);
+}
+
+void fwd_tunnels_retire(struct fwd *f, struct fwd_account *a)
+{
+	while (a->gone != NULL) {
+		struct fwd_tunnel *t = a->gone;
+		a->gone = t->next;
+		fwd_retire(f, &t->retire, free_tunnel);
+	}
 }
 
 /* ---- which SA to send on ---- */

@@ -176,6 +176,37 @@ static void accounts_share_nothing(void **state)
 	assert_null(fwd_account_find(r->fwd, 2));
 }
 
+/* What is held is made once, at the end; a deleted tunnel lives for readers until then. */
+static void held_tables_change_at_the_end_of_it(void **state)
+{
+	struct rig *r = *state;
+	const struct fwd_route routes[] = { route("10.1.0.0/16", 100, 0, 1), route("10.2.0.0/16", 100, 0, 2) };
+	struct model_id one = rig_id(1), two = rig_id(2);
+
+	rig_tunnel(r, 1, 1);
+	assert_int_equal(fwd_routes_set(r->fwd, 1, routes, 2), ERR_NONE);
+	fwd_hold(r->fwd);
+	rig_tunnel(r, 1, 2);
+	rig_expect(r, 1, "10.2.0.1", FWD_HOP_OFFRAMP, 0);
+	rig_expect(r, 1, "10.100.2.0", FWD_HOP_OFFRAMP, 0);
+	assert_int_equal(fwd_routes_set(r->fwd, 1, &routes[1], 1), ERR_NONE);
+	rig_expect(r, 1, "10.1.0.1", FWD_HOP_TUNNEL, 1);
+	fwd_tunnel_delete(r->fwd, &one);
+	rig_tunnel(r, 1, 3);
+	assert_int_equal(fwd_release(r->fwd), ERR_NONE);
+	rig_expect(r, 1, "10.1.0.1", FWD_HOP_OFFRAMP, 0);
+	rig_expect(r, 1, "10.2.0.1", FWD_HOP_TUNNEL, 2);
+	rig_expect(r, 1, "10.100.3.0", FWD_HOP_LOCAL, 3);
+	/* An account that goes while its tunnels are held takes them along. */
+	assert_int_equal(fwd_account_put(r->fwd, 2, false), ERR_NONE);
+	fwd_hold(r->fwd);
+	rig_tunnel(r, 2, 2);
+	fwd_tunnel_delete(r->fwd, &two);
+	fwd_account_delete(r->fwd, 2);
+	assert_int_equal(fwd_release(r->fwd), ERR_NONE);
+	rig_expect(r, 1, "10.2.0.1", FWD_HOP_OFFRAMP, 0);
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, rig_start, rig_stop)
 
 int main(void)
@@ -187,6 +218,7 @@ int main(void)
 		RUN(routes_to_missing_tunnels_wait_for_them),
 		RUN(equal_routes_share_flows_by_weight),
 		RUN(accounts_share_nothing),
+		RUN(held_tables_change_at_the_end_of_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
