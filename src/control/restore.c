@@ -11,6 +11,8 @@ MUST_USE enum err control_seal_record(const struct control *c, const struct mode
 	return crypt_lock_seal(c->sa_key, model_key_bytes(key), record, out, ret_len);
 }
 
+#define MARKS_TXNS 16 /* in one durable write */
+
 /* ---- reading back ---- */
 
 struct found {
@@ -65,26 +67,135 @@ static void read_mark(void *arg, const struct store_row *row)
 	(void)!control_marks_decode(row->value, marks);
 }
 
-/* Sending goes on above what the process before may have used; the next block is reserved at once. False: the numbers
- * are used up, or the store does not say, and the SA cannot go on. */
-static bool reserve_again(struct found *f)
+/* ---- rows ---- */
+
+/* One range must be over before the store is asked for something else: the rows are copied first. */
+struct copied_row {
+	struct copied_row *next;
+	struct store_row row;
+	uint8_t bytes[];
+};
+
+struct copies {
+	struct copied_row *list;
+	bool missing; /* there was no memory for one */
+};
+
+static void copy_row(void *arg, const struct store_row *row)
+{
+	struct copies *c = arg;
+	struct copied_row *r = malloc(sizeof(*r) + row->key.len + row->value.len);
+	if (r == NULL) {
+		c->missing = true;
+		return;
+	}
+	memcpy(r->bytes, row->key.p, row->key.len);
+	if (row->value.len != 0)
+		memcpy(r->bytes + row->key.len, row->value.p, row->value.len);
+	r->row = *row;
+	r->row.key.p = r->bytes;
+	r->row.value.p = r->bytes + row->key.len;
+	r->next = c->list;
+	c->list = r;
+}
+
+static enum err each_row(struct store *s, const char *prefix, store_row_fn *fn, void *arg)
+{
+	struct copies c = { 0 };
+
+	enum err e = store_range(s, bytes_str(prefix), (struct bytes){ NULL, 0 }, 0, copy_row, &c, NULL);
+	if (e == ERR_NONE && c.missing)
+		e = ERR_MEMORY;
+	while (c.list != NULL) {
+		struct copied_row *r = c.list;
+		c.list = r->next;
+		if (e == ERR_NONE)
+			fn(arg, &r->row);
+		free(r);
+	}
+	return e;
+}
+
+/* ---- what was used of the keys ---- */
+
+/* Marks of many Child SAs that are raised in one durable write. */
+struct raising {
+	struct store *store;
+	enum err err;
+	size_t cnt;
+	struct model_key keys[MARKS_TXNS * STORE_TXN_OPS_MAX];
+	uint8_t values[MARKS_TXNS * STORE_TXN_OPS_MAX][CONTROL_MARKS_LEN];
+	struct store_op ops[MARKS_TXNS * STORE_TXN_OPS_MAX];
+};
+
+static void write_marks(struct raising *m)
+{
+	struct store_txn txns[MARKS_TXNS];
+	struct store_result results[MARKS_TXNS];
+	size_t cnt = 0;
+
+	for (size_t at = 0; at < m->cnt; at += STORE_TXN_OPS_MAX)
+		txns[cnt++] = (struct store_txn){ .ops = m->ops + at,
+						  .op_cnt = m->cnt - at < STORE_TXN_OPS_MAX ? m->cnt - at : STORE_TXN_OPS_MAX };
+	if (cnt != 0)
+		store_commit_many(m->store, txns, cnt, results);
+	for (size_t i = 0; i < cnt && m->err == ERR_NONE; i++)
+		m->err = results[i].err;
+	m->cnt = 0;
+}
+
+/* What cannot be read stays as it is, and its SA does not go on. */
+static void raise_mark(void *arg, const struct store_row *row)
+{
+	struct raising *m = arg;
+	struct model_key *key = &m->keys[m->cnt];
+	struct rd k = rd_of(row->key);
+	struct control_marks marks;
+
+	if (row->key.len >= sizeof(key->text) || !control_marks_decode(row->value, &marks) || marks.out == 0)
+		return;
+	rd_copy(&k, key->text, row->key.len);
+	key->text[row->key.len] = 0;
+	if (__builtin_add_overflow(marks.out, CONTROL_SEQ_BLOCK, &marks.out))
+		marks.out = 0; /* used up */
+	control_marks_encode(&marks, m->values[m->cnt]);
+	m->ops[m->cnt] = (struct store_op){ STORE_PUT, model_key_bytes(key), BYTES_OF(m->values[m->cnt]) };
+	if (++m->cnt == ARRAY_LEN(m->keys))
+		write_marks(m);
+}
+
+/* Sending goes on above what the process before may have used: the next block of every Child SA is reserved first. */
+static enum err raise_marks(struct store *s)
+{
+	struct raising *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return ERR_MEMORY;
+	m->store = s;
+	enum err e = each_row(s, "seq/", raise_mark, m);
+	write_marks(m);
+	if (e == ERR_NONE)
+		e = m->err;
+	free(m);
+	return e;
+}
+
+/* False: the numbers are used up, or the store does not say, and the SA cannot go on. */
+static bool take_marks(struct found *f)
 {
 	struct model_key key = model_key_sequence(f->child.spi_in);
 	struct control_marks marks = { 0 };
-	uint8_t b[CONTROL_MARKS_LEN];
 
-	if (store_get(f->store, model_key_bytes(&key), read_mark, &marks) != ERR_NONE || marks.out == 0 ||
-	    marks.out + CONTROL_SEQ_BLOCK >= esp_seq_end_of(&f->child.suite))
+	if (store_get(f->store, model_key_bytes(&key), read_mark, &marks) != ERR_NONE || marks.out <= CONTROL_SEQ_BLOCK ||
+	    marks.out >= esp_seq_end_of(&f->child.suite))
 		return false;
-	f->child.seq_out_used = marks.out;
+	f->child.seq_out_used = marks.out - CONTROL_SEQ_BLOCK;
 	f->child.seq_in_seen = marks.in;
 	f->child.bytes_used = marks.bytes;
-	marks.out += CONTROL_SEQ_BLOCK;
-	control_marks_encode(&marks, b);
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
-	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
-	return store_commit(f->store, &txn).err == ERR_NONE;
+	return true;
 }
+
+/* ---- SAs ---- */
 
 /* Installs the children that a record names; those that are missing are forgotten by the record too. */
 static void restore_children(struct found *f, struct ike_sa *r)
@@ -97,7 +208,7 @@ static void restore_children(struct found *f, struct ike_sa *r)
 		enum err e = store_get(f->store, model_key_bytes(&key), read_child, f);
 		if (e != ERR_NONE || f->child_err != ERR_NONE || f->child.expires_us <= f->c->now_us)
 			continue;
-		if (!reserve_again(f))
+		if (!take_marks(f))
 			continue;
 		f->child.ike_spi = ike_sa_our_spi(r);
 		f->child.path = r->path;
@@ -173,49 +284,13 @@ static enum err delete_stale(struct found *f)
 	return ERR_NONE;
 }
 
-/* One range must be over before the store is asked for something else: the rows are copied first. */
-struct copied_row {
-	struct copied_row *next;
-	struct store_row row;
-	uint8_t bytes[];
-};
-
-static void copy_row(void *arg, const struct store_row *row)
-{
-	struct copied_row **list = arg;
-	struct copied_row *r = malloc(sizeof(*r) + row->key.len + row->value.len);
-	if (r == NULL)
-		return;
-	memcpy(r->bytes, row->key.p, row->key.len);
-	if (row->value.len != 0)
-		memcpy(r->bytes + row->key.len, row->value.p, row->value.len);
-	r->row = *row;
-	r->row.key.p = r->bytes;
-	r->row.value.p = r->bytes + row->key.len;
-	r->next = *list;
-	*list = r;
-}
-
-static enum err each_row(struct store *s, const char *prefix, store_row_fn *fn, void *arg)
-{
-	struct copied_row *list = NULL;
-
-	enum err e = store_range(s, bytes_str(prefix), (struct bytes){ NULL, 0 }, 0, copy_row, &list, NULL);
-	while (list != NULL) {
-		struct copied_row *r = list;
-		list = r->next;
-		if (e == ERR_NONE)
-			fn(arg, &r->row);
-		free(r);
-	}
-	return e;
-}
-
 MUST_USE enum err control_restore(struct control *c, struct store *s)
 {
 	struct found f = { .c = c, .store = s };
 
-	enum err e = each_row(s, "ike/", read_sa, &f);
+	enum err e = raise_marks(s);
+	if (e == ERR_NONE)
+		e = each_row(s, "ike/", read_sa, &f);
 	if (e == ERR_NONE)
 		e = each_row(s, "child/", check_child, &f);
 	if (e == ERR_NONE)
