@@ -1,11 +1,10 @@
 """Many tunnels between one onrampd gateway and one `onrampd --site`: what the tests of scale and the bench use."""
 import json
+import os
 import pathlib
 import re
-import os
 
-from lab import ANYCAST4, PYTHON, ROOT, SITE_A, Gateway, wait_until
-from site_role import Site
+from lab import ANYCAST4, PYTHON, ROOT, wait_until
 
 PSK = "the key of a whole fleet, long enough"
 AT_ONCE = 30  # tunnels in one request, each with its PSK
@@ -41,7 +40,7 @@ def pids(gateway):
 
 def bulk(gateway, requests, timeout=1800):
     """Requests of the present account; their results."""
-    base = f"/accounts/{gateway.account['id']}/magic"
+    base = f"/accounts/{gateway.account['id']}"
     text = gateway.token + "\n" + "".join(json.dumps([method, base + path, body]) + "\n" for method, path, body in requests)
     done = gateway.lab.run(gateway.node, PYTHON, ROOT / "tests/netns/bulk.py", gateway.port, input=text, timeout=timeout)
     return [json.loads(line)["result"] for line in done.stdout.splitlines()]
@@ -51,13 +50,13 @@ def create_tunnels(gateway, first, count, **more):
     """Tunnels first.., each with the PSK of the fleet; as the API shows them."""
     def body(i):
         return {"name": f"t{i}", "cloudflare_endpoint": ANYCAST4, "interface_address": interface(i)[0] + "/31", "psk": PSK, **more}
-    made = bulk(gateway, [("POST", "/ipsec_tunnels", {"ipsec_tunnels": [body(i) for i in range(at, min(at + AT_ONCE, first + count))]})
+    made = bulk(gateway, [("POST", "/magic/ipsec_tunnels", {"ipsec_tunnels": [body(i) for i in range(at, min(at + AT_ONCE, first + count))]})
                           for at in range(first, first + count, AT_ONCE)])
     return [tunnel for result in made for tunnel in result["ipsec_tunnels"]]
 
 
 def create_routes(gateway, first, count):
-    bulk(gateway, [("POST", "/routes", {"routes": [{"prefix": prefix(i), "nexthop": interface(i)[1], "priority": 100}
+    bulk(gateway, [("POST", "/magic/routes", {"routes": [{"prefix": prefix(i), "nexthop": interface(i)[1], "priority": 100}
                                                    for i in range(at, min(at + AT_ONCE, first + count))]})
                    for at in range(first, first + count, AT_ONCE)])
 
