@@ -106,6 +106,12 @@ void control_config_put_account(struct control *c, const struct model_account *m
 
 /* ---- tunnels ---- */
 
+static void forget_order(struct control_account *a)
+{
+	free(a->sorted);
+	a->sorted = NULL;
+}
+
 static struct control_tunnel *need_tunnel(struct control *c, const struct model_id *account,
 					  const struct model_id *id)
 {
@@ -121,6 +127,7 @@ static struct control_tunnel *need_tunnel(struct control *c, const struct model_
 	t->next = a->tunnels;
 	t->since_us = c->now_us;
 	a->tunnels = t;
+	forget_order(a);
 	hmap_add(&c->tunnels, &t->by_id, hash_id(c, id));
 	return t;
 }
@@ -191,6 +198,7 @@ static void free_tunnel(struct control *c, struct control_tunnel *t)
 		}
 	}
 	t->account->dirty = true;
+	forget_order(t->account);
 	hmap_remove(&c->tunnels, &t->by_id);
 	explain_history_free(&t->why);
 	free(t);
@@ -562,6 +570,7 @@ void control_config_free(struct control *c)
 			free(r);
 		}
 		hmap_remove(&c->accounts_by_id, &a->by_id);
+		free(a->sorted);
 		free(a);
 	}
 	hmap_fini(&c->accounts_by_id);

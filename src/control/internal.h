@@ -48,6 +48,8 @@ struct control_account {
 	struct model_account m;
 	struct control_tunnel *tunnels;
 	struct control_route *routes;
+	struct control_tunnel **sorted; /* by id, for status; NULL: to be made */
+	size_t sorted_cnt;
 	bool dirty;                   /* routes must be published again */
 };
 

@@ -1,6 +1,7 @@
 // Answers the api process's questions about live detail (model/live.h). A question that is not well formed is dropped.
 #include "control/internal.h"
 
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -65,28 +66,59 @@ static struct model_live_tunnel live_of(const struct control *c, const struct co
 	return l;
 }
 
-/* Pages go by tunnel id: each page finds the smallest ids above the last one. Quadratic in pages, which status is not. */
-static const struct control_tunnel *next_tunnel(const struct control_account *a, const struct model_id *after)
+static int compare_tunnels(const void *a, const void *b)
 {
-	const struct control_tunnel *best = NULL;
+	const struct control_tunnel *const *x = a, *const *y = b;
+	return memcmp((*x)->id.b, (*y)->id.b, sizeof((*x)->id.b));
+}
+
+/* Pages go by tunnel id. False without memory. */
+static bool sort_tunnels(struct control_account *a)
+{
+	size_t cnt = 0;
+
+	if (a->sorted != NULL)
+		return true;
 	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
-		if (t->configured && memcmp(t->id.b, after->b, sizeof(after->b)) > 0 &&
-		    (best == NULL || memcmp(t->id.b, best->id.b, sizeof(best->id.b)) < 0))
-			best = t;
-	return best;
+		cnt++;
+	a->sorted = calloc(cnt + 1, sizeof(*a->sorted));
+	if (a->sorted == NULL)
+		return false;
+	a->sorted_cnt = 0;
+	for (struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
+		a->sorted[a->sorted_cnt++] = t;
+	if (cnt != 0)
+		qsort(a->sorted, cnt, sizeof(*a->sorted), compare_tunnels);
+	return true;
+}
+
+/* Where the tunnels behind this id begin. */
+static size_t find_behind(const struct control_account *a, const struct model_id *id)
+{
+	size_t low = 0, high = a->sorted_cnt;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (memcmp(a->sorted[mid]->id.b, id->b, sizeof(id->b)) <= 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
 }
 
 static bool add_tunnels(const struct control *c, const struct model_live_request *q, struct model_live_reply *r)
 {
-	const struct control_account *a = control_account_find(c, &q->account_id);
-	struct model_id after = q->tunnel_id;
+	struct control_account *a = control_account_find(c, &q->account_id);
 
-	for (const struct control_tunnel *t = a == NULL ? NULL : next_tunnel(a, &after); t != NULL;
-	     t = next_tunnel(a, &after)) {
-		struct model_live_tunnel l = live_of(c, t);
+	if (a == NULL || !sort_tunnels(a))
+		return false;
+	for (size_t i = find_behind(a, &q->tunnel_id); i < a->sorted_cnt; i++) {
+		if (!a->sorted[i]->configured)
+			continue;
+		struct model_live_tunnel l = live_of(c, a->sorted[i]);
 		if (model_live_reply_add_tunnel(r, &l) != ERR_NONE)
 			return true;
-		after = t->id;
 	}
 	return false;
 }
