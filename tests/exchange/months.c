@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "duo.h"
+#include "esp/limits.h"
 #include "wire/ike.h"
 
 #define SECOND_US ((uint64_t)1000000)
@@ -87,6 +88,69 @@ static void soft_limits_alone_keep_a_tunnel_up_for_a_week(void **state)
 		assert_int_equal(d->end[i].failures[MODEL_FAILURE_EXPIRED], 0);
 		assert_true(d->end[i].counters[MODEL_COUNTER_child_rekeyed] > 600);
 		assert_true(d->end[i].counters[MODEL_COUNTER_ike_rekeyed] > 160);
+	}
+	release(d);
+}
+
+/* What control does once a second with each Child SA. */
+struct counted {
+	uint32_t spi_in;
+	struct esp_limits limits;
+	bool asked;
+};
+
+static bool ask_at_the_limit(struct duo *d, unsigned end, uint64_t packets, struct counted *c)
+{
+	const struct model_suite suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 };
+	const struct duo_child *child = NULL;
+	struct ike_sa sa;
+
+	for (unsigned i = 0; duo_sa(d, end, &sa) && i < sa.child_cnt; i++)
+		for (unsigned k = 0; !sa.children[i].replaced && !sa.children[i].closing && k < d->end[end].child_cnt; k++)
+			if (d->end[end].children[k].sa.spi_in == sa.children[i].spi_in)
+				child = &d->end[end].children[k];
+	if (child == NULL)
+		return false;
+	if (c->spi_in != child->sa.spi_in) {
+		*c = (struct counted){ .spi_in = child->sa.spi_in };
+		esp_limits_make(&suite, packets, 0, end == 0, (uint32_t)duo_random(d), &c->limits);
+	}
+	const struct esp_used used = { .packets = child->sent, .numbers = child->sent };
+	if (c->asked || esp_limits_judge(&c->limits, &used) != ESP_WEAR_SOFT)
+		return false;
+	c->asked = true;
+	duo_event(d, end, IKE_EV_REKEY_CHILD);
+	return true;
+}
+
+/* Both sides have the same limit and see the same packets: the jitter has the starter begin nearly each rekey. They are looked at
+ * once a second, so that now and then both are due in the same one. */
+static void packet_limits_seldom_meet_and_lose_nothing(void **state)
+{
+	const uint64_t packets = 5000;
+	struct duo *d = make(77);
+	struct counted counted[2] = { { 0 }, { 0 } };
+	unsigned asked[2] = { 0, 0 };
+
+	(void)state;
+	duo_up(d);
+	d->esp_every_us = 10000;
+	for (unsigned second = 0; second < 3600; second++) {
+		for (unsigned end = 0; end < 2; end++)
+			asked[end] += ask_at_the_limit(d, end, packets, &counted[end]);
+		duo_run(d, SECOND_US);
+	}
+	d->esp_every_us = 0;
+	duo_run(d, QUIET_US);
+	must_be_whole(d);
+	/* 100 packets a second each way: 40 to 46 seconds each. */
+	assert_true(asked[0] >= 3600 / 47 && asked[0] <= 3600 / 40);
+	assert_true(asked[1] <= asked[0] / 8);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned rekeyed = d->end[i].counters[MODEL_COUNTER_child_rekeyed];
+		assert_true(rekeyed >= asked[0] && rekeyed <= asked[0] + asked[1]);
+		assert_int_equal(d->end[i].failures[MODEL_FAILURE_REKEY_REFUSED], 0);
+		assert_true(d->end[i].esp_in > 350000);
 	}
 	release(d);
 }
@@ -226,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thousand_child_rekeys_and_fifty_ike_rekeys_lose_nothing),
 		cmocka_unit_test(soft_limits_alone_keep_a_tunnel_up_for_a_week),
+		cmocka_unit_test(packet_limits_seldom_meet_and_lose_nothing),
 		cmocka_unit_test(limits_that_meet_lose_nothing),
 		cmocka_unit_test(loss_leaves_nothing_over),
 		cmocka_unit_test(an_attacker_changes_nothing),

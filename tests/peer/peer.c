@@ -277,6 +277,11 @@ static void put_ike_offer(struct wire_ike_builder *b, const struct peer_suite *s
 	wire_ike_put_sa(b, &sa);
 }
 
+static void put_notify(struct wire_ike_builder *b, uint16_t type, struct bytes data)
+{
+	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
+}
+
 static void put_esp_offer(struct peer *p, struct wire_ike_builder *b, const struct peer_suite *suites, unsigned cnt)
 {
 	struct wire_ike_sa sa = { .cnt = (uint8_t)cnt };
@@ -303,11 +308,7 @@ static void put_esp_offer(struct peer *p, struct wire_ike_builder *b, const stru
 			add_transform(pr, IKE_TT_ESN, IKE_ESN_NONE, 0);
 	}
 	wire_ike_put_sa(b, &sa);
-}
-
-static void put_notify(struct wire_ike_builder *b, uint16_t type, struct bytes data)
-{
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
+	put_notify(b, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED, (struct bytes){ 0 });
 }
 
 /* RFC 7296 2.23: hash over SPIs, address, port. */

@@ -166,7 +166,8 @@ static bool take_child(struct peer *p, struct peer_ike *sa, const struct wire_ik
 
 	if (p->child_cnt == PEER_CHILDREN_MAX || !read_answer(in, offered, cnt, &c.suite, &pr) ||
 	    pr.protocol != IKE_PROTO_ESP || pr.spi.len != 4 || !take_selectors(in, &c) ||
-	    wire_ike_notify_find(in, IKE_N_USE_TRANSPORT_MODE, &n))
+	    wire_ike_notify_find(in, IKE_N_USE_TRANSPORT_MODE, &n) ||
+	    !wire_ike_notify_find(in, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED, &n)) /* RFC 7296 1.3.1: in both messages */
 		return false;
 	const struct wire_ike_transform *esn = answer_transform(&pr, IKE_TT_ESN);
 	if (esn == NULL || !(esn->id == IKE_ESN_YES ? p->o.esn : esn->id == IKE_ESN_NONE && p->o.no_esn))

@@ -86,7 +86,33 @@ static void the_text_shows_ranges_protocols_and_ports(void **state)
 	assert_string_equal(text, "TSi 10.0.0.0-10.0.0.255, 10.9.0.0-10.9.0.1 protocol 17 ports 53-53");
 }
 
-TESTS(cmocka_unit_test(the_peers_ranges_are_taken_as_they_are),
+/* RFC 7296 1.3.1: what we ask for ourselves says it too; the scripted initiator wants it in each answer. */
+static void our_requests_say_that_padding_against_traffic_analysis_is_not_wanted(void **state)
+{
+	const struct wire_ike_header h = { .spi_i = 1, .spi_r = 2, .major = 2, .exchange = IKE_EX_CREATE_CHILD_SA };
+	const struct model_ts any = { .port_last = UINT16_MAX, .first = { .family = ADDR_V4 },
+				      .last = { .b = { 255, 255, 255, 255 }, .family = ADDR_V4 } };
+	const struct ike_ts_lists lists = { 1, 1, { any }, { any } };
+	struct wire_ike_payloads in;
+	struct wire_ike_builder b;
+	struct wire_ike_header back;
+	struct wire_ike_notify n;
+	uint8_t room[256];
+	struct bytes msg;
+
+	(void)state;
+	wire_ike_begin(&b, SPACE_OF(room), &h);
+	ike_child_put_selectors(&b, &lists);
+	assert_int_equal(wire_ike_finish(&b, &msg), ERR_NONE);
+	assert_int_equal(wire_ike_header_parse(msg, &back), ERR_NONE);
+	assert_int_equal(wire_ike_payloads_parse(back.next, bytes_of(msg.p + WIRE_IKE_HEADER_LEN,
+								     msg.len - WIRE_IKE_HEADER_LEN), &in), ERR_NONE);
+	assert_true(wire_ike_notify_find(&in, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED, &n));
+	assert_int_equal(n.data.len + n.spi.len, 0);
+}
+
+TESTS(cmocka_unit_test(our_requests_say_that_padding_against_traffic_analysis_is_not_wanted),
+      cmocka_unit_test(the_peers_ranges_are_taken_as_they_are),
       cmocka_unit_test(a_long_list_is_cut_at_what_a_child_holds),
       cmocka_unit_test(sides_without_a_common_family_are_unacceptable),
       cmocka_unit_test(ranges_that_match_nothing_are_left_out),
