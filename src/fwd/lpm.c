@@ -4,6 +4,7 @@
 
 #include "base/ck.h"
 
+enum { INDEX_FROM = 32, STEP_BITS_MAX = 20 };
 enum { DEPTH_MAX = 130 }; /* prefixes inside each other: one for each length of IPv6, and none */
 
 static fwd_key key_of(const struct addr *a)
@@ -69,6 +70,49 @@ static void sweep(struct fwd_lpm *l, const struct fwd_lpm_entry *entries, size_t
 		close_prefix(l, stack, &depth, highest);
 }
 
+/* ---- the index ---- */
+
+static unsigned count_bits(fwd_key k)
+{
+	unsigned n = 0;
+
+	for (; k != 0; k >>= 1)
+		n++;
+	return n;
+}
+
+/* About a step for each range, so that in a table whose prefixes lie alike few ranges fall into one. */
+static void choose_steps(struct fwd_lpm *l)
+{
+	fwd_key span = l->starts[l->cnt - 1] - l->starts[1];
+	unsigned bits = count_bits(span), want = count_bits(l->cnt - 1);
+
+	want = want < STEP_BITS_MAX ? want : STEP_BITS_MAX;
+	l->shift = (uint8_t)(bits > want ? bits - want : 0);
+	l->step_cnt = (uint32_t)(span >> l->shift) + 1;
+}
+
+static bool build_index(struct fwd_lpm *l)
+{
+	uint32_t range = 1;
+
+	if (l->cnt < INDEX_FROM)
+		return true;
+	choose_steps(l);
+	/* One more, so that each step has an end. */
+	l->steps = calloc((size_t)l->step_cnt + 1, sizeof(*l->steps));
+	if (l->steps == NULL)
+		return false;
+	for (uint32_t i = 0; i < l->step_cnt; i++) {
+		fwd_key first = l->starts[1] + ((fwd_key)i << l->shift);
+		while (range + 1 < l->cnt && l->starts[range + 1] <= first)
+			range++;
+		l->steps[i] = range;
+	}
+	l->steps[l->step_cnt] = l->cnt - 1;
+	return true;
+}
+
 MUST_USE enum err fwd_lpm_build(struct fwd_lpm_entry *entries, size_t cnt, struct fwd_lpm *ret)
 {
 	struct fwd_lpm l = { 0 };
@@ -86,6 +130,10 @@ MUST_USE enum err fwd_lpm_build(struct fwd_lpm_entry *entries, size_t cnt, struc
 	if (cnt != 0)
 		qsort(entries, cnt, sizeof(*entries), compare_entries);
 	sweep(&l, entries, cnt);
+	if (!build_index(&l)) {
+		fwd_lpm_fini(&l);
+		return ERR_MEMORY;
+	}
 	*ret = l;
 	return ERR_NONE;
 }
@@ -94,6 +142,7 @@ void fwd_lpm_fini(struct fwd_lpm *l)
 {
 	free(l->starts);
 	free(l->values);
+	free(l->steps);
 	*l = (struct fwd_lpm){ 0 };
 }
 
@@ -104,6 +153,14 @@ uint32_t fwd_lpm_find(const struct fwd_lpm *l, const struct addr *a)
 
 	if (n == 0)
 		return FWD_LPM_NONE;
+	if (l->step_cnt != 0 && key >= l->starts[1]) {
+		fwd_key step = (key - l->starts[1]) >> l->shift;
+		uint32_t i = step < l->step_cnt ? (uint32_t)step : l->step_cnt - 1;
+		low = l->steps[i];
+		n = l->steps[i + 1] - low + 1;
+	} else if (l->step_cnt != 0) {
+		n = 1;
+	}
 	/* starts[low] <= key holds throughout: the first start is 0. */
 	while (n > 1) {
 		uint32_t half = n / 2;

@@ -1,4 +1,5 @@
-// Longest prefix match: prefixes flattened into sorted ranges, found by halving. Built once, then constant.
+// Longest prefix match: prefixes flattened into sorted ranges; an index of equal steps says between which of them to halve. Built
+// once, then constant.
 // Building: the control thread. Finding: any thread.
 #pragma once
 
@@ -18,6 +19,10 @@ struct fwd_lpm {
 	uint32_t cnt;
 	fwd_key *starts;  /* ascending, the first is 0 */
 	uint32_t *values; /* from its start to before the next one */
+	/* Where there are many: of each step from the second start on, the last range that begins before or at it. */
+	uint32_t *steps;
+	uint32_t step_cnt;
+	uint8_t shift;    /* a step is 1 << shift addresses */
 };
 
 /* Sorts the entries. cnt may be 0. ERR_MEMORY. */
