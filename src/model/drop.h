@@ -20,6 +20,7 @@
 	X(inner_source, "inner source address does not fit the selectors")             \
 	X(inner_selector, "inner destination does not fit the selectors")              \
 	X(inner_martian, "inner source or destination may not be forwarded")           \
+	X(inner_congested, "marked by a congested router, and its sender knows no marks (RFC 6040)") \
 	X(no_route, "no route and no off-ramp for the destination")                    \
 	X(ttl_expired, "TTL or hop limit reached zero")                                \
 	X(too_big, "packet with DF is bigger than the tunnel's MTU")                   \

@@ -1,6 +1,7 @@
 #include "worker/state.h"
 
-enum { ECN_MASK = 3, ECN_CE = 3, IP4_CHECKSUM_AT = 10 };
+enum { ECN_NONE, ECN_ECT1, ECN_ECT0, ECN_CE, ECN_MASK = 3 }; /* RFC 3168 5 */
+enum { IP4_CHECKSUM_AT = 10 };
 
 bool worker_check_inner(struct worker_packet *p)
 {
@@ -41,9 +42,9 @@ bool worker_check_martian(const struct wire_ip *ip)
 }
 
 /* RFC 1624 3, equation 3, for the word of version, header length and TOS. */
-static void set_ce_v4(struct wr *w, struct rd *r)
+static void set_ecn_v4(struct wr *w, struct rd *r, uint8_t ecn)
 {
-	uint16_t old = rd_u16(r), new = old | ECN_CE;
+	uint16_t old = rd_u16(r), new = (uint16_t)((old & ~ECN_MASK) | ecn);
 
 	rd_skip(r, IP4_CHECKSUM_AT - 2);
 	uint32_t sum = (0xffffu - rd_u16(r)) + (0xffffu - old) + new;
@@ -53,19 +54,27 @@ static void set_ce_v4(struct wr *w, struct rd *r)
 	wr_set_u16(w, IP4_CHECKSUM_AT, (uint16_t)(0xffffu - sum));
 }
 
-void worker_take_congestion(struct worker_packet *p)
+static void set_ecn(struct worker_packet *p, uint8_t ecn)
 {
-	uint8_t inner = p->ip.tos & ECN_MASK;
-
-	/* Without ECN in the inner packet there is nothing to mark; RFC 4301 lets it pass. */
-	if ((p->outer_tos & ECN_MASK) != ECN_CE || inner == 0 || inner == ECN_CE)
-		return;
 	struct wr w = wr_of(worker_packet_space(p));
 	(void)wr_reserve(&w, p->len);
 	struct rd r = rd_of(worker_packet_bytes(p));
+
 	if (p->ip.version == 4)
-		set_ce_v4(&w, &r);
+		set_ecn_v4(&w, &r, ecn);
 	else
-		wr_set_u16(&w, 0, rd_u16(&r) | ECN_CE << 4);
-	p->ip.tos |= ECN_CE;
+		wr_set_u16(&w, 0, (uint16_t)((rd_u16(&r) & ~(ECN_MASK << 4)) | ecn << 4));
+	p->ip.tos = (uint8_t)((p->ip.tos & ~ECN_MASK) | ecn);
+}
+
+bool worker_take_congestion(struct worker_packet *p)
+{
+	uint8_t inner = p->ip.tos & ECN_MASK, outer = p->outer_tos & ECN_MASK;
+
+	if (outer == ECN_CE && inner == ECN_NONE)
+		return false;
+	/* A mark of ECT(1) stands above ECT(0), and CE above both. */
+	if ((outer == ECN_CE && inner != ECN_CE) || (outer == ECN_ECT1 && inner == ECN_ECT0))
+		set_ecn(p, outer);
+	return true;
 }

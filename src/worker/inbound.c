@@ -155,7 +155,10 @@ static void take_inner(struct worker *w, struct worker_packet *p, const struct e
 		worker_drop(w, MODEL_DROP_inner_martian);
 		return;
 	}
-	worker_take_congestion(p);
+	if (!worker_take_congestion(p)) {
+		worker_drop(w, MODEL_DROP_inner_congested);
+		return;
+	}
 	route_inner(w, p);
 }
 

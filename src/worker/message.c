@@ -250,7 +250,9 @@ static unsigned send_run_df(struct worker *w, unsigned socket, unsigned at, unsi
  * own setting of the MTU says that it may be so long. */
 static unsigned send_alike(struct worker *w, unsigned socket, unsigned at, unsigned end)
 {
-	if (w->messages[at].dont_fragment && w->now_ms >= w->fragment_until_ms[socket]) {
+	/* The socket for ESP is that of all workers: another one would send with our DF. */
+	if (w->messages[at].dont_fragment && w->now_ms >= w->fragment_until_ms[socket] &&
+	    w->config.sockets[socket].kind != WORKER_SOCKET_ESP) {
 		at = send_run_df(w, socket, at, end);
 		if (at == end)
 			return at;

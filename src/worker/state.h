@@ -198,8 +198,9 @@ void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cn
 bool worker_check_inner(struct worker_packet *p);
 /* A source or destination that no router forwards (RFC 1812 5.3.7, RFC 4291 2.5). */
 bool worker_check_martian(const struct wire_ip *ip);
-/* What the outer header says of congestion goes over to the inner one (RFC 6040 4.2, RFC 4301 5.1.2). */
-void worker_take_congestion(struct worker_packet *p);
+/* What the outer header says of congestion goes over to the inner one (RFC 6040 4.2). False: the packet must be dropped, for its
+ * sender would take no other word. */
+MUST_USE bool worker_take_congestion(struct worker_packet *p);
 
 /* ---- forward.c ---- */
 

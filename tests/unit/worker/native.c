@@ -21,7 +21,7 @@ struct native {
 	struct rig *rig;
 	struct fwd_punt_rings rings;
 	struct worker *worker;
-	int gateway_fd, peer_fd;
+	int gateway_fd, gateway_df_fd, peer_fd;
 	struct rig_peer peer;
 	struct addr gateway, site;
 };
@@ -33,6 +33,7 @@ static void open_native(struct native *n, struct rig *r, const char *gateway, co
 
 	*n = (struct native){ .rig = r, .gateway = rig_addr(gateway), .site = rig_addr(site) };
 	assert_int_equal(io_esp_open(&n->gateway, &n->gateway_fd), ERR_NONE);
+	assert_int_equal(io_esp_open_df(&n->gateway, &n->gateway_df_fd), ERR_NONE);
 	assert_int_equal(io_esp_open(&n->site, &n->peer_fd), ERR_NONE);
 	assert_int_equal(ring_init(&n->rings.punts, 4, sizeof(struct fwd_punt)), ERR_NONE);
 	assert_int_equal(ring_init(&n->rings.known, 4, sizeof(struct fwd_punt)), ERR_NONE);
@@ -45,7 +46,9 @@ static void open_native(struct native *n, struct rig *r, const char *gateway, co
 	rig_peer_take(&n->peer, &c);
 	config.sockets[0] =
 		(struct worker_socket){ n->gateway_fd, WORKER_SOCKET_ESP, true, { .addr = n->gateway } };
-	config.socket_cnt = 1;
+	config.sockets[1] =
+		(struct worker_socket){ n->gateway_df_fd, WORKER_SOCKET_ESP_DF, false, { .addr = n->gateway } };
+	config.socket_cnt = 2;
 	assert_int_equal(worker_start(&config, &n->worker), ERR_NONE);
 }
 
@@ -57,6 +60,7 @@ static void close_native(struct native *n)
 	ring_fini(&n->rings.notices);
 	close(n->rings.wake_fd);
 	close(n->gateway_fd);
+	close(n->gateway_df_fd);
 	close(n->peer_fd);
 	crypt_esp_free(n->peer.seal);
 	crypt_esp_free(n->peer.open);
@@ -73,19 +77,20 @@ static void send_native(struct native *n, struct bytes inner, uint8_t next)
 static void get_native(struct native *n, struct rig_packet *ret)
 {
 	static uint8_t room[RIG_PACKET_MAX + 100];
+	struct wire_ip outer = { .dont_fragment = true };
 	size_t at = 0;
 
 	assert_true(rig_readable(n->peer_fd, RIG_WAIT_MS));
 	ssize_t len = recv(n->peer_fd, room, sizeof(room), 0);
 	assert_true(len > 0);
 	if (n->site.family == ADDR_V4) {
-		struct wire_ip outer;
 		assert_int_equal(wire_ip_parse(bytes_of(room, (size_t)len), &outer), ERR_NONE);
 		assert_int_equal(outer.protocol, IP_PROTO_ESP);
-		assert_false(outer.dont_fragment);
 		at = outer.header_len;
 	}
 	rig_peer_open(&n->peer, room + at, (size_t)len - at, ret);
+	/* RFC 4301 8.1: copied. */
+	assert_int_equal(outer.dont_fragment, ret->ip.dont_fragment);
 }
 
 /* One worker answers the TUN, the other the raw socket: an echo stays with the raw one. */

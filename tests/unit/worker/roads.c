@@ -315,7 +315,8 @@ static void congestion_outside_is_told_inside(void **state)
 {
 	static const uint8_t rows[][3] = {
 		/* outer, inner, what arrives */
-		{ 3, 0x2a, 0x2b }, { 3, 0x01, 0x03 }, { 3, 0x28, 0x28 }, { 2, 0x02, 0x02 }, { 1, 0x28, 0x28 },
+		{ 3, 0x2a, 0x2b }, { 3, 0x01, 0x03 }, { 3, 0xfb, 0xfb }, { 2, 0x02, 0x02 }, { 1, 0x28, 0x28 },
+		{ 1, 0x2a, 0x29 }, { 2, 0x29, 0x29 }, { 0, 0x2b, 0x2b }, { 1, 0x2b, 0x2b }, { 2, 0x28, 0x28 },
 	};
 	struct rig *r = *state;
 
@@ -333,6 +334,20 @@ static void congestion_outside_is_told_inside(void **state)
 		rig_tun_get(r, 1, &got);
 		assert_int_equal(got.ip.tos, rows[i][2]);
 	}
+}
+
+static void a_marked_packet_whose_sender_knows_no_marks_is_dropped(void **state)
+{
+	struct rig *r = *state;
+
+	set_tos(r->peers[SITE_A].fd, 3);
+	rig_make_udp(&sent, "10.1.0.5", "192.168.7.1", 100);
+	rig_set4(&sent, 1, 0x28);
+	rig_peer_send(r, SITE_A, &sent);
+	rig_expect_drop(r, MODEL_DROP_inner_congested);
+	rig_make_udp(&sent, "fd01::5", "fd99::1", 100);
+	rig_peer_send(r, SITE_A, &sent);
+	rig_expect_drop(r, MODEL_DROP_inner_congested);
 }
 
 static void the_inner_mark_stands_on_the_outer_packet(void **state)
@@ -534,6 +549,7 @@ int main(void)
 		RUN(between_tunnels_the_narrower_one_clamps),
 		RUN(the_clamp_may_be_set_or_turned_off),
 		RUN(congestion_outside_is_told_inside),
+		RUN(a_marked_packet_whose_sender_knows_no_marks_is_dropped),
 		RUN(the_inner_mark_stands_on_the_outer_packet),
 		RUN(a_new_path_is_taken_by_the_next_packet),
 		RUN(a_rekeyed_sa_is_sent_on_only_after_its_proof),
