@@ -14,6 +14,7 @@
 #include "crypt/locked.h"
 #include "host/msg.h"
 #include "host/rights.h"
+#include "host/site.h"
 #include "model/key.h"
 #include "worker/worker.h"
 
@@ -104,6 +105,16 @@ static enum err open_store(const struct host_gateway_env *env, struct store **re
 							  : open_sqlite(env->conf, ret);
 }
 
+struct gateway {
+	struct fwd *fwd;
+	struct fwd_punt_rings rings[FWD_WORKERS_MAX];
+	struct worker *workers[FWD_WORKERS_MAX];
+	struct control_socket sockets[HOST_SOCKETS_MAX];
+	unsigned socket_cnt;
+	struct host_gateway_env env;
+	struct control *control;
+};
+
 /* ---- the parent ---- */
 
 static void tell_parent(int fd, const struct host_msg *m)
@@ -115,22 +126,22 @@ static void tell_parent(int fd, const struct host_msg *m)
 
 static void want_offramp(void *arg, uint32_t account_number, const char *netns)
 {
-	const int *fd = arg;
+	const struct gateway *g = arg;
 	struct host_msg m = { .kind = HOST_MSG_OFFRAMP_WANT, .account_number = account_number };
 	snprintf(m.netns, sizeof(m.netns), "%s", netns);
-	tell_parent(*fd, &m);
+	tell_parent(g->env.parent_fd, &m);
 }
 
 static void drop_offramp(void *arg, uint32_t account_number)
 {
-	const int *fd = arg;
+	const struct gateway *g = arg;
 	const struct host_msg m = { .kind = HOST_MSG_OFFRAMP_DROP, .account_number = account_number };
-	tell_parent(*fd, &m);
+	tell_parent(g->env.parent_fd, &m);
 }
 
 static void set_routes(void *arg, uint32_t account_number, const struct addr_prefix *prefixes, size_t cnt)
 {
-	const int *fd = arg;
+	const struct gateway *g = arg;
 	size_t done = 0;
 
 	do {
@@ -138,31 +149,8 @@ static void set_routes(void *arg, uint32_t account_number, const struct addr_pre
 		while (m.prefix_cnt < HOST_PREFIXES_MAX && done < cnt)
 			m.prefixes[m.prefix_cnt++] = prefixes[done++];
 		m.more = done < cnt;
-		tell_parent(*fd, &m);
+		tell_parent(g->env.parent_fd, &m);
 	} while (done < cnt);
-}
-
-static bool read_parent(void *arg, struct control *c)
-{
-	const int *fd = arg;
-	int fds[HOST_FDS_MAX];
-	struct host_msg m;
-	unsigned cnt;
-
-	enum err e = host_msg_recv(*fd, &m, fds, &cnt);
-	if (e != ERR_NONE)
-		return e == ERR_AGAIN;
-	if (m.kind == HOST_MSG_OFFRAMP) {
-		control_offramp(c, m.account_number, (enum err)m.error, m.mtu, fds, cnt);
-		return true;
-	}
-	if (m.kind == HOST_MSG_ATTACH && cnt == 2) {
-		control_attach(c, fds[0], fds[1]);
-		return true;
-	}
-	for (unsigned i = 0; i < cnt; i++)
-		close(fds[i]);
-	return true;
 }
 
 /* ---- workers ---- */
@@ -178,10 +166,10 @@ static bool is_udp(const struct host_socket *s)
 	return s->kind == HOST_SOCKET_IKE || s->kind == HOST_SOCKET_NATT;
 }
 
-static enum err start_worker(const struct host_gateway_env *env, unsigned index, struct fwd *fwd,
-			     struct fwd_punt_rings *rings, struct worker **ret)
+static enum err start_worker(struct gateway *g, unsigned index)
 {
-	struct worker_config c = { .index = index, .fwd = fwd, .rings = rings };
+	const struct host_gateway_env *env = &g->env;
+	struct worker_config c = { .index = index, .fwd = g->fwd, .rings = &g->rings[index] };
 
 	for (unsigned i = 0; i < env->sockets.cnt; i++) {
 		const struct host_socket *s = &env->sockets.s[i];
@@ -191,7 +179,96 @@ static enum err start_worker(const struct host_gateway_env *env, unsigned index,
 		c.sockets[c.socket_cnt++] = (struct worker_socket){ s->fd, (uint8_t)kinds[s->kind],
 								    s->worker == index && s->kind != HOST_SOCKET_ESP_DF, s->local };
 	}
-	return worker_start(&c, ret);
+	return worker_start(&c, &g->workers[index]);
+}
+
+static enum err start_workers(struct gateway *g)
+{
+	enum err e = ERR_NONE;
+
+	for (unsigned i = 0; e == ERR_NONE && i < g->env.workers; i++)
+		e = start_worker(g, i);
+	return e;
+}
+
+static void stop_workers(struct gateway *g)
+{
+	for (unsigned i = 0; i < g->env.workers; i++) {
+		worker_stop(g->workers[i]);
+		g->workers[i] = NULL;
+	}
+}
+
+/* What control sends from: the sockets of one worker. */
+static void list_sockets(struct gateway *g)
+{
+	const struct host_sockets *all = &g->env.sockets;
+
+	g->socket_cnt = 0;
+	for (unsigned i = 0; i < all->cnt; i++)
+		if (is_udp(&all->s[i]) && all->s[i].worker == 0)
+			g->sockets[g->socket_cnt++] = (struct control_socket){ all->s[i].fd, all->s[i].local };
+}
+
+/* ---- from the parent ---- */
+
+/* A tunnel of a site has another local address. What comes while the workers change their sockets waits in those. */
+static void take_move(struct gateway *g, struct control *c, const struct host_msg *m, const int *fds, unsigned cnt)
+{
+	struct host_sockets *all = &g->env.sockets;
+	struct conf_site *site = g->env.site;
+	const struct addr to = m->prefixes[0].addr;
+	enum err e = site == NULL || m->tunnel >= site->tunnel_cnt || m->prefix_cnt != 1 ? ERR_SYNTAX : ERR_NONE;
+
+	stop_workers(g);
+	if (e == ERR_NONE) {
+		host_site_close_unused(site, NULL, all);
+		if (!host_has_address(all, &to))
+			e = host_adopt_address(&to, g->env.workers, site->native_esp, fds, cnt, all);
+	}
+	if (e != ERR_NONE) {
+		log_error("a tunnel cannot move: %s", err_text(e));
+		for (unsigned i = 0; i < cnt; i++)
+			close(fds[i]);
+	} else {
+		site->tunnels[m->tunnel].local_address = to;
+		list_sockets(g);
+	}
+	enum err started = start_workers(g);
+	if (started != ERR_NONE) {
+		log_error("the workers cannot start again: %s", err_text(started));
+		exit(1); /* the parent starts us anew */
+	}
+	control_set_sockets(c, g->sockets, g->socket_cnt);
+	if (e == ERR_NONE)
+		control_move(c, m->tunnel);
+}
+
+static bool read_parent(void *arg, struct control *c)
+{
+	struct gateway *g = arg;
+	int fds[HOST_FDS_MAX];
+	struct host_msg m;
+	unsigned cnt;
+
+	enum err e = host_msg_recv(g->env.parent_fd, &m, fds, &cnt);
+	if (e != ERR_NONE)
+		return e == ERR_AGAIN;
+	if (m.kind == HOST_MSG_OFFRAMP) {
+		control_offramp(c, m.account_number, (enum err)m.error, m.mtu, fds, cnt);
+		return true;
+	}
+	if (m.kind == HOST_MSG_ATTACH && cnt == 2) {
+		control_attach(c, fds[0], fds[1]);
+		return true;
+	}
+	if (m.kind == HOST_MSG_MOVED) {
+		take_move(g, c, &m, fds, cnt);
+		return true;
+	}
+	for (unsigned i = 0; i < cnt; i++)
+		close(fds[i]);
+	return true;
 }
 
 static enum err make_rings(struct fwd_punt_rings *r)
@@ -207,18 +284,9 @@ static enum err make_rings(struct fwd_punt_rings *r)
 
 /* ---- the whole ---- */
 
-struct gateway {
-	struct fwd *fwd;
-	struct fwd_punt_rings rings[FWD_WORKERS_MAX];
-	struct worker *workers[FWD_WORKERS_MAX];
-	struct control_socket sockets[HOST_SOCKETS_MAX];
-	unsigned socket_cnt;
-	int parent_fd;
-	struct control *control;
-};
-
-static enum err start_control(struct gateway *g, const struct host_gateway_env *env)
+static enum err start_control(struct gateway *g)
 {
+	const struct host_gateway_env *env = &g->env;
 	struct store *store;
 	uint32_t incarnation = 0;
 
@@ -230,21 +298,17 @@ static enum err start_control(struct gateway *g, const struct host_gateway_env *
 		e = fwd_new(env->workers, incarnation, &g->fwd);
 	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
 		e = make_rings(&g->rings[i]);
-	for (unsigned i = 0; i < env->sockets.cnt; i++)
-		if (is_udp(&env->sockets.s[i]) && env->sockets.s[i].worker == 0)
-			g->sockets[g->socket_cnt++] = (struct control_socket){ env->sockets.s[i].fd,
-									       env->sockets.s[i].local };
+	list_sockets(g);
 	if (e != ERR_NONE) {
 		log_error("the gateway cannot start: %s", err_text(e));
 		store_free(store);
 		return e;
 	}
-	g->parent_fd = env->parent_fd;
 	const struct control_config config = {
 		.conf = env->conf, .site = env->site, .store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
 		.seal_key = &env->seal_key, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
 		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,
-		.parent = { .arg = &g->parent_fd, .fd = env->parent_fd, .want_offramp = want_offramp,
+		.parent = { .arg = g, .fd = env->parent_fd, .want_offramp = want_offramp,
 			    .drop_offramp = drop_offramp, .set_routes = set_routes, .on_readable = read_parent },
 	};
 	log_info("incarnation %u, %u workers", incarnation, env->workers);
@@ -258,19 +322,19 @@ int gateway_main(const struct host_gateway_env *env)
 					    .tcp = env->conf->store_engine == CONF_STORE_ETCD };
 	const struct host_msg ready = { .kind = HOST_MSG_READY };
 
+	g.env = *env;
 	crypt_locked_start(); /* while it may raise limits */
 	log_info("ESP crypto: %s", crypt_esp_chosen());
 	enum err e = host_rights_drop(&rights);
 	if (e == ERR_NONE)
-		e = start_control(&g, env);
-	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
-		e = start_worker(env, i, g.fwd, &g.rings[i], &g.workers[i]);
+		e = start_control(&g);
+	if (e == ERR_NONE)
+		e = start_workers(&g);
 	if (e == ERR_NONE) {
 		tell_parent(env->parent_fd, &ready);
 		control_run(g.control);
 	}
-	for (unsigned i = 0; i < env->workers; i++)
-		worker_stop(g.workers[i]);
+	stop_workers(&g);
 	control_free(g.control);
 	if (g.fwd != NULL)
 		fwd_free(g.fwd);

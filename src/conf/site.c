@@ -43,6 +43,9 @@ static const struct conf_row rows[] = {
 	  "Whether sockets for ESP as IP protocol 50 are opened, for gateways that are reached without NAT.", NULL },
 	{ "site", "ike_fragment_mtu", CONF_NUMBER, AT(ike_fragment_mtu), 576, 9000, "1280", NULL,
 	  "The longest IP packet that IKE sends to a gateway that takes IKE fragments (RFC 7383).", NULL },
+	{ "site", "nat_keepalive", CONF_NUMBER, AT(nat_keepalive), 0, 3600, "20", NULL,
+	  "Seconds without a packet to a gateway after which one of a byte keeps the mapping of the NAT before us "
+	  "(RFC 3948 4); 0 is never.", NULL },
 	{ "site", "esp_crypto", CONF_ESP_CRYPTO, AT(esp_crypto), 0, 0, "auto", NULL,
 	  "Which library encrypts packets: ipsec-mb, openssl, or auto for the fastest that is there.", NULL },
 
@@ -51,7 +54,7 @@ static const struct conf_row rows[] = {
 	{ "tunnel", "gateway_id", CONF_IDENTITY, IN(gateway_id), 0, 0, "", "fqdn:gateway.example.net",
 	  "The identity that the gateway proves. Not set: its address, as Onramp and Magic WAN have it.", NULL },
 	{ "tunnel", "local_address", CONF_ADDRESS, IN(local_address), 0, 0, "", "203.0.113.2",
-	  "Our outer address. Not set: the one from which the kernel reaches the gateway at the start.", NULL },
+	  "Our outer address. Not set: the one from which the kernel reaches the gateway, also when that changes.", NULL },
 	{ "tunnel", "identity", CONF_IDENTITY, IN(identity), 0, 0, "",
 	  "fqdn:0123456789abcdef0123456789abcdef.1.ipsec.cloudflare.com",
 	  "Our identity: fqdn:NAME, user:NAME@DOMAIN, keyid:TEXT, keyid:0xHEX, or an IP address. A tunnel of "
@@ -66,6 +69,9 @@ static const struct conf_row rows[] = {
 	{ "tunnel", "encap", CONF_WORD, IN(encap), 0, 0, "auto", NULL,
 	  "How ESP travels: udp is inside UDP 4500, native is IP protocol 50, auto is udp where there is NAT or where "
 	  "start_port is 4500, else native.", encap_words },
+	{ "tunnel", "mobike", CONF_BOOL, IN(mobike), 0, 0, "yes", NULL,
+	  "Whether the gateway is asked for MOBIKE (RFC 4555): when our address changes the tunnel moves with it instead "
+	  "of being set up anew. IKE then goes to UDP 4500 after the first exchange, unless encap is native.", NULL },
 	{ "tunnel", "profile", CONF_WORD, IN(profile), 0, 0, "magic", NULL,
 	  "The algorithms that are offered: magic has those that Magic WAN takes, modern is without SHA-1 and "
 	  "MODP-1536 and has more groups.", profile_words },
@@ -75,7 +81,7 @@ static const struct conf_row rows[] = {
 	  "What is reached through the tunnel. A prefix of several tunnels is shared by those that are up.", NULL },
 	{ "tunnel", "default_route", CONF_BOOL, IN(default_route), 0, 0, "no", NULL,
 	  "Whether 0.0.0.0/0 and ::/0 may stand among the routes. The gateway itself is then kept on the way that "
-	  "the kernel has to it at the start.", NULL },
+	  "the kernel's other routes have to it.", NULL },
 	{ "tunnel", "local_ts", CONF_PREFIXES, IN(local_ts), 0, 0, "", "0.0.0.0/0, ::/0",
 	  "Traffic selectors of our side. Not set: everything, IPv4 and IPv6.", NULL },
 	{ "tunnel", "remote_ts", CONF_PREFIXES, IN(remote_ts), 0, 0, "", "0.0.0.0/0, ::/0",

@@ -37,6 +37,7 @@ struct conf_tunnel {
 	struct addr gateway;
 	struct conf_identity gateway_id;   /* conf_site_read fills in the gateway's address */
 	struct addr local_address;         /* family none: the one that the kernel routes from (host/site.h fills it) */
+	bool local_found;                  /* it is not of the file, and may change while we run */
 	struct conf_identity identity;     /* type 0: the local address */
 	char psk_file[CONF_PATH_MAX];
 	struct secret psk;
@@ -46,6 +47,7 @@ struct conf_tunnel {
 	struct conf_prefixes addresses;    /* of our own, put on the TUN */
 	struct conf_prefixes routes;       /* masked */
 	bool default_route;
+	bool mobike;
 	struct conf_prefixes local_ts, remote_ts; /* masked; both empty in the file: everything */
 	unsigned dpd_delay, ike_lifetime, child_lifetime;
 	unsigned mtu, mss_clamp, replay_window;
@@ -66,6 +68,7 @@ struct conf_site {
 	bool install_routes;
 	bool native_esp;
 	unsigned ike_fragment_mtu;
+	unsigned nat_keepalive;
 	enum crypt_esp_choice esp_crypto;
 	unsigned tunnel_cnt, tunnel_cap;
 	struct conf_tunnel *tunnels;

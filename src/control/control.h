@@ -51,11 +51,17 @@ struct control_config {
  * newer program), ERR_AUTH (the sealing key does not fit the database); the cause is logged. */
 MUST_USE enum err control_new(const struct control_config *config, struct control **ret);
 
-/* Runs until the parent asks for the end (SIGTERM) or goes away. */
+/* Runs until the parent asks for the end (SIGTERM) or goes away. Asked, a site takes leave of its gateways before, which
+ * lasts 2 s at most; a gateway's SAs, and those of a site whose parent went away, stay for the next start. */
 void control_run(struct control *c);
 
 /* Writes what waits and frees; the SAs stay in the store for the next start. NULL is fine. */
 void control_free(struct control *c);
+
+/* From parent.on_readable. Other sockets to send from; the list is borrowed, as that of control_config. */
+void control_set_sockets(struct control *c, const struct control_socket *sockets, unsigned cnt);
+/* Likewise: the local_address of that tunnel of the site's file has changed. Its SAs move (RFC 4555), or it starts anew. */
+void control_move(struct control *c, unsigned tunnel);
 
 /* From parent.on_readable. The descriptors become control's. */
 void control_offramp(struct control *c, uint32_t account_number, enum err result, uint16_t mtu, const int *fds,

@@ -88,19 +88,32 @@ static struct control_op *find_op(const struct control *c, uint64_t tag)
 
 /* ---- sending ---- */
 
-void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
-		  bool marker, struct bytes msg)
+static void send_counted(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
+			 bool marker, struct bytes msg, enum model_counter counter)
 {
 	for (unsigned i = 0; i < c->cfg.socket_cnt; i++) {
 		if (!addr_endpoint_eq(&c->cfg.sockets[i].local, local))
 			continue;
 		if (io_udp_send(c->cfg.sockets[i].fd, remote, marker, msg) == ERR_NONE)
-			control_count(c, MODEL_COUNTER_ike_out);
+			control_count(c, counter);
 		else
 			control_drop(c, MODEL_DROP_send_failed);
 		return;
 	}
 	control_drop(c, MODEL_DROP_send_failed);
+}
+
+void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
+		  bool marker, struct bytes msg)
+{
+	send_counted(c, local, remote, marker, msg, MODEL_COUNTER_ike_out);
+}
+
+void control_keepalive(struct control *c, const struct model_path *path)
+{
+	static const uint8_t keepalive = 0xff; /* RFC 3948 2.3 */
+
+	send_counted(c, &path->local, &path->remote, false, bytes_of(&keepalive, 1), MODEL_COUNTER_natt_keepalives);
 }
 
 /* ---- committing ---- */
@@ -397,6 +410,8 @@ static void finish_half(struct control *c, struct control_op *op)
 	if (!op->step->out.changed) {
 		control_half_arm(c, half);
 		control_op_drop(c, op);
+		if (half->stale)
+			control_site_drop_half(c, half);
 		return;
 	}
 	/* it failed for good */
@@ -427,6 +442,13 @@ static bool has_failure(const struct ike_out *out)
 	return false;
 }
 
+/* The tunnel may start again at once: the peer has deleted the SA, or we have moved away from it. */
+static bool ended_well(const struct ike_out *out)
+{
+	return has_failure(out) &&
+	       (out->failure.code == MODEL_FAILURE_PEER_DELETED || out->failure.code == MODEL_FAILURE_MOVED);
+}
+
 static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_sa *sa = op->sa;
@@ -449,7 +471,7 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 	}
 	act(c, op, sa);
 	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
-		control_site_check(c, t, op->step->out.failure.code == MODEL_FAILURE_PEER_DELETED && has_failure(&op->step->out));
+		control_site_check(c, t, ended_well(&op->step->out));
 	/* a CLOSED one stays a while for repeated requests; the timer removes it */
 	control_sa_arm(c, sa, op->step->out.has_sa ? &op->step->new_sa : &op->step->sa);
 	control_op_drop(c, op);

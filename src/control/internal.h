@@ -87,6 +87,7 @@ struct control_starter {
 	struct start_machine machine;
 	struct heap_node waiting;     /* until when, while the machine waits */
 	struct heap_node fresh;       /* until when its attempt counts among those under way */
+	uint64_t sent_packets, sent_us; /* keepalives: what had been sent to the gateway, and when that was more last */
 };
 
 /* ---- IKE (sas.c) ---- */
@@ -119,6 +120,7 @@ struct control_half {
 	bool busy;
 	uint8_t repeats;              /* of its IKE_SA_INIT */
 	bool explained;               /* it is known why there was no good IKE_AUTH */
+	bool stale;                   /* our address has changed meanwhile */
 };
 
 /* The record of an IKE SA between two steps: encoded, and what is asked of it all the time (record.c). */
@@ -142,6 +144,7 @@ struct control_sa {
 	struct control_tunnel *tunnel;
 	struct control_sa *next;      /* in its tunnel, newest first */
 	bool busy;                    /* a step waits for DH or commit */
+	bool astray;                  /* our address may have changed: to be looked at when it is not busy */
 	uint8_t close_code;           /* not 0: close as soon as it is not busy; enum model_failure_code + 1 */
 	bool rekey_ike, rekey_children; /* asked for while it was busy */
 	struct control_frags *frags;  /* NULL: none came */
@@ -232,6 +235,9 @@ struct control {
 	struct control_dh *dh;
 	int epoll_fd, signal_fd, live_fd;
 	bool stop;
+	uint64_t end_us;              /* not 0: a site takes leave, until then at most */
+	bool astray;                  /* an SA may be */
+	uint64_t keepalive_us;        /* when NATs are looked after again */
 	uint64_t now_us;              /* of this turn of the loop */
 	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
 	struct siphash_key hash_key;
@@ -339,6 +345,7 @@ void control_op_committed(struct control *c, const struct store_done *done);
 /* Forgets it without any effect (the end of the process). */
 void control_op_free(struct control *c, struct control_op *op);
 void control_op_drop(struct control *c, struct control_op *op);
+void control_keepalive(struct control *c, const struct model_path *path); /* RFC 3948 4 */
 void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
 		  bool marker, struct bytes msg);
 
@@ -382,6 +389,13 @@ uint64_t control_site_next_us(const struct control *c);
 void control_site_failed(struct control *c, const struct model_id *tunnel_id);
 void control_site_up(struct control *c, struct control_tunnel *t);
 void control_site_check(struct control *c, struct control_tunnel *t, bool clean);
+/* Marks an SA whose local address is not its tunnel's any more: the next turn tells it. */
+void control_site_follow(struct control *c, struct control_sa *sa);
+/* The handshake was made from a former address: it is dropped, and another one begins. */
+void control_site_drop_half(struct control *c, struct control_half *h);
+/* Begins to take leave of the gateways; done: no SA is left. */
+void control_site_leave(struct control *c);
+bool control_site_left(const struct control *c);
 bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
 
 /* why.c: failures */

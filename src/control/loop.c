@@ -312,11 +312,23 @@ static void accept_client(struct control *c)
 		c->client_fds[i] = fd;
 }
 
+/* A service manager may send it to each process, and the parent then once more. */
+static void take_signal(struct control *c)
+{
+	struct signalfd_siginfo si;
+
+	(void)!read(c->signal_fd, &si, sizeof(si));
+	if (c->cfg.site == NULL)
+		c->stop = true;
+	else if (c->end_us == 0)
+		control_site_leave(c);
+}
+
 static void take_event(struct control *c, unsigned source)
 {
 	switch (source) {
 	case SOURCE_SIGNAL:
-		c->stop = true;
+		take_signal(c);
 		break;
 	case SOURCE_PARENT:
 		if (!c->cfg.parent.on_readable(c->cfg.parent.arg, c))
@@ -370,6 +382,7 @@ void control_run(struct control *c)
 			take_event(c, events[i].data.u32);
 		control_sas_timers(c);
 		control_site_timers(c);
+		c->stop = c->stop || (c->end_us != 0 && control_site_left(c));
 		control_why_tick(c);
 		control_states_flush(c);
 		if (c->publish_due)
@@ -382,6 +395,12 @@ void control_run(struct control *c)
 }
 
 /* ---- from the parent ---- */
+
+void control_set_sockets(struct control *c, const struct control_socket *sockets, unsigned cnt)
+{
+	c->cfg.sockets = sockets;
+	c->cfg.socket_cnt = cnt;
+}
 
 void control_offramp(struct control *c, uint32_t account_number, enum err result, uint16_t mtu, const int *fds,
 		     unsigned cnt)

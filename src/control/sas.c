@@ -131,6 +131,7 @@ struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, str
 		atomic_store(&sa->iv.next, atomic_load(&iv->next));
 	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, sa->r.spi));
 	control_sa_arm(c, sa, r);
+	control_site_follow(c, sa);
 	return sa;
 }
 
@@ -256,6 +257,7 @@ static void keep_waiting(struct control *c, struct control_sa *sa, const struct 
 void control_sa_idle(struct control *c, struct control_sa *sa)
 {
 	sa->busy = false;
+	c->astray = c->astray || sa->astray;
 	if (sa->close_code != 0) {
 		enum model_failure_code code = (enum model_failure_code)(sa->close_code - 1);
 		sa->close_code = 0;

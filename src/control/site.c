@@ -12,6 +12,7 @@
 			      * the others no longer than that */
 #define FRESH_US 3000000u
 #define TERMS_MAX 4096
+#define LEAVE_US 2000000u    /* a gateway that does not answer holds up the end no longer */
 #define ACCOUNT_NUMBER 1u
 
 /* ---- the file's tunnels as the gateway knows its own ---- */
@@ -42,7 +43,8 @@ static enum err make_id(const struct control *c, const struct conf_tunnel *t, st
 
 	wr_put(&w, bytes_of(t->name, sizeof(t->name)));
 	wr_put(&w, bytes_of(t->gateway.b, sizeof(t->gateway.b)));
-	wr_put(&w, bytes_of(t->local_address.b, sizeof(t->local_address.b)));
+	if (!t->local_found) /* that one may change */
+		wr_put(&w, bytes_of(t->local_address.b, sizeof(t->local_address.b)));
 	put_identity(&w, &t->gateway_id);
 	put_identity(&w, &t->identity);
 	put_prefixes(&w, &t->local_ts);
@@ -56,6 +58,8 @@ static enum err make_id(const struct control *c, const struct conf_tunnel *t, st
 	wr_u32(&w, t->child_lifetime);
 	if (t->esn) /* only then, so that other tunnels have the ids that they always had */
 		wr_u8(&w, t->esn);
+	if (!t->mobike)
+		wr_u8(&w, 0); /* never a value of the one before */
 	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), wr_bytes(&w), ret->b,
 					     sizeof(ret->b));
 }
@@ -132,6 +136,7 @@ static void fill_start(const struct conf_tunnel *t, const struct control_tunnel 
 		.remote = { t->gateway, port },
 		.encap = (uint8_t)encap_of(t),
 		.pfs = IKE_PFS_PREFER,
+		.mobike = t->mobike,
 	};
 	fill_identity(&t->identity, &t->local_address, &s->id_type, &s->id_len, s->id);
 	/* Its address is what ike expects anyway, and is not asked for: a gateway that has another name then says which, where it
@@ -315,10 +320,188 @@ static void begin_attempt(struct control *c, struct control_starter *s)
 	control_op_run(c, op);
 }
 
+/* ---- another address of ours ---- */
+
+void control_site_follow(struct control *c, struct control_sa *sa)
+{
+	const struct control_starter *s = sa->tunnel->starter;
+
+	if (s != NULL && !addr_eq(&sa->r.path.local.addr, &s->ike.local.addr))
+		sa->astray = c->astray = true;
+}
+
+/* In the loop's turn, not where the change is noticed: the store may not run yet, and a step may just be ending. */
+static void follow_all(struct control *c)
+{
+	struct hmap_walk w;
+
+	if (!c->astray)
+		return;
+	c->astray = false;
+	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		const struct control_starter *s = sa->tunnel->starter;
+		if (!sa->astray || sa->busy)
+			continue;
+		sa->astray = false;
+		if (s == NULL || sa->r.state == IKE_STATE_CLOSED)
+			continue;
+		const struct ike_event ev = { .kind = IKE_EV_MOVED, .now_us = c->now_us,
+					      .local = { .addr = s->ike.local.addr } };
+		control_sa_event(c, sa, &ev);
+	}
+}
+
+void control_site_drop_half(struct control *c, struct control_half *h)
+{
+	struct control_tunnel *t = control_tunnel_find(c, &h->h.sa.tunnel_id);
+
+	control_half_remove(c, h);
+	if (t != NULL && t->starter != NULL && t->starter->machine.state == START_TRYING)
+		end_attempt(c, t->starter, true);
+}
+
+/* A handshake that has begun from the former address cannot come to its end. */
+static void drop_halves(struct control *c, const struct ike_start *start)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->halves_by_spi, &w); n != NULL;
+	     n = hmap_walk_next(&c->halves_by_spi, &w)) {
+		struct control_half *h = CONTAINER_OF(n, struct control_half, by_spi);
+		if (h->h.start != start)
+			continue;
+		if (h->busy)
+			h->stale = true;
+		else
+			control_site_drop_half(c, h);
+	}
+}
+
+static struct control_starter *find_starter(const struct control *c, const struct conf_tunnel *conf)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_starter *s = CONTAINER_OF(n, struct control_tunnel, by_id)->starter;
+		if (s != NULL && s->conf == conf)
+			return s;
+	}
+	return NULL;
+}
+
+/* One that had no way to its gateway until now. */
+static void begin_late(struct control *c, const struct conf_tunnel *conf)
+{
+	if (add_tunnel(c, conf) != ERR_NONE) {
+		log_error("tunnel %s cannot be set up", conf->name);
+		return;
+	}
+	struct control_starter *s = find_starter(c, conf);
+	s->tunnel->account->dirty = true;
+	control_config_publish(c);
+	set_waiting(c, s);
+}
+
+void control_move(struct control *c, unsigned tunnel)
+{
+	const struct conf_tunnel *conf = &c->cfg.site->tunnels[tunnel];
+	struct control_starter *s = find_starter(c, conf);
+
+	if (s == NULL) {
+		begin_late(c, conf);
+		return;
+	}
+	fill_start(conf, s->tunnel, &s->ike);
+	drop_halves(c, &s->ike);
+	for (struct control_sa *sa = s->tunnel->sas; sa != NULL; sa = sa->next)
+		control_site_follow(c, sa);
+}
+
+/* ---- the mapping of a NAT before us (RFC 3948 4) ---- */
+
+static void send_keepalive(struct control *c, const struct control_sa *sa)
+{
+	struct ike_sa r;
+
+	if (!sa->r.path.udp_encap)
+		return;
+	control_record_read(&sa->r, &r);
+	if (r.nat_local)
+		control_keepalive(c, &r.path);
+	secret_wipe(&r, sizeof(r));
+}
+
+/* Every ESP packet keeps it as well. */
+static void keep_mapping(struct control *c, const struct control_tunnel *t)
+{
+	struct control_starter *s = t->starter;
+	const struct control_sa *sa = t->sas;
+	struct fwd_tunnel_stats stats;
+
+	while (sa != NULL && (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing))
+		sa = sa->next;
+	if (sa == NULL || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
+		return;
+	if (stats.out_packets == s->sent_packets) {
+		if (c->now_us - s->sent_us < c->cfg.site->nat_keepalive * (uint64_t)1000000)
+			return;
+		send_keepalive(c, sa);
+	}
+	s->sent_packets = stats.out_packets;
+	s->sent_us = c->now_us;
+}
+
+static void keep_mappings(struct control *c)
+{
+	struct hmap_walk w;
+
+	if (c->cfg.site == NULL || c->cfg.site->nat_keepalive == 0 || c->now_us < c->keepalive_us)
+		return;
+	c->keepalive_us = c->now_us + 1000000;
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		const struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		if (t->starter != NULL)
+			keep_mapping(c, t);
+	}
+}
+
+/* ---- the end ---- */
+
+void control_site_leave(struct control *c)
+{
+	struct hmap_walk w;
+
+	c->end_us = c->now_us + LEAVE_US;
+	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		if (sa->r.state != IKE_STATE_CLOSED)
+			control_sa_close(c, sa, MODEL_FAILURE_CNT);
+	}
+}
+
+bool control_site_left(const struct control *c)
+{
+	struct hmap_walk w;
+
+	if (c->now_us >= c->end_us)
+		return true;
+	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
+		const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		if (sa->r.state != IKE_STATE_CLOSED || sa->busy)
+			return false;
+	}
+	return true;
+}
+
 void control_site_timers(struct control *c)
 {
 	struct heap_node *n;
 
+	follow_all(c);
+	keep_mappings(c);
+	if (c->end_us != 0)
+		return;
 	while ((n = heap_first(&c->fresh_starts)) != NULL && n->at <= c->now_us)
 		heap_remove(&c->fresh_starts, n);
 	while ((n = heap_first(&c->waiting_starts)) != NULL && n->at <= c->now_us && c->fresh_starts.cnt < FRESH_MAX)
@@ -330,6 +513,10 @@ uint64_t control_site_next_us(const struct control *c)
 	const struct heap_node *waiting = heap_first(&c->waiting_starts), *fresh = heap_first(&c->fresh_starts);
 	bool room = c->fresh_starts.cnt < FRESH_MAX;
 
+	if (c->end_us != 0)
+		return c->end_us;
+	if (c->astray)
+		return c->now_us;
 	if (room)
 		return waiting == NULL ? UINT64_MAX : waiting->at;
 	return fresh->at;
@@ -343,6 +530,8 @@ void control_site_begin(struct control *c)
 		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
 		if (t->starter == NULL)
 			continue;
+		for (struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+			control_site_follow(c, sa);
 		if (is_up(t))
 			start_machine_up(&t->starter->machine, c->now_us);
 		else

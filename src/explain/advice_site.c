@@ -162,6 +162,20 @@ static void change_deleted(struct explain_text *t, const struct explain_case *c)
 			    "Onramp gateway in onramp tunnel why TUNNEL");
 }
 
+static void change_moved(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Nothing: the tunnel starts again from the new address. A gateway with MOBIKE would have let it go on; "
+			    "for us it is mobike = yes");
+}
+
+static void change_move_refused(struct explain_text *t, const struct explain_case *c)
+{
+	(void)c;
+	explain_text_say(t, "Let the gateway take this host from any address (an Onramp gateway: clear the tunnel's customer_endpoint), "
+			    "or give this host its former one");
+}
+
 static void change_nothing(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
@@ -246,6 +260,8 @@ static const struct explain_advice advices[MODEL_FAILURE_CNT] = {
 	ROW(NO_CHILD, EITHER, KNOWN, ALLOWED, change_childless),
 	ROW(LIVENESS, GATEWAY, KNOWN, ALLOWED, change_liveness),
 	ROW(PEER_DELETED, NONE, SAID, ALLOWED, change_deleted),
+	ROW(MOVED, NONE, KNOWN, ALLOWED, change_moved),
+	ROW(MOVE_REFUSED, GATEWAY, SAID, ALLOWED, change_move_refused),
 	ROW(REPLACED, NONE, KNOWN, ALLOWED, change_nothing),
 	ROW(CONFIG_REMOVED, NONE, KNOWN, ALLOWED, change_nothing),
 	ROW(EXPIRED, EITHER, KNOWN, ALLOWED, change_lifetime),

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 enum { MSG_VERSION = 1 };
-enum { T_KIND = 1, T_ACCOUNT, T_NETNS, T_MTU, T_ERROR, T_MORE, T_PREFIX };
+enum { T_KIND = 1, T_ACCOUNT, T_NETNS, T_MTU, T_ERROR, T_MORE, T_PREFIX, T_TUNNEL };
 
 MUST_USE enum err host_msg_encode(const struct host_msg *m, struct wr *w)
 {
@@ -16,6 +16,7 @@ MUST_USE enum err host_msg_encode(const struct host_msg *m, struct wr *w)
 	tlv_u16(w, T_MTU, m->mtu);
 	tlv_u8(w, T_ERROR, m->error);
 	tlv_u8(w, T_MORE, m->more);
+	tlv_u32(w, T_TUNNEL, m->tunnel);
 	must(m->prefix_cnt <= HOST_PREFIXES_MAX);
 	for (unsigned i = 0; i < m->prefix_cnt; i++)
 		tlv_prefix(w, T_PREFIX, &m->prefixes[i]);
@@ -40,6 +41,7 @@ MUST_USE enum err host_msg_decode(struct bytes b, struct host_msg *ret)
 		case T_NETNS: tlv_get_text(&t, m.netns, sizeof(m.netns), &ok); break;
 		case T_MTU: m.mtu = tlv_get_u16(&t, &ok); break;
 		case T_ERROR: m.error = tlv_get_u8(&t, &ok); break;
+		case T_TUNNEL: m.tunnel = tlv_get_u32(&t, &ok); break;
 		case T_MORE: m.more = tlv_get_u8(&t, &ok) != 0; break;
 		case T_PREFIX:
 			if (m.prefix_cnt == HOST_PREFIXES_MAX)

@@ -17,6 +17,8 @@ enum host_msg_kind {
 	HOST_MSG_OFFRAMP = 4,    /* parent -> gateway: account, error, mtu; fds = a TUN queue for each worker */
 	HOST_MSG_OFFRAMP_DROP = 5, /* gateway -> parent: account: remove its device */
 	HOST_MSG_ROUTES = 6,     /* gateway -> parent: account, prefixes, more */
+	HOST_MSG_MOVED = 7,      /* parent -> gateway: of a site. tunnel, and its new local address as the one prefix; fds = the
+				  * address's sockets in the order of host_open_address, if it had none */
 };
 
 struct host_msg {
@@ -25,6 +27,7 @@ struct host_msg {
 	char netns[HOST_NETNS_MAX];
 	uint16_t mtu;
 	uint8_t error;           /* enum err */
+	uint32_t tunnel;         /* MOVED: its number in the file, from 0 */
 	bool more;               /* ROUTES: the set goes on in the next message */
 	uint16_t prefix_cnt;
 	struct addr_prefix prefixes[HOST_PREFIXES_MAX];

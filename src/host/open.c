@@ -25,66 +25,117 @@ static const char *const names[] = {
 	[HOST_SOCKET_ICMP] = "ICMP on",
 };
 
-static enum err open_socket(enum host_socket_kind kind, const struct addr_endpoint *local, int *ret_fd)
+/* Of one address: UDP for each worker, and what all workers share. */
+static unsigned sockets_of_address(unsigned workers, bool native)
 {
-	switch (kind) {
+	return 2 * workers + (native ? 3 : 1);
+}
+
+/* The n-th of them. */
+static struct host_socket describe(const struct addr *a, unsigned workers, unsigned n)
+{
+	static const uint8_t shared[] = { HOST_SOCKET_ICMP, HOST_SOCKET_ESP, HOST_SOCKET_ESP_DF };
+
+	if (n >= 2 * workers)
+		return (struct host_socket){ -1, shared[n - 2 * workers], 0, { *a, 0 } };
+	bool natt = n % 2 == 1;
+	return (struct host_socket){ -1, natt ? HOST_SOCKET_NATT : HOST_SOCKET_IKE, n / 2,
+				     { *a, natt ? IKE_NATT_PORT : IKE_PORT } };
+}
+
+static enum err open_socket(struct host_socket *s)
+{
+	switch ((enum host_socket_kind)s->kind) {
 	case HOST_SOCKET_IKE:
 	case HOST_SOCKET_NATT:
 		break;
 	case HOST_SOCKET_ESP:
-		return io_esp_open(&local->addr, ret_fd);
+		return io_esp_open(&s->local.addr, &s->fd);
 	case HOST_SOCKET_ESP_DF:
-		return io_esp_open_df(&local->addr, ret_fd);
+		return io_esp_open_df(&s->local.addr, &s->fd);
 	case HOST_SOCKET_ICMP:
-		return io_icmp_open(&local->addr, ret_fd);
+		return io_icmp_open(&s->local.addr, &s->fd);
 	}
-	return io_udp_open(local, ret_fd);
+	return io_udp_open(&s->local, &s->fd);
 }
 
-static enum err add_socket(struct host_sockets *all, uint8_t kind, unsigned worker, const struct addr_endpoint *local)
+static enum err open_one(struct host_socket *s)
 {
 	char text[ADDR_ENDPOINT_TEXT_MAX];
-	int fd;
 
-	enum err e = open_socket((enum host_socket_kind)kind, local, &fd);
-	if (e != ERR_NONE) {
-		log_error("cannot open %s %s: %s%s", names[kind], addr_endpoint_format(local, text), strerror(errno),
+	enum err e = open_socket(s);
+	if (e != ERR_NONE)
+		log_error("cannot open %s %s: %s%s", names[s->kind], addr_endpoint_format(&s->local, text), strerror(errno),
 			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)" : "");
-		return e;
-	}
-	all->s[all->cnt++] = (struct host_socket){ .fd = fd, .kind = kind, .worker = worker, .local = *local };
+	return e;
+}
+
+static enum err make_room(struct host_sockets *all, unsigned more)
+{
+	struct host_socket *s = realloc(all->s, (all->cnt + more) * sizeof(*s));
+	if (s == NULL)
+		return ERR_MEMORY;
+	all->s = s;
 	return ERR_NONE;
 }
 
-/* What all workers share. */
-static enum err add_raw_sockets(const struct conf *c, const struct addr *a, struct host_sockets *all)
+MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, struct host_sockets *all)
 {
-	const struct addr_endpoint local = { *a, 0 };
+	unsigned cnt = sockets_of_address(workers, native), before = all->cnt;
+	enum err e = make_room(all, cnt);
 
-	enum err e = add_socket(all, HOST_SOCKET_ICMP, 0, &local);
-	if (e == ERR_NONE && c->native_esp)
-		e = add_socket(all, HOST_SOCKET_ESP, 0, &local);
-	if (e == ERR_NONE && c->native_esp)
-		e = add_socket(all, HOST_SOCKET_ESP_DF, 0, &local);
+	for (unsigned i = 0; e == ERR_NONE && i < cnt; i++) {
+		struct host_socket s = describe(a, workers, i);
+		e = open_one(&s);
+		if (e == ERR_NONE)
+			all->s[all->cnt++] = s;
+	}
+	while (e != ERR_NONE && all->cnt > before)
+		close(all->s[--all->cnt].fd);
 	return e;
+}
+
+MUST_USE enum err host_adopt_address(const struct addr *a, unsigned workers, bool native, const int *fds, unsigned cnt,
+				     struct host_sockets *all)
+{
+	if (cnt != sockets_of_address(workers, native))
+		return ERR_RANGE;
+	enum err e = make_room(all, cnt);
+	for (unsigned i = 0; e == ERR_NONE && i < cnt; i++) {
+		all->s[all->cnt] = describe(a, workers, i);
+		all->s[all->cnt++].fd = fds[i];
+	}
+	return e;
+}
+
+bool host_has_address(const struct host_sockets *all, const struct addr *a)
+{
+	for (unsigned i = 0; i < all->cnt; i++)
+		if (addr_eq(&all->s[i].local.addr, a))
+			return true;
+	return false;
+}
+
+void host_close_address(struct host_sockets *all, const struct addr *a)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < all->cnt; i++) {
+		if (addr_eq(&all->s[i].local.addr, a))
+			close(all->s[i].fd);
+		else
+			all->s[kept++] = all->s[i];
+	}
+	all->cnt = kept;
 }
 
 MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret)
 {
-	struct host_sockets all = { .s = calloc((size_t)c->gateway_address_cnt * (workers * 2 + 3),
-						sizeof(struct host_socket)) };
-	enum err e = all.s == NULL ? ERR_MEMORY : ERR_NONE;
+	struct host_sockets all = { 0 };
+	enum err e = ERR_NONE;
 
-	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++) {
-		const struct addr *a = &c->gateway_addresses[i];
-		for (unsigned w = 0; e == ERR_NONE && w < workers; w++) {
-			e = add_socket(&all, HOST_SOCKET_IKE, w, &(struct addr_endpoint){ *a, IKE_PORT });
-			if (e == ERR_NONE)
-				e = add_socket(&all, HOST_SOCKET_NATT, w, &(struct addr_endpoint){ *a, IKE_NATT_PORT });
-		}
-		if (e == ERR_NONE)
-			e = add_raw_sockets(c, a, &all);
-	}
+	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++)
+		e = host_open_address(&c->gateway_addresses[i], workers, c->native_esp, &all);
 	if (e != ERR_NONE) {
 		for (unsigned i = 0; i < all.cnt; i++)
 			close(all.s[i].fd);

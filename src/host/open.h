@@ -25,6 +25,14 @@ struct host_sockets {
 
 MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret);
 
+/* Those of one more address, always in the same order. On failure none of them. */
+MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, struct host_sockets *all);
+/* The same from descriptors that were opened elsewhere. ERR_RANGE: not as many as there must be; they stay the caller's. */
+MUST_USE enum err host_adopt_address(const struct addr *a, unsigned workers, bool native, const int *fds, unsigned cnt,
+				     struct host_sockets *all);
+bool host_has_address(const struct host_sockets *all, const struct addr *a);
+void host_close_address(struct host_sockets *all, const struct addr *a);
+
 /* The API's listening TCP socket, and the admin socket in run_dir (made if missing). */
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);
 MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);

@@ -36,7 +36,8 @@ struct child {
 /* Written by the parent's only thread. */
 struct parent {
 	const struct conf *conf;
-	const struct conf_site *site; /* NULL: a gateway */
+	struct conf_site *site; /* NULL: a gateway */
+	struct host_uplink uplink;
 	const struct host_mains *mains;
 	struct crypt_seal_private seal_key;
 	struct crypt_seal_public seal;
@@ -112,6 +113,8 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 	settle_child(p->site != NULL ? "onramp-site" : process_names[kind], parent);
 	log_init(p->site != NULL ? "site" : child_names[kind], p->conf->log_level);
 	close(p->signal_fd);
+	if (p->uplink.fd >= 0)
+		close(p->uplink.fd);
 	close(pairs->parent[0]);
 	close(pairs->store[kind == CHILD_GATEWAY ? 1 : 0]);
 	close(pairs->live[kind == CHILD_GATEWAY ? 1 : 0]);
@@ -272,16 +275,26 @@ static int next_timeout(const struct parent *p)
 	for (unsigned i = 0; i < CHILD_CNT; i++)
 		if (p->child[i].pid == 0 && p->child[i].start_at_ms < at)
 			at = p->child[i].start_at_ms;
+	if (p->uplink.look_ms != 0 && p->uplink.look_ms < at)
+		at = p->uplink.look_ms;
 	return at <= now ? 0 : (int)(at - now);
+}
+
+static void look_due(struct parent *p)
+{
+	if (p->uplink.look_ms != 0 && clock_mono_ms() >= p->uplink.look_ms)
+		host_uplink_look(&p->uplink, p->site, p->workers, &p->sockets, p->child[CHILD_GATEWAY].fd);
 }
 
 static void serve(struct parent *p)
 {
 	for (;;) {
-		struct pollfd fds[1 + CHILD_CNT] = { { .fd = p->signal_fd, .events = POLLIN } };
+		struct pollfd fds[2 + CHILD_CNT] = { { .fd = p->signal_fd, .events = POLLIN } };
 		start_due(p);
+		look_due(p);
 		for (unsigned i = 0; i < CHILD_CNT; i++)
 			fds[1 + i] = (struct pollfd){ .fd = p->child[i].fd, .events = POLLIN };
+		fds[1 + CHILD_CNT] = (struct pollfd){ .fd = p->uplink.fd, .events = POLLIN };
 		if (poll(fds, ARRAY_LEN(fds), next_timeout(p)) < 0 && errno != EINTR)
 			return;
 		for (unsigned i = 0; i < CHILD_CNT; i++)
@@ -289,6 +302,8 @@ static void serve(struct parent *p)
 				take_message(p, (enum child_kind)i);
 			else if (fds[1 + i].revents != 0) /* hung up: the signal follows */
 				poll(NULL, 0, 10);
+		if (fds[1 + CHILD_CNT].revents != 0)
+			host_uplink_take(&p->uplink, clock_mono_ms());
 		if ((fds[0].revents & POLLIN) != 0 && take_signals(p))
 			return;
 	}
@@ -352,6 +367,8 @@ static enum err open_api(struct parent *p)
 static enum err open_site(struct parent *p)
 {
 	enum err e = host_open_status(p->conf, &p->status_fd);
+	if (e == ERR_NONE)
+		e = host_uplink_open(p->site, &p->uplink);
 	return e != ERR_NONE ? e : host_site_pin(p->site);
 }
 
@@ -379,10 +396,10 @@ static enum err open_all(struct parent *p)
 	return e;
 }
 
-int host_run(const struct conf *c, const struct conf_site *site, const struct host_mains *mains)
+int host_run(const struct conf *c, struct conf_site *site, const struct host_mains *mains)
 {
 	struct parent p = { .conf = c, .site = site, .mains = mains, .workers = host_worker_cnt(c), .http_fd = -1,
-			    .admin_fd = -1, .status_fd = -1 };
+			    .admin_fd = -1, .status_fd = -1, .uplink = { .fd = -1 } };
 
 	for (unsigned i = 0; i < CHILD_CNT; i++)
 		p.child[i].fd = -1;

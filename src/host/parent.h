@@ -8,7 +8,7 @@
 /* What a child gets; everything in it is the child's. */
 struct host_gateway_env {
 	const struct conf *conf;
-	const struct conf_site *site; /* NULL: a gateway */
+	struct conf_site *site; /* NULL: a gateway */
 	struct crypt_seal_private seal_key; /* wipe after use */
 	struct host_sockets sockets;
 	unsigned workers;
@@ -36,7 +36,7 @@ struct host_mains {
 };
 
 /* Runs until SIGTERM or SIGINT; the exit status. With a site there is no api process. */
-int host_run(const struct conf *c, const struct conf_site *site, const struct host_mains *mains);
+int host_run(const struct conf *c, struct conf_site *site, const struct host_mains *mains);
 
 /* Number of workers by configuration and cores. */
 unsigned host_worker_cnt(const struct conf *c);

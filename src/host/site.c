@@ -3,8 +3,25 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "host/swallow.h"
 #include "io/tun.h"
 #include "io/udp.h"
+
+bool host_site_swallows(const struct conf_site *s, const struct addr *gateway)
+{
+	for (unsigned i = 0; s->install_routes && i < s->tunnel_cnt; i++)
+		for (unsigned j = 0; j < s->tunnels[i].routes.cnt; j++)
+			if (addr_prefix_contains(&s->tunnels[i].routes.p[j], gateway))
+				return true;
+	return false;
+}
+
+MUST_USE enum err host_site_source(const struct conf_site *s, const struct conf_tunnel *t, struct addr *ret)
+{
+	if (host_site_swallows(s, &t->gateway))
+		return io_route_source("", &t->gateway, s->tun, ret);
+	return io_udp_source(&t->gateway, ret);
+}
 
 MUST_USE enum err host_site_addresses(struct conf_site *s)
 {
@@ -13,23 +30,14 @@ MUST_USE enum err host_site_addresses(struct conf_site *s)
 
 	for (unsigned i = 0; i < s->tunnel_cnt; i++) {
 		struct conf_tunnel *t = &s->tunnels[i];
-		if (t->local_address.family == ADDR_NONE && io_udp_source(&t->gateway, &t->local_address) != ERR_NONE)
-			log_error("tunnel %s: the kernel has no route to the gateway %s (%s); the tunnel is left out until "
-				  "onrampd is started again", t->name, addr_format(&t->gateway, text), strerror(errno));
+		t->local_found = t->local_address.family == ADDR_NONE;
+		if (t->local_found && host_site_source(s, t, &t->local_address) != ERR_NONE)
+			log_error("tunnel %s: the kernel has no route to the gateway %s (%s); the tunnel starts when it has one",
+				  t->name, addr_format(&t->gateway, text), strerror(errno));
 		else
 			found++;
 	}
 	return found != 0 ? ERR_NONE : ERR_NOTFOUND;
-}
-
-/* Its default route would swallow its own outer packets, and those of every other tunnel. */
-static bool any_default(const struct conf_site *s)
-{
-	for (unsigned i = 0; s->install_routes && i < s->tunnel_cnt; i++)
-		for (unsigned j = 0; j < s->tunnels[i].routes.cnt; j++)
-			if (s->tunnels[i].routes.p[j].len == 0)
-				return true;
-	return false;
 }
 
 MUST_USE enum err host_site_pin(const struct conf_site *s)
@@ -37,11 +45,12 @@ MUST_USE enum err host_site_pin(const struct conf_site *s)
 	char text[ADDR_TEXT_MAX];
 	bool pinned;
 
-	for (unsigned i = 0; any_default(s) && i < s->tunnel_cnt; i++) {
+	for (unsigned i = 0; i < s->tunnel_cnt; i++) {
 		const struct conf_tunnel *t = &s->tunnels[i];
-		if (t->local_address.family == ADDR_NONE || io_route_pin("", &t->gateway, &pinned) == ERR_NONE)
+		if (t->local_address.family == ADDR_NONE || !host_site_swallows(s, &t->gateway) ||
+		    io_route_pin("", &t->gateway, s->tun, &pinned) == ERR_NONE)
 			continue;
-		log_error("tunnel %s: cannot keep the gateway %s out of the default route: %s", t->name,
+		log_error("tunnel %s: cannot keep the gateway %s out of the tunnels' routes: %s", t->name,
 			  addr_format(&t->gateway, text), strerror(errno));
 		return ERR_SYSTEM;
 	}
@@ -50,7 +59,26 @@ MUST_USE enum err host_site_pin(const struct conf_site *s)
 
 void host_site_unpin(const struct conf_site *s)
 {
-	for (unsigned i = 0; any_default(s) && i < s->tunnel_cnt; i++)
-		if (io_route_unpin("", &s->tunnels[i].gateway) != ERR_NONE)
+	for (unsigned i = 0; i < s->tunnel_cnt; i++)
+		if (host_site_swallows(s, &s->tunnels[i].gateway) && io_route_unpin("", &s->tunnels[i].gateway) != ERR_NONE)
 			log_warn("tunnel %s: the route to its gateway stays behind: %s", s->tunnels[i].name, strerror(errno));
+}
+
+static bool is_used(const struct conf_site *s, const struct addr *a)
+{
+	for (unsigned i = 0; i < s->tunnel_cnt; i++)
+		if (addr_eq(&s->tunnels[i].local_address, a))
+			return true;
+	return false;
+}
+
+void host_site_close_unused(const struct conf_site *s, const struct addr *except, struct host_sockets *all)
+{
+	for (unsigned i = 0; i < all->cnt;) {
+		const struct addr a = all->s[i].local.addr;
+		if (is_used(s, &a) || (except != NULL && addr_eq(&a, except)))
+			i++;
+		else
+			host_close_address(all, &a);
+	}
 }

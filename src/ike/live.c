@@ -106,7 +106,7 @@ enum ike_state ike_live_close(struct ike_ctx *c)
 {
 	if (c->sa->closing)
 		return c->sa->state;
-	if (c->sa->state == IKE_STATE_ESTABLISHED)
+	if (c->sa->state == IKE_STATE_ESTABLISHED && c->ev->close_code != MODEL_FAILURE_CNT)
 		(void)ike_out_fail(c->out, c->ev, c->sa, (enum model_failure_code)c->ev->close_code,
 				   MODEL_STAGE_LIVE);
 	return ike_live_begin_end(c);

@@ -89,7 +89,7 @@ struct model_failure *ike_out_fail(struct ike_out *out, const struct ike_event *
 		return f;
 	f->account_id = sa->account_id;
 	f->tunnel_id = sa->tunnel_id;
-	if (f->local.addr.family == ADDR_NONE) {
+	if (f->remote.addr.family == ADDR_NONE) {
 		f->local = sa->path.local;
 		f->remote = sa->path.remote;
 	}

@@ -117,7 +117,7 @@ struct ike_event {
 					      * RESPOND and DERIVE: the peer's value was refused (ERR_RANGE) */
 	uint64_t last_esp_us;                /* TIMER: last valid ESP packet of its children, 0: none */
 	uint32_t child_spi;                  /* CHILD_EXPIRED, REKEY_CHILD: ours; 0 of REKEY_CHILD: each of them */
-	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record */
+	uint8_t close_code;                  /* CLOSE: enum model_failure_code for the record; MODEL_FAILURE_CNT: it is no failure */
 	uint64_t iv;                         /* the first of IKE_IV_CNT counter IVs for this SA's own AES-GCM */
 	uint8_t iv_wear;                     /* enum ike_wear: of that IV space */
 	uint8_t random[IKE_RANDOM_LEN];      /* fresh for each step, never used for two */

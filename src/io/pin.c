@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 
 #include "io/netlink.h"
 #include "io/netns.h"
@@ -7,15 +8,33 @@
 
 enum { REQUEST_MAX = 256, PROTOCOL = 171 };
 
-struct pin_errand {
-	const struct addr *to;
-	bool pinned;
-};
-
 /* The kernel's way to an address. */
 struct way {
-	struct addr via; /* family none: directly connected */
+	struct addr via, source; /* via: family none: directly connected */
 	uint32_t index;
+};
+
+struct pin_errand {
+	const struct addr *to;
+	const char *not_device;
+	bool pinned;
+	struct way way;
+};
+
+/* Of the main table's routes to an address the longest prefix, then the lowest metric. */
+struct search {
+	const struct addr *to;
+	uint32_t not_index;
+	bool found;
+	uint8_t len;
+	uint32_t metric;
+	struct way best;
+};
+
+struct seen {
+	struct addr_prefix prefix;
+	struct way way;
+	uint32_t metric;
 };
 
 static struct nlmsghdr *begin_route(char *room, const struct addr *to, uint16_t type, uint16_t flags,
@@ -32,22 +51,82 @@ static struct nlmsghdr *begin_route(char *room, const struct addr *to, uint16_t 
 	return h;
 }
 
+static struct addr read_addr(const struct nlattr *attr)
+{
+	return addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)));
+}
+
 static int read_attribute(const struct nlattr *attr, void *arg)
 {
-	struct way *w = arg;
+	struct seen *seen = arg;
+	uint32_t type = mnl_attr_get_type(attr);
+	bool number = mnl_attr_validate(attr, MNL_TYPE_U32) == 0;
 
-	if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-		w->index = mnl_attr_get_u32(attr);
-	if (mnl_attr_get_type(attr) == RTA_GATEWAY)
-		w->via = addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)));
+	if (type == RTA_DST)
+		seen->prefix.addr = read_addr(attr);
+	else if (type == RTA_OIF && number)
+		seen->way.index = mnl_attr_get_u32(attr);
+	else if (type == RTA_GATEWAY)
+		seen->way.via = read_addr(attr);
+	else if (type == RTA_PREFSRC)
+		seen->way.source = read_addr(attr);
+	else if (type == RTA_PRIORITY && number)
+		seen->metric = mnl_attr_get_u32(attr);
 	return MNL_CB_OK;
 }
 
-static int read_way(const struct nlmsghdr *h, void *arg)
+static int look_at_route(const struct nlmsghdr *h, void *arg)
 {
-	if (h->nlmsg_type == RTM_NEWROUTE)
-		(void)mnl_attr_parse(h, sizeof(struct rtmsg), read_attribute, arg);
+	struct search *s = arg;
+	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
+	struct seen seen = { .prefix = { .addr.family = s->to->family, .len = m->rtm_dst_len } };
+
+	if (h->nlmsg_type != RTM_NEWROUTE || m->rtm_table != RT_TABLE_MAIN || m->rtm_type != RTN_UNICAST ||
+	    m->rtm_protocol == PROTOCOL || (m->rtm_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) != 0)
+		return MNL_CB_OK;
+	(void)mnl_attr_parse(h, sizeof(*m), read_attribute, &seen);
+	if (seen.way.index == 0 || seen.way.index == s->not_index || !addr_prefix_contains(&seen.prefix, s->to))
+		return MNL_CB_OK;
+	if (s->found && (seen.prefix.len < s->len || (seen.prefix.len == s->len && seen.metric >= s->metric)))
+		return MNL_CB_OK;
+	s->found = true;
+	s->len = seen.prefix.len;
+	s->metric = seen.metric;
+	s->best = seen.way;
 	return MNL_CB_OK;
+}
+
+static int read_source(const struct nlmsghdr *h, void *arg)
+{
+	struct seen seen = { 0 };
+	struct way *w = arg;
+
+	if (h->nlmsg_type == RTM_NEWROUTE)
+		(void)mnl_attr_parse(h, sizeof(struct rtmsg), read_attribute, &seen);
+	if (seen.way.source.family != ADDR_NONE)
+		w->source = seen.way.source;
+	return MNL_CB_OK;
+}
+
+/* The way, and from which address the kernel would go it. */
+static int find_way(struct pin_errand *e)
+{
+	char room[REQUEST_MAX] __attribute__((aligned(8))) = { 0 }, get[REQUEST_MAX] __attribute__((aligned(8))) = { 0 };
+	struct search s = { .to = e->to, .not_index = if_nametoindex(e->not_device) };
+	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
+	struct rtmsg *m;
+
+	h->nlmsg_type = RTM_GETROUTE;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->rtm_family = e->to->family == ADDR_V6 ? AF_INET6 : AF_INET;
+	int result = io_netlink_ask(h, look_at_route, &s);
+	if (result != 0 || !s.found)
+		return result != 0 ? result : ENETUNREACH;
+	e->way = s.best;
+	h = begin_route(get, e->to, RTM_GETROUTE, NLM_F_ACK, &m);
+	mnl_attr_put_u32(h, RTA_OIF, s.best.index);
+	return io_netlink_ask(h, read_source, &e->way);
 }
 
 static int change_route(const struct addr *to, const struct way *w, uint16_t type, uint16_t flags)
@@ -76,20 +155,21 @@ static int unpin(void *arg)
 
 static int pin(void *arg)
 {
-	char room[REQUEST_MAX] __attribute__((aligned(8))) = { 0 };
 	struct pin_errand *e = arg;
-	struct way w = { 0 };
-	struct rtmsg *m;
 
-	/* One that a killed process left behind would answer for itself. */
-	int result = unpin(arg);
-	/* The answer is the route, then the acknowledgement. */
-	if (result == 0)
-		result = io_netlink_ask(begin_route(room, e->to, RTM_GETROUTE, NLM_F_ACK, &m), read_way, &w);
-	e->pinned = w.via.family != ADDR_NONE;
-	if (result == 0 && e->pinned)
-		result = change_route(e->to, &w, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-	return result;
+	int result = find_way(e);
+	e->pinned = e->way.via.family != ADDR_NONE;
+	if (result != 0)
+		return result;
+	/* One of the next hop before, or that a killed process left behind, is none any more. */
+	return e->pinned ? change_route(e->to, &e->way, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE) : unpin(arg);
+}
+
+static int find_source(void *arg)
+{
+	struct pin_errand *e = arg;
+	int result = find_way(e);
+	return result != 0 ? result : e->way.source.family == ADDR_NONE ? EADDRNOTAVAIL : 0;
 }
 
 MUST_USE enum err io_route_unpin(const char *netns, const struct addr *to)
@@ -98,11 +178,20 @@ MUST_USE enum err io_route_unpin(const char *netns, const struct addr *to)
 	return io_netns_run(netns, unpin, &e);
 }
 
-MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, bool *ret_pinned)
+MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, const char *not_device, bool *ret_pinned)
 {
-	struct pin_errand errand = { .to = to };
+	struct pin_errand errand = { .to = to, .not_device = not_device };
 	enum err e = io_netns_run(netns, pin, &errand);
 	if (e == ERR_NONE)
 		*ret_pinned = errand.pinned;
+	return e;
+}
+
+MUST_USE enum err io_route_source(const char *netns, const struct addr *to, const char *not_device, struct addr *ret)
+{
+	struct pin_errand errand = { .to = to, .not_device = not_device };
+	enum err e = io_netns_run(netns, find_source, &errand);
+	if (e == ERR_NONE)
+		*ret = errand.way.source;
 	return e;
 }

@@ -25,9 +25,16 @@ MUST_USE enum err io_route_delete(const char *netns, const char *device, const s
  * error. ERR_SYSTEM with errno. */
 MUST_USE enum err io_address_add(const char *netns, const char *device, const struct addr_prefix *address);
 
-/* Keeps an address on the next hop that the kernel has to it now, by a route of its own (protocol number 171), whatever
- * other routes come later. *ret_pinned false: it is directly connected and needs none. ERR_SYSTEM with errno:
- * ENETUNREACH and the like. */
-MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, bool *ret_pinned);
+/* Our address towards another, by the routes of the main table that neither lead to the device (which need not be there)
+ * nor are our own. ERR_SYSTEM with errno: ENETUNREACH and the like. */
+MUST_USE enum err io_route_source(const char *netns, const struct addr *to, const char *not_device, struct addr *ret);
+/* Keeps an address on the next hop that those routes have to it now, by a route of its own (protocol number 171), whatever
+ * other routes come later. *ret_pinned false: it is directly connected and needs none. */
+MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, const char *not_device, bool *ret_pinned);
 /* Takes that route away; none is no error. */
 MUST_USE enum err io_route_unpin(const char *netns, const struct addr *to);
+
+/* A descriptor that is readable when addresses, links or routes of the present namespace change; io_route_changed reads
+ * what came. False: only routes of our own (protocol number 171). */
+MUST_USE enum err io_route_watch(int *ret_fd);
+bool io_route_changed(int fd);

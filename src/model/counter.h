@@ -22,6 +22,7 @@
 	X(ike_failed, "handshakes", "handshakes that failed")                    \
 	X(ike_cookies_sent, "messages", "cookie requests sent")                  \
 	X(address_changes, "changes", "peer addresses taken after a reachability check") \
+	X(natt_keepalives, "packets", "NAT keepalives sent")                     \
 	X(ike_fragmented_in, "messages", "IKE messages that came in fragments")  \
 	X(ike_fragmented_out, "messages", "IKE messages sent in fragments")         \
 	X(path_mtu_lowered, "changes", "path MTUs of tunnels lowered by what a router said")

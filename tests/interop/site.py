@@ -63,7 +63,8 @@ def traffic(lab, node, customer, server_sum):
 
 
 WAYS = (
-    ("start on 500, native ESP", "site-a", {}, "500", False),
+    ("start on 500, native ESP", "site-a", {}, "4500", False),
+    ("the same without MOBIKE", "site-a", {"mobike": "no"}, "500", False),
     ("start on 500, ESP in UDP", "site-a", {"encap": "udp"}, "4500", True),
     ("start on 4500", "site-a", {"start_port": 4500}, "4500", True),
     ("IPv6 outside, native ESP", "site-a", {"gateway": ANYCAST6, "encap": "native"}, "500", False),
@@ -71,7 +72,7 @@ WAYS = (
     ("behind NAT, start on 500", "site-b", {}, "4500", True),
     ("behind NAT, start on 4500", "site-b", {"start_port": 4500}, "4500", True),
     ("profile modern, selectors of its own", "site-a", {"profile": "modern", "remote_ts": "192.168.0.0/16, fd00::/16",
-                                                       "local_ts": "10.0.0.0/8, fd00::/16"}, "500", False),
+                                                       "local_ts": "10.0.0.0/8, fd00::/16"}, "4500", False),
 )
 
 

@@ -76,6 +76,7 @@ static void three_lines_are_a_tunnel(void **state)
 	assert_string_equal(s.tun, "onr0");
 	assert_int_equal(s.tun_mtu, 1400);
 	assert_true(s.install_routes && s.native_esp);
+	assert_int_equal(s.nat_keepalive, 20);
 	assert_int_equal(s.tunnel_cnt, 1);
 	const struct conf_tunnel *t = &s.tunnels[0];
 	assert_string_equal(t->name, "hq");

@@ -12,7 +12,7 @@
 static struct host_msg full_message(void)
 {
 	struct host_msg m = { .kind = HOST_MSG_ROUTES, .account_number = 4711, .netns = "blue", .mtu = 1500,
-			      .error = ERR_NOTFOUND, .more = true, .prefix_cnt = HOST_PREFIXES_MAX };
+			      .error = ERR_NOTFOUND, .tunnel = 77, .more = true, .prefix_cnt = HOST_PREFIXES_MAX };
 	for (unsigned i = 0; i < m.prefix_cnt; i++)
 		m.prefixes[i] = (struct addr_prefix){ addr_from_v4_u32(0x0a000000u + (i << 8)), 24 };
 	return m;
@@ -32,6 +32,7 @@ static void the_largest_message_comes_back_whole(void **state)
 	assert_string_equal(out.netns, "blue");
 	assert_int_equal(out.error, ERR_NOTFOUND);
 	assert_true(out.more);
+	assert_int_equal(out.tunnel, 77);
 	assert_int_equal(out.prefix_cnt, HOST_PREFIXES_MAX);
 	assert_true(addr_prefix_eq(&out.prefixes[511], &in.prefixes[511]));
 }
