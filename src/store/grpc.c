@@ -7,9 +7,9 @@
 
 #include "base/ck.h"
 #include "base/text.h"
+#include "store/grpc_frame.h"
 
 enum {
-	HEAD_LEN = 5, /* in front of each message */
 	CONNECT_MS = 1000,
 	STATUS_NONE = -1,
 	URL_MAX = 128,
@@ -47,7 +47,7 @@ static bool pile_reserve(struct pile *p, size_t more)
 {
 	size_t need, cap = p->cap == 0 ? 4096 : p->cap;
 
-	if (!ck_add(p->len, more, &need) || need > STORE_GRPC_MSG_MAX + HEAD_LEN)
+	if (!ck_add(p->len, more, &need) || need > STORE_GRPC_MSG_MAX + STORE_GRPC_FRAME_HEAD)
 		return false;
 	while (cap < need)
 		cap *= 2;
@@ -81,12 +81,11 @@ static void pile_drop(struct pile *p, size_t n)
 
 static bool add_message(struct pile *p, struct bytes msg)
 {
-	uint8_t head[HEAD_LEN];
+	uint8_t head[STORE_GRPC_FRAME_HEAD];
 	struct wr w = wr_of(SPACE_OF(head));
 
-	wr_u8(&w, 0); /* not compressed */
-	wr_u32(&w, (uint32_t)msg.len);
-	return msg.len <= STORE_GRPC_MSG_MAX && pile_add(p, BYTES_OF(head)) && pile_add(p, msg);
+	store_grpc_frame_build(&w, msg.len);
+	return !w.bad && pile_add(p, BYTES_OF(head)) && pile_add(p, msg);
 }
 
 /* The next whole message after *at. */
@@ -95,18 +94,12 @@ static bool take_message(struct exchange *x, size_t *at, struct bytes *ret)
 	struct rd r = rd_of(bytes_of(x->in.b, x->in.len));
 
 	rd_skip(&r, *at);
-	uint8_t flags = rd_u8(&r);
-	uint32_t len = rd_u32(&r);
-	if (r.bad)
-		return false;
-	if (flags != 0 || len > STORE_GRPC_MSG_MAX)
+	enum err err = store_grpc_frame_parse(&r, ret);
+	if (err == ERR_NONE)
+		*at = x->in.len - rd_left(&r);
+	else if (err != ERR_SHORT)
 		x->too_long = true;
-	struct bytes msg = rd_bytes(&r, len);
-	if (r.bad || x->too_long)
-		return false;
-	*at += HEAD_LEN + msg.len;
-	*ret = msg;
-	return true;
+	return err == ERR_NONE;
 }
 
 /* Messages are told as soon as they are whole, however the bytes of the connection were cut. */

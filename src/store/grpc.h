@@ -1,16 +1,13 @@
 // gRPC over libcurl: single calls and one long stream; HTTP/2 over TLS, messages framed by their length.
 // Private to store/. Each call object and each stream belongs to one thread; store_grpc_stream_wake: any.
 //
-// The framing is that of "gRPC over HTTP2": one byte of flags, four bytes of length, the message; the outcome stands
-// in the trailers grpc-status and grpc-message. TLS is not an option: this library's HTTP/2 without it cannot use a
+// The framing is in grpc_frame.h; the outcome stands in the trailers grpc-status and grpc-message. TLS is not an option: this library's HTTP/2 without it cannot use a
 // connection twice (curl issue 10634).
 #pragma once
 
 #include "base/addr.h"
 #include "base/bytes.h"
 
-/* Longest message that is taken. Pages and fragments are asked for, so that none comes near. */
-#define STORE_GRPC_MSG_MAX (32u << 20)
 #define STORE_GRPC_WHY_MAX 256
 
 /* The numbers of google.rpc.Code that are looked at. */

@@ -1,4 +1,5 @@
 """A private etcd of one or three members with TLS, inside a namespace of its own: for the tests of this folder."""
+import base64
 import json
 import pathlib
 import shlex
@@ -87,6 +88,21 @@ class Etcd:
         return {"ONRAMP_ETCD": " ".join(f"{self.addresses[i]}:2379" for i in order),
                 "ONRAMP_ETCD_PIDS": " ".join(str(self.members[i].pid) for i in order),
                 "ONRAMP_ETCD_TLS": str(self.tls)}
+
+    def allow_only(self, prefix):
+        """From now on the client, by the CN of its certificate, may read and write keys with this prefix alone."""
+        def text(b):
+            return base64.b64encode(b).decode()
+        end = prefix.encode()[:-1] + bytes([prefix.encode()[-1] + 1])
+        for path, body in (
+                ("role/add", {"name": "root"}), ("role/add", {"name": "gateway"}),
+                ("role/grant", {"name": "gateway", "perm": {"permType": "READWRITE", "key": text(prefix.encode()),
+                                                            "range_end": text(end)}}),
+                ("user/add", {"name": "root", "password": "only for this test"}), ("user/grant", {"user": "root", "role": "root"}),
+                ("user/add", {"name": "client", "options": {"no_password": True}}),
+                ("user/grant", {"user": "client", "role": "gateway"}), ("enable", {})):
+            if "header" not in self.ask(0, f"/v3/auth/{path}", body):
+                raise LabError(f"etcd refused {path}")
 
     def kill(self, i):
         self.members[i].kill()

@@ -1,6 +1,6 @@
 // What an etcd client must live through: against three real members that store.py started (ONRAMP_ETCD,
 // ONRAMP_ETCD_PIDS in the same order, ONRAMP_ETCD_TLS). With the argument "kill" the first of them, which leads, is
-// killed; with "full" there is one, with a quota of 3 MB.
+// killed; with "full" there is one, with a quota of 3 MB; with "roles" one where the client may use "test-allowed/" alone.
 #include "harness.h"
 
 #include <poll.h>
@@ -488,6 +488,33 @@ static void full_etcd_refuses_writes_and_serves_reads(void **state)
 	store_free(s);
 }
 
+/* ---- a client with a role ---- */
+
+static void role_for_the_prefix_is_all_that_is_needed(void **state)
+{
+	struct addr_endpoint all[ETCD_ENDPOINTS_MAX];
+	size_t cnt = etcd_endpoints(all);
+	struct store_lease lease;
+	struct seen seen = { 0 };
+	struct seen_row row;
+	struct store *s = NULL;
+
+	(void)state;
+	assert_int_equal(etcd_try_open(all, cnt, "ca.pem", "test-other/", PATIENCE_MS, &s), ERR_DENIED);
+	assert_null(s);
+	assert_int_equal(etcd_try_open(all, cnt, "ca.pem", "test-allowed/", PATIENCE_MS, &s), ERR_NONE);
+	uint64_t rev = put(s, "k", "v");
+	assert_int_equal(get_row(s, "k", &row), ERR_NONE);
+	delete_one(s, "k");
+	changes(s, "", rev, &seen);
+	assert_keys(&seen, "-k");
+	assert_int_equal(store_lease_grant(s, 2000, &lease), ERR_NONE);
+	assert_int_equal(store_lease_renew(s, lease.id), ERR_NONE);
+	assert_int_equal(store_lease_revoke(s, lease.id), ERR_NONE);
+	seen_clear(&seen);
+	store_free(s);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +535,8 @@ int main(int argc, char **argv)
 
 	const struct CMUnitTest full_tests[] = { cmocka_unit_test(full_etcd_refuses_writes_and_serves_reads) };
 
+	const struct CMUnitTest role_tests[] = { cmocka_unit_test(role_for_the_prefix_is_all_that_is_needed) };
+
 	if (!etcd_is_there()) {
 		fprintf(stderr, "tests/cluster/store.py runs this, with an etcd of its own\n");
 		return 2;
@@ -516,5 +545,7 @@ int main(int argc, char **argv)
 		return cmocka_run_group_tests_name("etcd, a leader killed", kill_tests, NULL, NULL);
 	if (argc > 1 && strcmp(argv[1], "full") == 0)
 		return cmocka_run_group_tests_name("etcd, full", full_tests, NULL, NULL);
+	if (argc > 1 && strcmp(argv[1], "roles") == 0)
+		return cmocka_run_group_tests_name("etcd, roles", role_tests, NULL, NULL);
 	return cmocka_run_group_tests_name("etcd", tests, NULL, NULL);
 }
