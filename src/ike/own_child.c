@@ -268,8 +268,20 @@ static void take_answer(struct ike_ctx *c, const struct ike_request *q)
 	settle(c, q, spi, nr);
 }
 
+/* The last child is gone and no other one is given. What a CREATE_CHILD_SA is refused for, most often the PFS group, is not
+ * asked for in IKE_AUTH (RFC 7296 1.2): a new IKE SA brings what this one does not get. One that came without a child
+ * has been there. */
+static bool is_hopeless(const struct ike_ctx *c, const struct ike_request *q, uint8_t tries_before)
+{
+	for (unsigned i = 0; i < c->sa->child_cnt; i++)
+		if (!c->sa->children[i].closing)
+			return false;
+	return q->kind == IKE_REQUEST_NEW_CHILD && c->sa->started && tries_before == 0 && ike_out_has_failure(c->out);
+}
+
 enum ike_state ike_own_child_response(struct ike_ctx *c, const struct ike_request *q)
 {
+	const uint8_t tries_before = c->sa->child_tries;
 	struct wire_ike_notify n;
 
 	if (!c->sa->closing) {
@@ -282,6 +294,8 @@ enum ike_state ike_own_child_response(struct ike_ctx *c, const struct ike_reques
 		return c->sa->state;
 	ike_request_done(c->sa);
 	c->changed = true;
+	if (!c->sa->closing && is_hopeless(c, q, tries_before))
+		return ike_live_begin_end(c);
 	ike_request_next(c);
 	return c->sa->state;
 }

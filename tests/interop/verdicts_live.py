@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What goes wrong with tunnels that were up: peers that die, leave, start again and again or fight, a NAT that flaps, ESP that does not
-come through; and that healthy tunnels, busy or idle, have no verdict.
+"""What goes wrong with tunnels that were up: peers that die, leave, start again and again or fight, a NAT that flaps, ESP that
+does not come through; and that healthy tunnels, busy or idle, have no verdict.
 
 Routers a to d are strongSwan; one `onrampd --site` has a tunnel for each fault of the data road, from an address of its own, so
 that the way between can do something to each, and one to a gateway that refuses rekeys (tests/netns/responder.py)."""
@@ -19,7 +19,7 @@ from site_role import Site
 
 WAYS = ("idle", "busy", "no-esp", "stopped", "one-way", "replay")
 FORK = "203.0.114.%d"    # where the site's tunnels start
-SCRIPT = "203.0.117.2"   # the gateway that refuses rekeys
+SCRIPT = "203.0.117.%d"  # gateways that refuse rekeys
 WINDOW, BATCH = 32, 256  # of the site's anti-replay check; that the way reorders
 ROUTERS = {"site-a": SITE_A, "site-b": SITE_B, "site-c": "203.0.115.2", "site-d": "203.0.116.2"}
 
@@ -44,7 +44,7 @@ def build(lab):
     lab.link("inet", "to-fork", ["203.0.114.1/24"], "fork", "wan", [f"{FORK % number}/24" for number in range(10, 10 + len(WAYS))])
     lab.ip("fork", "route add default via 203.0.114.1")
     lab.add_node("script")
-    lab.link("inet", "to-script", ["203.0.117.1/24"], "script", "wan", [f"{SCRIPT}/24"])
+    lab.link("inet", "to-script", ["203.0.117.1/24"], "script", "wan", [f"{SCRIPT % number}/24" for number in (2, 3)])
     lab.ip("script", "route add default via 203.0.117.1")
     for table in ("f", "mute"):
         lab.run("inet", "nft", "-f", "-", input=f"table ip {table} {{\nchain forward {{\ntype filter hook forward priority 0;\n}}\n}}\n")
@@ -79,7 +79,8 @@ class Data:
             tunnels[name] = {"identity": f"fqdn:{customer.id}", "psk": customer.psk, "local_address": FORK % (10 + number),
                              "routes": f"{self.hosts[name]}/32"}
         tunnels["replay"]["replay_window"] = WINDOW
-        tunnels["expires"] = {"gateway": SCRIPT, "psk": responder.PSK.decode(), "ike_lifetime": 60}  # the shortest
+        for number, lifetime in ((2, "ike_lifetime"), (3, "child_lifetime")):
+            tunnels[lifetime] = {"gateway": SCRIPT % number, "psk": responder.PSK.decode(), lifetime: 60}  # the shortest
         lab.run("fork", "nft", "-f", "-",
                 input="table ip f {\nchain in {\ntype filter hook input priority 0; udp dport 9000-9007 drop\n}\n}\n")
         self.site = Site(lab, "fork", tunnels)
@@ -89,7 +90,8 @@ class Data:
 
     def start(self):
         drop(self.lab, f"ip saddr {self.address('no-esp')} ip protocol esp")
-        script = self.lab.spawn("script", PYTHON, ROOT / "tests/netns/responder.py", f"{SCRIPT}=no-rekeys", log="responder.log")
+        script = self.lab.spawn("script", PYTHON, ROOT / "tests/netns/responder.py",
+                                *(f"{SCRIPT % number}=no-rekeys" for number in (2, 3)), log="responder.log")
         check(wait_until(lambda: "ready" in script.log_tail(), 10), script.log_tail())
         self.site.start()
         for name in WAYS:
@@ -170,6 +172,19 @@ def check_end_of_data(checks, lab, gateway, data):
         check(wait_until(lambda: data.failure("stopped", "data.esp_stopped")["over_since"], 15, 0.3), "esp_stopped is not over")
         lines = [line for line in (lab.directory / "onrampd-gw.log").read_text().splitlines() if "data.esp_stopped" in line]
         check(len(lines) == 2 and "it is over" in lines[1], f"{lines}")
+
+
+def check_lifetimes(checks, data):
+    with checks.verdict("live.expired", "a gateway refuses the rekey of the IKE SA to the end") as provoked:
+        wait = data.began + 90 - time.monotonic()
+        found = wait_until(lambda: data.site.failure("ike_lifetime", "live.expired"), wait, 0.5)
+        provoked.take(found, stage="live", side="either", change=["ike_lifetime", "live.rekey_refused"])
+        check(data.site.failure("ike_lifetime", "live.rekey_refused"), "it does not say that the rekeys were refused")
+    with checks.case("a Child SA whose rekey was refused to its end: a new IKE SA brings another"):
+        def again():
+            return data.site.log().count("tunnel child_lifetime: IKE SA up") > 1 and data.site.status("child_lifetime")["up"]
+        check(wait_until(again, data.began + 90 - time.monotonic(), 0.5), f"{data.site.why('child_lifetime')}")
+        check(data.site.failure("child_lifetime", "live.rekey_refused"), f"{data.site.why('child_lifetime')}")
 
 
 # ---- IKE SAs that live and die ----
@@ -279,11 +294,7 @@ def main():
         mixing.join(60)
         check_data(checks, data)
         check_end_of_data(checks, lab, gateway, data)
-        with checks.verdict("live.expired", "a gateway refuses the rekey of the IKE SA to the end") as provoked:
-            wait = data.began + 90 - time.monotonic()
-            provoked.take(wait_until(lambda: data.site.failure("expires", "live.expired"), wait, 0.5), stage="live", side="either",
-                          change=["ike_lifetime", "live.rekey_refused"])
-            check(data.site.failure("expires", "live.rekey_refused"), "it does not say that the rekeys were refused")
+        check_lifetimes(checks, data)
         checks.finish()
 
 
