@@ -88,7 +88,7 @@ static void print_times(const json_t *v)
 		       cli_age(cli_text(v, "first_seen"), first), cli_text(v, "first_seen"),
 		       cli_age(cli_text(v, "last_seen"), last));
 	if (cli_text(v, "over_since") != NULL)
-		printf("; over since %s", cli_age(cli_text(v, "over_since"), over));
+		printf("; over for %s", cli_age(cli_text(v, "over_since"), over));
 	printf("\n");
 }
 
@@ -128,7 +128,7 @@ static void print_head(const json_t *w, bool site)
 	printf("Tunnel ");
 	cli_print_text(stdout, cli_text(w, "name"));
 	if (cli_text(w, "since") != NULL)
-		printf(" is %s since %s (%s).\n", up ? "up" : "down", cli_age(cli_text(w, "since"), age), cli_text(w, "since"));
+		printf(" is %s, for %s (since %s).\n", up ? "up" : "down", cli_age(cli_text(w, "since"), age), cli_text(w, "since"));
 	else
 		printf(up ? " is up.\n" : " was never up.\n");
 	if (json_is_object(json_object_get(w, "verdict")))
