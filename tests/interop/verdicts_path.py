@@ -114,11 +114,18 @@ def hold_ports(p):
         verdict = provoked.take(p.of_tunnel(tunnel, "natt.wrong_port"), [NAT, "UDP 4500", "ESP in UDP"],
                                 ["NAT traversal", "local_port = 4500"], "peer", "auth")
         check(p.why(tunnel)["up"] and verdict["peer"].startswith(f"{NAT}:"), f"{verdict}")
+    with p.checks.verdict("natt.forbidden", "a peer that allows no NAT, behind one") as provoked:
+        strict = p.new_tunnel()
+        report = p.run(strict, SITE_B, "--no-nats", node="site-b", expect="other")
+        check(report["notify"] == 41, f"{report}")
+        provoked.take(p.of_tunnel(strict, "natt.forbidden"), [f"its messages come from {NAT}:"], ["NAT traversal"], "peer", "auth")
+        p.run(strict, SITE_A, "--no-nats", "--do", "delete", expect="up")
     with p.checks.case("natt.wrong_port is over as soon as the peer moves"):
         p.run(tunnel, SITE_B, "--do", "delete", node="site-b", expect="up")
         found = [v["over_since"] for v in p.why(tunnel)["history"] if v["code"] == "natt.wrong_port"]
         check(len(found) == 1 and found[0], f"{p.why(tunnel)['history']}")
-    p.gateway.call("DELETE", f"/ipsec_tunnels/{tunnel['id']}")  # another one's will be seen at the address of the NAT
+    for former in (tunnel, strict):  # another one's peer will be seen at the address of the NAT
+        p.gateway.call("DELETE", f"/ipsec_tunnels/{former['id']}")
 
 
 def hold_childless(p, slow):

@@ -27,6 +27,7 @@ static _Noreturn void usage(void)
 	      "  --only-init          no IKE_AUTH behind IKE_SA_INIT\n"
 	      "  --keep-group         does not try again with the group that it is told\n"
 	      "  --stay-on-500        also with a NAT between\n"
+	      "  --no-nats            forbids a NAT between (RFC 4555)\n"
 	      "  --fault NAME         one of those below\n"
 	      "  --inner ADDRESS --ping ADDRESS         may be repeated; --count N --size BYTES --interval-ms N\n"
 	      "  --do STEP,...        ping child rekey rekey-pfs rekey-ike liveness delete-child delete wait:SECONDS closed\n"
@@ -178,7 +179,7 @@ static unsigned parse_number(const char *text, unsigned max)
 }
 
 enum { O_GATEWAY = 256, O_LOCAL, O_ID, O_PSK, O_PORT, O_NAT, O_IKE, O_ESP, O_KE, O_TSL, O_TSR, O_TRANSPORT, O_ESN, O_ESNTOO, O_TFC, O_DUMMIES, O_NOAUTH,
-       O_CONFIG, O_FAULT, O_FRAGMENTS, O_METHOD, O_CHILDLESS, O_STAY, O_STUBBORN, O_ONLYINIT, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_TIMEOUT_MS, O_HELP };
+       O_CONFIG, O_FAULT, O_FRAGMENTS, O_METHOD, O_CHILDLESS, O_STAY, O_NONATS, O_STUBBORN, O_ONLYINIT, O_NOIC, O_INNER, O_PING, O_COUNT, O_SIZE, O_INTERVAL, O_DO, O_EXPECT, O_TIMEOUT, O_TIMEOUT_MS, O_HELP };
 
 static const struct option long_options[] = {
 	{ "gateway", 1, NULL, O_GATEWAY },    { "local", 1, NULL, O_LOCAL },
@@ -193,6 +194,7 @@ static const struct option long_options[] = {
 	{ "ask-config", 0, NULL, O_CONFIG },  { "fault", 1, NULL, O_FAULT },
 	{ "fragments", 1, NULL, O_FRAGMENTS }, { "auth-method", 1, NULL, O_METHOD },
 	{ "childless", 0, NULL, O_CHILDLESS }, { "stay-on-500", 0, NULL, O_STAY },
+	{ "no-nats", 0, NULL, O_NONATS },
 	{ "keep-group", 0, NULL, O_STUBBORN }, { "only-init", 0, NULL, O_ONLYINIT },
 	{ "no-initial-contact", 0, NULL, O_NOIC }, { "inner", 1, NULL, O_INNER },
 	{ "ping", 1, NULL, O_PING },	      { "count", 1, NULL, O_COUNT },
@@ -279,6 +281,7 @@ static void take_option(struct run *r, int option, const char *arg)
 	case O_FRAGMENTS: o->fragment_size = parse_number(arg, 1400); break;
 	case O_METHOD: o->auth_method = (uint8_t)parse_number(arg, 255); break;
 	case O_CHILDLESS: o->childless = true; break;
+	case O_NONATS: o->no_nats = true; break;
 	case O_STAY: o->stays_on_500 = true; break;
 	case O_STUBBORN: o->keeps_group = true; break;
 	case O_ONLYINIT: r->only_init = true; break;

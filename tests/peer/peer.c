@@ -429,6 +429,19 @@ static void put_own_auth(struct peer *p, struct wire_ike_builder *b)
 	wire_ike_put_auth(b, p->o.auth_method != 0 ? p->o.auth_method : (uint8_t)IKE_AUTH_PSK, bytes_of(auth, len));
 }
 
+/* RFC 4555 3.9: what the message has to come from and go to. */
+static void put_no_nats(struct peer *p, struct wire_ike_builder *b)
+{
+	uint8_t room[2 * (16 + 2)];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	wr_put(&w, addr_bytes(&p->local.addr));
+	wr_put(&w, addr_bytes(&p->remote.addr));
+	wr_u16(&w, p->local.port);
+	wr_u16(&w, p->remote.port);
+	put_notify(b, IKE_N_NO_NATS_ALLOWED, wr_bytes(&w));
+}
+
 void peer_start_auth(struct peer *p)
 {
 	static const uint8_t config_request[] = { 1, 0, 0, 0, 0, 1, 0, 0 }; /* CFG_REQUEST, INTERNAL_IP4_ADDRESS */
@@ -450,6 +463,8 @@ void peer_start_auth(struct peer *p)
 	}
 	if (p->o.mobike)
 		put_notify(&b, IKE_N_MOBIKE_SUPPORTED, (struct bytes){ 0 });
+	if (p->o.no_nats)
+		put_no_nats(p, &b);
 	if (p->o.transport_mode)
 		put_notify(&b, IKE_N_USE_TRANSPORT_MODE, (struct bytes){ 0 });
 	if (!p->o.childless) {

@@ -50,6 +50,7 @@ struct peer_options {
 	size_t fragment_size;               /* takes fragments, and sends none above this many bytes; 0: does not */
 	uint8_t auth_method;                /* that it claims; 0: pre-shared key */
 	bool childless;                     /* IKE_AUTH without a Child SA */
+	bool no_nats;                       /* RFC 4555 3.9: NO_NATS_ALLOWED */
 	bool stays_on_500;                  /* also with a NAT between */
 	bool keeps_group;                   /* INVALID_KE_PAYLOAD is a refusal like any other */
 	bool mobike;
