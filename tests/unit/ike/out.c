@@ -105,14 +105,24 @@ static void text_is_cut_with_dots_and_never_runs_over(void **state)
 	assert_string_equal(text, "12345678...");
 }
 
-static void wiping_leaves_nothing(void **state)
+static void assert_wiped(const void *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(((const uint8_t *)p)[i], 0);
+}
+
+/* Keys and plaintext; what was sent in fragments is encrypted. */
+static void wiping_leaves_no_secret_and_no_action(void **state)
 {
 	struct ike_out *out = make_out();
 
 	(void)state;
 	ike_out_wipe(out);
-	for (size_t i = 0; i < sizeof(*out); i++)
-		assert_int_equal(((const uint8_t *)out)[i], 0);
+	assert_wiped(&out->child, sizeof(out->child));
+	assert_wiped(out->room, sizeof(out->room));
+	assert_wiped(out->scratch, sizeof(out->scratch));
+	assert_int_equal(out->cnt, 0);
+	assert_false(out->changed || out->has_sa || out->has_half || out->has_rekeyed || out->has_redundant);
 	free(out);
 }
 
@@ -120,4 +130,4 @@ TESTS(cmocka_unit_test(a_reset_result_says_nothing), cmocka_unit_test(the_marker
       cmocka_unit_test(each_message_of_a_list_is_sent_by_itself),
       cmocka_unit_test(a_failure_carries_who_where_and_when),
       cmocka_unit_test(a_failure_without_a_message_has_the_path_of_the_sa),
-      cmocka_unit_test(text_is_cut_with_dots_and_never_runs_over), cmocka_unit_test(wiping_leaves_nothing))
+      cmocka_unit_test(text_is_cut_with_dots_and_never_runs_over), cmocka_unit_test(wiping_leaves_no_secret_and_no_action))
