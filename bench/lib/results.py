@@ -31,13 +31,13 @@ class Results:
         write_rows(self.path, self.rows())
 
     def print_table(self):
-        print(f"\n{'medians':34} {'unit':10}" + "".join(f"{system:>24}" for system in (OURS, *OTHERS)))
+        print(f"\n{'medians':34} {'unit':10}" + "".join(f"{system:>26}" for system in (OURS, *OTHERS)))
         for name, by_system in self.values.items():
             cells = []
             for system in (OURS, *OTHERS):
                 values = known(by_system.get(system, []))
-                cells.append(f"{statistics.median(values):.5g} [{min(values):.4g}..{max(values):.4g}]" if values else "")
-            print(f"{name:34} {self.units[name]:10}" + "".join(f"{cell:>24}" for cell in cells))
+                cells.append(f"{statistics.median(values):.4g} [{min(values):.3g}..{max(values):.3g}]" if values else "")
+            print(f"{name:34} {self.units[name]:10}" + "".join(f"{cell:>26}" for cell in cells))
 
 
 def known(values):
