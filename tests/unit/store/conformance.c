@@ -667,8 +667,8 @@ static void keys_of_a_lapsed_lease_go_together(void **state)
 	struct seen_row row;
 	struct store_lease lease;
 
-	assert_int_equal(store_lease_grant(s, 300, &lease), ERR_NONE);
-	assert_true(lease.id != 0 && lease.ttl_ms >= 300);
+	assert_int_equal(store_lease_grant(s, 1500, &lease), ERR_NONE);
+	assert_true(lease.id != 0 && lease.ttl_ms >= 1500);
 	put(s, "stays", "v");
 	assert_int_equal(put_under(s, "b", lease.id).err, ERR_NONE);
 	uint64_t at = put_under(s, "a", lease.id).rev;
@@ -692,7 +692,7 @@ static void renewed_lease_lasts(void **state)
 	struct seen_row row;
 	struct store_lease lease;
 
-	assert_int_equal(store_lease_grant(s, 1000, &lease), ERR_NONE);
+	assert_int_equal(store_lease_grant(s, 2000, &lease), ERR_NONE);
 	assert_int_equal(put_under(s, "k", lease.id).err, ERR_NONE);
 	for (uint64_t waited = 0; waited < lease.ttl_ms * 3 / 2; waited += 200) {
 		usleep(200000);

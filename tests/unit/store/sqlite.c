@@ -175,14 +175,14 @@ static void lease_of_before_has_its_whole_time_again(void **state)
 	struct seen_row row;
 	struct store_lease lease;
 
-	assert_int_equal(store_lease_grant(s, 400, &lease), ERR_NONE);
+	assert_int_equal(store_lease_grant(s, 1500, &lease), ERR_NONE);
 	assert_int_equal(store_commit(s, &(struct store_txn){ .ops = &op, .op_cnt = 1, .lease = lease.id }).err, ERR_NONE);
 	store_free(s);
-	usleep(500000);
+	usleep(1600000);
 	s = open_store(state);
 	assert_int_equal(store_lease_renew(s, lease.id), ERR_NONE);
 	assert_int_equal(get_row(s, "k", &row), ERR_NONE);
-	usleep(500000);
+	usleep(1600000);
 	assert_int_equal(get_row(s, "k", &row), ERR_NOTFOUND);
 	store_free(s);
 	s = open_store(state);
