@@ -2,7 +2,7 @@
 #include "control/internal.h"
 
 #define FLUSH_US 1000000u    /* states are written at most this often: strangers can cause failures, not disk load */
-#define WRITES_MAX 1024      /* tunnels in one go */
+#define WRITES_MAX (STORE_THREAD_SUBMIT_MAX / 4) /* tunnels in one go: the steps of IKE SAs need room in the same queue */
 #define WHY_PAUSE_US 10000000u /* failures that only repeat are counted in the store at most this often */
 
 void control_tunnel_dirty(struct control *c, struct control_tunnel *t)
@@ -31,8 +31,8 @@ void control_tunnel_check_up(struct control *c, struct control_tunnel *t)
 
 /* ---- the store's copy ---- */
 
-/* The state and the slots of the history that have changed, in one transaction. */
-static void write_state(struct control *c, struct control_tunnel *t)
+/* The state and the slots of the history that have changed, in one transaction. False: the store's queue is full. */
+static bool write_state(struct control *c, struct control_tunnel *t)
 {
 	static uint8_t room[MODEL_STATE_RECORD_MAX + EXPLAIN_HISTORY_MAX * MODEL_FAILURE_RECORD_MAX];
 	struct model_key keys[1 + EXPLAIN_HISTORY_MAX];
@@ -59,12 +59,13 @@ static void write_state(struct control *c, struct control_tunnel *t)
 		ops[txn.op_cnt] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[txn.op_cnt]), wr_bytes(&w) };
 		txn.op_cnt++;
 	}
-	if (e == ERR_NONE)
-		e = store_thread_submit(c->store, &txn, 0);
+	if (e == ERR_NONE && (e = store_thread_submit(c->store, &txn, 0)) == ERR_FULL)
+		return false;
 	if (e != ERR_NONE)
 		log_warn("the state of tunnel %s could not be written: %s", t->m.name, err_text(e));
 	t->why_dirty = 0;
 	t->why_after_us = c->now_us + WHY_PAUSE_US;
+	return true;
 }
 
 void control_states_flush(struct control *c)
@@ -78,17 +79,19 @@ void control_states_flush(struct control *c)
 	while (c->dirty != NULL) {
 		struct control_tunnel *t = c->dirty;
 		c->dirty = t->next_dirty;
-		if (t->configured && (done == WRITES_MAX || c->now_us < t->why_after_us) && !c->stop) {
+		bool wait = t->configured && (done >= WRITES_MAX || c->now_us < t->why_after_us) && !c->stop;
+		if (!wait && t->configured) {
+			bool written = write_state(c, t);
+			wait = !written && !c->stop;
+			done = written ? done + 1 : WRITES_MAX;
+		}
+		if (wait) {
 			t->next_dirty = later;
 			later = t;
 			continue;
 		}
 		t->state_dirty = false;
 		t->next_dirty = NULL;
-		if (t->configured) {
-			write_state(c, t);
-			done++;
-		}
 	}
 	c->dirty = later;
 }
