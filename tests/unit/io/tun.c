@@ -215,16 +215,19 @@ static void a_pinned_address_keeps_its_next_hop(void **state)
 		assert_int_equal(addr_parse(bytes_str(to[i]), &a), ERR_NONE);
 		assert_int_equal(addr_parse(bytes_str(i == 0 ? "10.82.0.7" : "fd82::7"), &near), ERR_NONE);
 		for (unsigned again = 0; again < 2; again++) {
-			assert_int_equal(io_route_pin(netns, &a, &pinned), ERR_NONE);
+			assert_int_equal(io_route_pin(netns, &a, "onr-t8", &pinned), ERR_NONE);
 			assert_true(pinned);
 		}
-		assert_int_equal(io_route_pin(netns, &near, &pinned), ERR_NONE);
+		assert_int_equal(io_route_pin(netns, &near, "onr-t8", &pinned), ERR_NONE);
 		assert_false(pinned);
 		assert_int_equal(io_route_add(netns, "onr-t8", &half), ERR_NONE);
 		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t7'", netns, to[i]));
 		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
 		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
 		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t8'", netns, to[i]));
+		/* The route into the tunnel is no way to the gateway itself. */
+		assert_int_equal(io_route_pin(netns, &a, "onr-t8", &pinned), ERR_NONE);
+		assert_true(pinned && shell("ip -n %s route get %s | grep -q 'dev onr-t7'", netns, to[i]));
 	}
 	close_device(1, way);
 	close_device(1, tun);
