@@ -83,7 +83,7 @@ static void workers_share_an_address_and_it_may_come_later(void **state)
 	assert_int_equal(io_udp_open(&absent, &one), ERR_NONE);
 	assert_int_equal(io_udp_open(&absent, &two), ERR_NONE);
 	assert_int_equal(getsockopt(one, IPPROTO_IP, IP_MTU_DISCOVER, &value, &len), 0);
-	assert_int_equal(value, IP_PMTUDISC_DONT);
+	assert_int_equal(value, IP_PMTUDISC_OMIT); /* the kernel believes in path MTUs that anybody may forge; fwd does not */
 	close(one);
 	close(two);
 }
