@@ -22,13 +22,17 @@ class Capture:
 
     def __init__(self, lab, node, device):
         self.path = lab.directory / f"{node}-{device}-{time.monotonic_ns()}.pcap"
-        self.process = lab.spawn(node, "tcpdump", "-i", device, "-n", "-s", "80", "-B", "16384", "-U", "-Z", "root", "-w", self.path,
+        self.process = lab.spawn(node, "tcpdump", "-i", device, "-n", "-s", "80", "-B", "16384", "--immediate-mode", "-U",
+                                 "-Z", "root", "-w", self.path,
                                  "udp port 500 or udp port 4500 or ip proto 50", log=f"tcpdump-{device}.log")
         if not wait_until(lambda: self.path.exists() and self.path.stat().st_size >= 24, 10):
             raise LabError(f"tcpdump does not start: {self.process.log_tail()}")
 
     def finish(self):
-        """The ESP packets. A capture that itself has lost packets proves nothing."""
+        """The ESP packets. A capture that itself has lost packets proves nothing; so what the kernel still holds is waited for."""
+        size = -1
+        while size != (size := self.path.stat().st_size):
+            time.sleep(0.3)
         self.process.stop()
         if "\n0 packets dropped by kernel" not in self.process.log_tail():
             raise LabError(f"the capture is not whole: {self.process.log_tail()}")
