@@ -320,13 +320,43 @@ static void take_signs(struct control *c, struct control_tunnel *t, const struct
 	}
 }
 
+/* The traffic of the tunnel and what its newest IKE SA says; false: it has none, or no counters. */
+static bool take_sample(const struct control *c, struct control_tunnel *t, struct explain_sample *ret)
+{
+	struct explain_sample s = { 0 };
+	struct fwd_tunnel_stats stats;
+
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
+		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing || sa->r.created_us <= s.epoch_us)
+			continue;
+		s.epoch_us = sa->r.created_us;
+		s.ike_heard_us = sa->r.last_in_us;
+		s.child_cnt = sa->r.child_cnt;
+		if (t->seen_at.addr.family == ADDR_NONE) { /* an SA of the process before this one */
+			t->seen_local = sa->r.path.local;
+			t->seen_at = sa->r.path.remote;
+		}
+	}
+	if (s.epoch_us == 0 || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
+		return false;
+	s.in_packets = stats.in_packets;
+	s.out_packets = stats.out_packets;
+	s.switches = stats.switches;
+	*ret = s;
+	return true;
+}
+
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced)
 {
 	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+	struct explain_sample s;
 
 	t->seen_local = path->local;
 	t->seen_at = path->remote;
 	take_signs(c, t, signs, explain_watch_start(&t->watch, c->now_us, &path->remote.addr, replaced, signs));
+	/* at once: what comes before the next sample is not traffic of the IKE SA before this one */
+	if (take_sample(c, t, &s))
+		take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
 }
 
 void control_why_settle(struct control *c, struct control_tunnel *t)
@@ -354,26 +384,10 @@ void control_why_path(struct control *c, struct control_tunnel *t, const struct 
 static void sample(struct control *c, struct control_tunnel *t)
 {
 	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
-	struct explain_sample s = { 0 };
-	struct fwd_tunnel_stats stats;
+	struct explain_sample s;
 
-	for (const struct control_sa *sa = t->sas; sa != NULL && s.epoch_us == 0; sa = sa->next) {
-		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing)
-			continue;
-		s.epoch_us = sa->r.created_us;
-		s.ike_heard_us = sa->r.last_in_us;
-		s.child_cnt = sa->r.child_cnt;
-		if (t->seen_at.addr.family == ADDR_NONE) { /* an SA of the process before this one */
-			t->seen_local = sa->r.path.local;
-			t->seen_at = sa->r.path.remote;
-		}
-	}
-	if (s.epoch_us == 0 || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
-		return;
-	s.in_packets = stats.in_packets;
-	s.out_packets = stats.out_packets;
-	s.switches = stats.switches;
-	take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
+	if (take_sample(c, t, &s))
+		take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
 }
 
 void control_why_tick(struct control *c)

@@ -3,7 +3,7 @@
 //
 //   explain_watch_start    an IKE SA of the tunnel came up     restart loop, two peers
 //   explain_watch_path     the peer's address was changed      NAT flapping
-//   explain_watch_sample   every few seconds                   no ESP, ESP stopped, one way, no child, anti-replay
+//   explain_watch_sample   then, and every few seconds        no ESP, ESP stopped, one way, no child, anti-replay
 //
 // Each returns the signs that are new, or over.
 #pragma once

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "control/internal.h"
+#include "fwd/lookup.h"
 
 #define S ((uint64_t)1000000)
 
@@ -295,6 +296,44 @@ static void starts_and_paths_are_watched(void **state)
 	assert_int_equal(last_of(&n->b)->cnt, 1);
 }
 
+/* A tunnel that can carry packets: its Child SA. */
+static struct fwd_child *add_child(struct bench *n, struct fwd_reader *reader)
+{
+	const struct fwd_tunnel_config config = { .tunnel_id = n->a.id, .account_number = 7, .outer_mtu = 1500 };
+	struct model_child_sa child = { .spi_in = 0x1000, .spi_out = 0x1001, .tunnel_id = n->a.id,
+					.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 },
+					.path = path("203.0.113.1", 4500) };
+
+	must(fwd_account_put(n->c.fwd, 7, false) == ERR_NONE);
+	must(fwd_tunnel_put(n->c.fwd, &config) == ERR_NONE && fwd_child_put(n->c.fwd, &child) == ERR_NONE);
+	return fwd_child_find(reader, 0x1000);
+}
+
+static void what_came_right_after_the_start_is_traffic_of_the_new_ike_sa(void **state)
+{
+	struct bench *n = *state;
+	struct control_sa sa = { .r = { .state = IKE_STATE_ESTABLISHED, .child_cnt = 1, .path = path("203.0.113.1", 4500) } };
+
+	must(fwd_new(1, 1, &n->c.fwd) == ERR_NONE);
+	struct fwd_reader *reader = fwd_reader_join(n->c.fwd, 0);
+	struct fwd_child *child = add_child(n, reader);
+	n->a.sas = &sa;
+	sa.r.created_us = sa.r.last_in_us = n->c.now_us;
+	control_why_start(&n->c, &n->a, &sa.r.path, false);
+	fwd_child_count_in(child, 5, 500, n->c.now_us);
+	for (unsigned i = 0; i <= EXPLAIN_STOPPED_S + 2 * EXPLAIN_SLOT_S; i += 2) {
+		n->c.now_us += 2 * S;
+		sa.r.last_in_us = n->c.now_us;
+		fwd_child_count_out(child, 2, 200, 0);
+		control_why_tick(&n->c);
+	}
+	assert_non_null(last_of(&n->a));
+	assert_int_equal(last_of(&n->a)->code, MODEL_FAILURE_ESP_STOPPED);
+	n->a.sas = NULL;
+	fwd_reader_leave(reader);
+	fwd_free(n->c.fwd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -310,6 +349,7 @@ int main(void)
 		TEST(the_log_has_a_failure_once_while_it_goes_on),
 		TEST(a_flood_of_different_failures_is_held_back),
 		TEST(starts_and_paths_are_watched),
+		TEST(what_came_right_after_the_start_is_traffic_of_the_new_ike_sa),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
