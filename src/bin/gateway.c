@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "bin/store.h"
 #include "control/control.h"
 #include "crypt/esp_cipher.h"
 #include "crypt/locked.h"
@@ -67,42 +68,6 @@ static enum err take_incarnation(struct store *s, uint32_t *ret)
 		least = next;
 	}
 	return ERR_CONFLICT;
-}
-
-static enum err open_etcd(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret)
-{
-	const struct store_etcd_config config = {
-		.endpoints = c->etcd_endpoints, .endpoint_cnt = c->etcd_endpoint_cnt, .ca_pem = tls->ca_pem,
-		.cert_pem = tls->cert_pem, .key_pem = tls->key_pem, .prefix = c->etcd_prefix,
-		.timeout_ms = c->etcd_timeout_ms,
-	};
-	char first[ADDR_ENDPOINT_TEXT_MAX];
-
-	enum err e = store_etcd_open(&config, ret);
-	if (e != ERR_NONE)
-		log_error("cannot use etcd at %s and %u more: %s", addr_endpoint_format(&c->etcd_endpoints[0], first),
-			  c->etcd_endpoint_cnt - 1u,
-			  e == ERR_AWAY ? "no member answers; is etcd up, and do the certificates fit?" : err_text(e));
-	return e;
-}
-
-static enum err open_sqlite(const struct conf *c, struct store **ret)
-{
-	char path[CONF_PATH_MAX + 16];
-
-	snprintf(path, sizeof(path), "%s/onramp.db", c->state_dir);
-	enum err e = store_sqlite_open(path, ret);
-	if (e != ERR_NONE)
-		log_error("cannot open %s: %s", path,
-			  e == ERR_VERSION ? "a newer onrampd made it; start that one, or put a copy of before back"
-					   : err_text(e));
-	return e;
-}
-
-static enum err open_store(const struct host_gateway_env *env, struct store **ret)
-{
-	return env->conf->store_engine == CONF_STORE_ETCD ? open_etcd(env->conf, &env->etcd_tls, ret)
-							  : open_sqlite(env->conf, ret);
 }
 
 struct gateway {
@@ -290,7 +255,7 @@ static enum err start_control(struct gateway *g)
 	struct store *store;
 	uint32_t incarnation = 0;
 
-	enum err e = open_store(env, &store);
+	enum err e = bin_store_use(env->conf, &env->etcd_tls, &store);
 	if (e != ERR_NONE)
 		return e;
 	e = take_incarnation(store, &incarnation);

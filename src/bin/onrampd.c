@@ -10,12 +10,14 @@
 static const char usage[] =
 	"usage: onrampd [-c FILE] [--check]\n"
 	"       onrampd --site FILE [--check]\n"
+	"       onrampd --migrate FROM TO\n"
 	"\n"
 	"The anycast IPsec gateway; with --site the customer side of tunnels. It stays in the foreground and logs to\n"
 	"standard error.\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default " CONF_FILE_DEFAULT ")\n"
 	"      --site FILE     start the tunnels of this file (" CONF_SITE_FILE_DEFAULT ")\n"
+	"      --migrate       move the store of configuration FROM into the empty one of TO, while no daemon runs\n"
 	"      --check         read the configuration, say what is wrong with it, and end\n"
 	"      --example       print an example configuration with every key and its default\n"
 	"      --site-example  the same for --site\n"
@@ -24,7 +26,7 @@ static const char usage[] =
 	"\n"
 	"man pages: onrampd(8), onramp.conf(5), onramp-site.conf(5), onramp(1)\n";
 
-enum { OPT_CHECK = 256, OPT_EXAMPLE, OPT_VERSION, OPT_MAN, OPT_SITE, OPT_SITE_EXAMPLE, OPT_SITE_MAN };
+enum { OPT_CHECK = 256, OPT_EXAMPLE, OPT_VERSION, OPT_MAN, OPT_SITE, OPT_SITE_EXAMPLE, OPT_SITE_MAN, OPT_MIGRATE };
 
 static bool choose_crypto(const char *path, const char *section, enum crypt_esp_choice choice)
 {
@@ -98,16 +100,18 @@ int main(int argc, char **argv)
 		{ "example", no_argument, NULL, OPT_EXAMPLE }, { "version", no_argument, NULL, OPT_VERSION },
 		{ "man-keys", no_argument, NULL, OPT_MAN }, { "help", no_argument, NULL, 'h' },
 		{ "site", required_argument, NULL, OPT_SITE }, { "site-example", no_argument, NULL, OPT_SITE_EXAMPLE },
-		{ "site-man-keys", no_argument, NULL, OPT_SITE_MAN }, { NULL, 0, NULL, 0 },
+		{ "site-man-keys", no_argument, NULL, OPT_SITE_MAN }, { "migrate", no_argument, NULL, OPT_MIGRATE },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *path = CONF_FILE_DEFAULT, *site = NULL;
-	bool check = false;
+	bool check = false, migrate = false;
 
 	for (int opt; (opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
 		switch (opt) {
 		case 'c': path = optarg; break;
 		case OPT_SITE: site = optarg; break;
 		case OPT_CHECK: check = true; break;
+		case OPT_MIGRATE: migrate = true; break;
 		case OPT_EXAMPLE: conf_print_example(stdout); return 0;
 		case OPT_SITE_EXAMPLE: conf_site_print_example(stdout); return 0;
 		case OPT_MAN: conf_print_man(stdout); return 0;
@@ -117,8 +121,13 @@ int main(int argc, char **argv)
 		default: fputs(usage, stderr); return 2;
 		}
 	}
-	if (optind != argc) {
-		fprintf(stderr, "onrampd: unexpected argument \"%s\"\n%s", argv[optind], usage);
+	if (migrate && argc - optind == 2)
+		return migrate_main(argv[optind], argv[optind + 1]);
+	if (migrate || optind != argc) {
+		if (migrate)
+			fprintf(stderr, "onrampd: --migrate needs two configurations\n%s", usage);
+		else
+			fprintf(stderr, "onrampd: unexpected argument \"%s\"\n%s", argv[optind], usage);
 		return 2;
 	}
 	return site == NULL ? run_gateway(path, check) : run_site(site, check);

@@ -37,6 +37,9 @@ void host_close_address(struct host_sockets *all, const struct addr *a);
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);
 MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);
 
+/* Whether a daemon of this configuration listens at its admin socket. */
+bool host_admin_answers(const struct conf *c);
+
 /* A site's status socket site.sock in run_dir (made if missing): model/live.h, one packet each; for root alone. */
 MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd);
 

@@ -13,6 +13,8 @@
 //   st/unknown/<slot>             failures that belong to no tunnel
 //   meta/incarnation              last incarnation given out (u32)
 //   meta/schema                   version of the key layout (u32)
+//   meta/copying, meta/moved      a store that no gateway may use (store/copy.h)
+//   node/<slot>                   a running node, under its lease
 #pragma once
 
 #include "model/id.h"
@@ -52,6 +54,9 @@ struct model_key model_key_prefix(const char *kind, const struct model_id *accou
 #define MODEL_KEY_NEXT_ACCOUNT "cfg/next-acctnum"
 #define MODEL_KEY_INCARNATION "meta/incarnation"
 #define MODEL_KEY_SCHEMA "meta/schema"
+#define MODEL_KEY_COPYING "meta/copying"
+#define MODEL_KEY_MOVED "meta/moved"
+#define MODEL_KEY_NODES "node/"
 #define MODEL_KEY_STATES "st/tun/"
 #define MODEL_KEY_WHY "st/why/"
 #define MODEL_KEY_UNKNOWN "st/unknown/"
