@@ -1,0 +1,262 @@
+"""Several gateway nodes behind one anycast address, in network namespaces.
+
+              mg: bridge 10.90.0.0/24: the mesh, and the members of etcd at 10.90.0.101...
+               |   |
+    c1 ---.  .-n1--|--.
+           rtr    ...  core ---- hq      rtr, core   routers that send every packet to a node at random
+    c2 ---'  `-n2-----'                  c1, c2 ...  customers; n1, n2 ...  nodes, each with the anycast address on lo
+     `- nat, if it has one               hq          a server behind all off-ramps
+
+The auditor (auditor.c) stands in rtr from the start to the end, and judges every packet that any node sends.
+"""
+import json
+import os
+import pathlib
+import secrets
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "netns"))
+from charon import Charon  # noqa: E402
+from checks import check  # noqa: E402
+from etcd import Etcd  # noqa: E402
+from flow import Flow  # noqa: E402
+from lab import ANYCAST4, HQ, NAT_RULES, ROOT, Gateway, Lab, LabError, wait_until  # noqa: E402
+from site_role import Site  # noqa: E402
+
+MESH_PORT = 4501
+LANS = "10.1.0.0/16"
+
+SPRAY = """add table ip spray
+flush table ip spray
+table ip spray {{
+	chain pre {{
+		type filter hook prerouting priority mangle; policy accept;
+		ip daddr {destination} meta mark set numgen random mod {count} map {{ {marks} }}
+	}}
+}}
+"""
+
+
+def build_of(kind=None):
+    return pathlib.Path(kind or os.environ.get("ONRAMP_BUILD") or ROOT / "build/release").resolve()
+
+
+class Auditor:
+    """In the router's namespace; sees all that the nodes send."""
+
+    def __init__(self, lab, devices, rising=()):
+        self.lab = lab
+        program = build_of() / "tests/cluster/auditor"
+        self.process = lab.spawn("rtr", program, ANYCAST4, *devices, *(["--rising", *rising] if rising else []), log="auditor.log")
+        if not wait_until(lambda: "watching" in self.process.log_tail(), 10):
+            raise LabError(f"the auditor does not start: {self.process.log_tail()}")
+
+    def finish(self):
+        """What it saw. Raises LabError if that is not as it must be."""
+        status = self.process.stop()
+        said = self.process.log_tail()
+        found = json.loads(said.splitlines()[-1])
+        check(status == 0, f"the auditor found: {said}")
+        return found
+
+
+class Customer:
+    """A tunnel of the account and the router at its other end."""
+
+    def __init__(self, lab, number, behind_nat=False):
+        self.lab, self.number, self.node = lab, number, f"c{number}"
+        self.address = "10.99.0.2" if behind_nat else f"203.0.113.{4 * number + 2}"
+        self.lan, self.interface = f"10.1.{number}.1", f"10.252.0.{2 * number}/31"
+        self.inner = f"10.252.0.{2 * number + 1}"
+        self.router = None
+        lab.add_node(self.node, router=True)
+        lab.ip(self.node, f"addr add {self.lan}/32 dev lo")
+        if behind_nat:
+            lab.add_node("nat", router=True)
+            lab.link("rtr", f"to-{self.node}", ["192.0.2.1/24"], "nat", "wan", ["192.0.2.2/24"])
+            lab.link("nat", "lan", ["10.99.0.1/24"], self.node, "wan", [f"{self.address}/24"])
+            lab.ip("nat", "route add default via 192.0.2.1")
+            lab.ip(self.node, "route add default via 10.99.0.1")
+            lab.run("nat", "nft", "-f", "-", input=NAT_RULES)
+        else:
+            gateway = f"203.0.113.{4 * number + 1}"
+            lab.link("rtr", f"to-{self.node}", [f"{gateway}/30"], self.node, "wan", [f"{self.address}/30"])
+            lab.ip(self.node, f"route add default via {gateway}")
+        self.device = f"to-{self.node}"  # of the router
+
+    def create(self, gateway, **more):
+        """The tunnel, by one node's API."""
+        self.tunnel = gateway.create_tunnel(self.node, self.interface, **more)
+        self.psk = gateway.generate_psk(self.tunnel)
+        gateway.create_route(f"{self.lan}/32", self.inner)
+
+    def start_charon(self, esp="aes256gcm16-modp2048", conf=None, **more):
+        self.router = Charon(self.lab, self.node, self.address, **(conf or {}))
+        self.router.start()
+        self.router.configure(self.tunnel["remote_identities"]["fqdn_id"], self.psk, esp=esp, **more)
+        return self.router
+
+    def start_site(self, **keys):
+        self.router = Site(self.lab, self.node, {"hq": {
+            "identity": "fqdn:" + self.tunnel["remote_identities"]["fqdn_id"], "psk": self.psk,
+            "addresses": f"{self.inner}/31", "routes": "192.168.0.0/24", **keys}})
+        self.router.start()
+        return self.router
+
+    def works(self, timeout=10):
+        return self.lab.ping_until(self.node, self.lan, HQ, timeout)
+
+    def flow(self, rate):
+        return Flow(self.lab, ((self.node, self.lan), ("hq", HQ)), rate, 7000 + self.number)
+
+
+class Node(Gateway):
+    def __init__(self, lab, number, settings, seal_key):
+        self.number = number
+        super().__init__(lab, node=f"n{number}", addresses=(ANYCAST4,), settings=settings)
+        key = self.directory / "seal.key"
+        key.touch(mode=0o600)
+        key.write_text(seal_key + "\n")
+
+    def pid(self):
+        """The gateway process."""
+        return self.child_pid("gateway")
+
+    def kill(self):
+        """SIGKILL of the gateway process: the parent starts another one."""
+        os.kill(self.pid(), signal.SIGKILL)
+
+    def back(self, pid, timeout=20):
+        """The gateway process is another one than pid, and answers."""
+        if not wait_until(lambda: self.pid() not in (None, pid), timeout):
+            raise LabError(f"{self.node}: the gateway is not started again:\n{self.process.log_tail()}")
+        self.wait_ready(timeout)
+
+    def kill_all(self):
+        """As a machine that loses its power: the parent first, so that nothing is started again."""
+        pids = list(self.children().values())
+        self.process.kill()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def freeze(self):
+        """SIGSTOP of the gateway process; its pid."""
+        pid = self.pid()
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+
+class Anycast(Lab):
+    def __init__(self, nodes=4, customers=2, members=3, behind_nat=(), rising=(), name=None, directory=None):
+        super().__init__(name, directory)
+        self.node_cnt, self.member_cnt = nodes, members
+        self.customer_cnt, self.behind_nat, self.rising = customers, behind_nat, rising
+        self.nodes, self.customers, self.etcd, self.auditor = [], [], None, None
+        self.carrying = list(range(1, nodes + 1))
+
+    def build(self):
+        for node in ("rtr", "core", "mg"):
+            self.add_node(node, router=True)
+        self.add_node("hq")
+        self.link("core", "to-hq", ["192.168.0.1/24"], "hq", "eth0", [f"{HQ}/24"])
+        self.ip("hq", "route add default via 192.168.0.1")
+        self.ip("mg", "link add br0 type bridge")
+        self.ip("mg", "link set br0 up")
+        for number in range(1, self.node_cnt + 1):
+            self.add_gateway_node(number)
+        self.customers = [Customer(self, n, n in self.behind_nat) for n in range(1, self.customer_cnt + 1)]
+        self.spray()
+        self.auditor = Auditor(self, [f"n{n}" for n in range(1, self.node_cnt + 1)],
+                               [self.customers[n - 1].device for n in self.rising])
+        if self.member_cnt:
+            addresses = [f"10.90.0.{100 + m}" for m in range(1, self.member_cnt + 1)]
+            for address in addresses:
+                self.ip("mg", f"addr add {address}/24 dev br0")
+            self.etcd = Etcd(self, "mg", addresses)
+
+    def add_gateway_node(self, number):
+        node = f"n{number}"
+        self.add_node(node, router=True)
+        self.ip(node, f"addr add {ANYCAST4}/32 dev lo")
+        for router, device, network, destination in (("rtr", "out", "10.91", f"{ANYCAST4}/32"), ("core", "in", "10.92", LANS)):
+            self.link(router, node, [f"{network}.{number}.1/24"], node, device, [f"{network}.{number}.2/24"])
+            self.ip(router, f"route add {destination} via {network}.{number}.2 table {100 + number}")
+            self.ip(router, f"rule add fwmark {number} table {100 + number} pref {100 + number}")
+        self.ip(node, f"route add default via 10.91.{number}.1")
+        self.ip(node, f"route add 192.168.0.0/24 via 10.92.{number}.1")
+        self.link("mg", f"m{number}", [], node, "mesh", [f"10.90.0.{number}/24"])
+        self.ip("mg", f"link set m{number} master br0")
+
+    # ---- the routers ----
+
+    def spray(self, numbers=None):
+        """Every packet to one of these nodes at random, from one packet to the next."""
+        self.carrying = sorted(numbers or range(1, self.node_cnt + 1))
+        marks = ", ".join(f"{at} : {number}" for at, number in enumerate(self.carrying))
+        for router, destination in (("rtr", ANYCAST4), ("core", LANS)):
+            self.run(router, "nft", "-f", "-",
+                     input=SPRAY.format(destination=destination, count=len(self.carrying), marks=marks))
+
+    def pin(self, number):
+        self.spray([number])
+
+    def withdraw(self, number):
+        """The node's route is gone, as when its BGP speaker is."""
+        self.spray([n for n in self.carrying if n != number])
+
+    def announce(self, number):
+        self.spray([*{*self.carrying, number}])
+
+    def cut(self, number):
+        """The node loses the management network, mesh and etcd, and nothing else."""
+        self.ip("mg", f"link set m{number} down")
+
+    def heal(self, number):
+        self.ip("mg", f"link set m{number} up")
+
+    # ---- the nodes ----
+
+    def settings(self, number):
+        tls = self.etcd.tls
+        found = {"store": {"engine": "etcd", "etcd_endpoints": ", ".join(f"{a}:2379" for a in self.etcd.addresses),
+                           "etcd_ca": tls / "ca.pem", "etcd_cert": tls / "client.pem", "etcd_key": tls / "client.key"},
+                 "gateway": {"workers": 1}}
+        if self.node_cnt > 1:
+            found["cluster"] = {"mesh_address": f"10.90.0.{number}:{MESH_PORT}", "node": f"n{number}"}
+        return found
+
+    def start_nodes(self, account="cluster"):
+        """All of them, and an account that one has made."""
+        seal_key = secrets.token_hex(32)
+        self.nodes = [Node(self, number, self.settings(number), seal_key) for number in range(1, self.node_cnt + 1)]
+        for node in self.nodes:
+            node.start()
+        self.nodes[0].create_account(account)
+        for node in self.nodes[1:]:
+            node.account, node.token = self.nodes[0].account, self.nodes[0].token
+
+    def node(self, number):
+        return self.nodes[number - 1]
+
+    def everywhere(self, what, timeout=10):
+        """what(node) is true at every node that runs."""
+        return wait_until(lambda: all(what(node) for node in self.nodes if node.process.alive()), timeout, 0.1)
+
+    def counters(self, node):
+        return {one["name"]: one["value"] for one in node.status()["counters"]}
+
+    def finish_audit(self):
+        """To be asked once, at the end."""
+        time.sleep(0.3)
+        found = self.auditor.finish()
+        print(f"  auditor: {found}", flush=True)
+        return found
+
+
+def audited(checks, lab):
+    """The last case of every test of a cluster."""
+    with checks.case("auditor: no IV was used twice by any node, for any packet"):
+        found = lab.finish_audit()
+        check(found["esp"] > 100 and found["ike"] > 0, f"it saw {found}")
