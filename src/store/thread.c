@@ -26,16 +26,28 @@ enum {
 	CHANGES_CAP = 256 * 1024,   /* bytes of changes handed over at once */
 	API_BEHIND_MAX = 256,       /* revisions that control's view may lag before the api waits */
 	CONTROL_BEHIND_MAX = 1024,  /* and before its own transactions wait */
+	READS_A_TURN = 16,          /* before changes and the api have their turn */
 	RETRY_MS = 200,
 };
 _Static_assert((CONTROL_BEHIND_MAX + GROUP_MAX + 1) * STORE_TXN_OPS_MAX < STORE_GONE_MAX,
 	      "no deletion is forgotten before control has seen it");
 
+/* A question of control; its rows are laid out as those of changes. */
+struct read {
+	bool list; /* else the one key `prefix` */
+	struct bytes prefix, after;
+	size_t limit;
+	size_t rows_len, rows_cap;
+	uint8_t *rows;
+};
+
 struct job {
 	struct job *next;
 	struct store_done done;
+	bool is_read;
 	struct store_ipc_txn t;
-	uint8_t *block; /* what t borrows from */
+	struct read read;
+	uint8_t *block; /* what t and read borrow from */
 };
 
 struct jobs {
@@ -70,9 +82,11 @@ struct store_thread {
 	int ipc_fd; /* the new one */
 	bool stopping;
 	bool changes_full; /* the buffer is control's */
+	uint64_t seen_rev; /* of the changes that control was handed, and of those before that were none of its business */
 
 	/* Whoever owns it by changes_full. */
 	size_t changes_len;
+	uint64_t changes_rev; /* what was seen when they were */
 	uint8_t changes[CHANGES_CAP];
 
 	/* The store thread's own. */
@@ -122,6 +136,7 @@ static struct job *jobs_take(struct jobs *q)
 
 static void free_job(struct job *j)
 {
+	free(j->read.rows);
 	free(j->block);
 	free(j);
 }
@@ -172,8 +187,8 @@ static size_t take_group(struct store_thread *t, struct job *group[static GROUP_
 	if (!all && count_behind(t) > CONTROL_BEHIND_MAX)
 		return 0;
 	lock(t);
-	while (cnt < GROUP_MAX && (group[cnt] = jobs_take(&t->todo)) != NULL)
-		cnt++;
+	while (cnt < GROUP_MAX && t->todo.head != NULL && !t->todo.head->is_read)
+		group[cnt++] = jobs_take(&t->todo);
 	unlock(t);
 	return cnt;
 }
@@ -182,9 +197,9 @@ static size_t take_group(struct store_thread *t, struct job *group[static GROUP_
 static bool has_work(struct store_thread *t)
 {
 	lock(t);
-	bool waits = t->todo.head != NULL;
+	bool waits = t->todo.head != NULL, read = waits && t->todo.head->is_read;
 	unlock(t);
-	return waits && count_behind(t) <= CONTROL_BEHIND_MAX;
+	return read || (waits && count_behind(t) <= CONTROL_BEHIND_MAX);
 }
 
 /* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
@@ -209,6 +224,71 @@ static bool commit_group(struct store_thread *t, bool all)
 	ring_bell(t->tell_fd);
 	return true;
 }
+
+/* ---- reads ---- */
+
+static bool add_row(struct job *j, const struct store_row *row)
+{
+	struct read *q = &j->read;
+	size_t len = store_ipc_row_len(row);
+
+	if (q->rows_cap - q->rows_len < len) {
+		size_t cap = 2 * q->rows_cap + len;
+		uint8_t *rows = realloc(q->rows, cap);
+		if (rows == NULL) {
+			j->done.result.err = ERR_MEMORY;
+			return false;
+		}
+		q->rows = rows;
+		q->rows_cap = cap;
+	}
+	struct wr w = wr_of((struct space){ q->rows + q->rows_len, len });
+	store_ipc_row_build(&w, row);
+	q->rows_len += len;
+	j->done.row_cnt++;
+	return true;
+}
+
+/* Of one key: the first that begins with it may be a longer one. */
+static bool visit_row(void *arg, const struct store_row *row)
+{
+	struct job *j = arg;
+	if (!j->read.list && !bytes_eq(row->key, j->read.prefix))
+		return false;
+	return add_row(j, row);
+}
+
+static void read_rows(struct store_thread *t, struct job *j)
+{
+	struct store_result *result = &j->done.result;
+	const struct read *q = &j->read;
+
+	enum err err = store_visit_range(t->store, q->prefix, q->after, q->limit, visit_row, j, &result->rev);
+	if (err != ERR_NONE)
+		result->err = err;
+	if (result->err != ERR_NONE || q->list || j->done.row_cnt != 0)
+		return;
+	(void)add_row(j, &(struct store_row){ .key = q->prefix, .mod_rev = result->rev, .deleted = true });
+}
+
+/* The reads at the head of the queue. */
+static void serve_reads(struct store_thread *t)
+{
+	for (unsigned i = 0; i < READS_A_TURN; i++) {
+		lock(t);
+		struct job *j = t->todo.head != NULL && t->todo.head->is_read ? jobs_take(&t->todo) : NULL;
+		unlock(t);
+		if (j == NULL)
+			return;
+		read_rows(t, j);
+		lock(t);
+		jobs_add(&t->done, j);
+		unlock(t);
+		ring_bell(t->tell_fd);
+	}
+}
+
+/* ---- changes ---- */
 
 static bool is_watched(const struct store_thread *t, const struct store_row *row)
 {
@@ -294,12 +374,15 @@ static void hand_over_changes(struct store_thread *t)
 	if (rev > t->rev)
 		t->rev = rev;
 	t->changes_len = wr_len(&f.w);
-	if (t->changes_len == 0)
-		return;
+	t->changes_rev = t->pos_rev - 1;
 	lock(t);
-	t->changes_full = true;
+	if (t->changes_len != 0)
+		t->changes_full = true;
+	else if (t->changes_rev > t->seen_rev)
+		t->seen_rev = t->changes_rev;
 	unlock(t);
-	ring_bell(t->tell_fd);
+	if (t->changes_len != 0)
+		ring_bell(t->tell_fd);
 }
 
 static bool see_none(void *arg, const struct store_row *row)
@@ -439,6 +522,7 @@ static void *run(void *arg)
 		}
 		replace_ipc(t);
 		answer_watch(t);
+		serve_reads(t);
 		(void)commit_group(t, false);
 		note_commits(t);
 		hand_over_changes(t);
@@ -455,6 +539,23 @@ static void *run(void *arg)
 }
 
 /* ---- the control thread ---- */
+
+static enum err queue(struct store_thread *t, struct job *j)
+{
+	lock(t);
+	bool full = t->under_way == STORE_THREAD_SUBMIT_MAX;
+	if (!full) {
+		t->under_way++;
+		jobs_add(&t->todo, j);
+	}
+	unlock(t);
+	if (full) {
+		free_job(j);
+		return ERR_FULL;
+	}
+	ring_bell(t->wake_fd);
+	return ERR_NONE;
+}
 
 static struct job *copy_job(const struct store_txn *txn, uint64_t tag)
 {
@@ -484,21 +585,53 @@ MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store
 {
 	struct job *j = copy_job(txn, tag);
 
-	if (j == NULL)
+	return j == NULL ? ERR_MEMORY : queue(t, j);
+}
+
+static enum err queue_read(struct store_thread *t, const struct read *q, uint64_t tag)
+{
+	size_t len = q->prefix.len + q->after.len;
+	struct job *j = calloc(1, sizeof(*j));
+	uint8_t *block = malloc(len + 1);
+
+	if (j == NULL || block == NULL) {
+		free(block);
+		free(j);
 		return ERR_MEMORY;
+	}
+	struct wr w = wr_of((struct space){ block, len });
+	wr_put(&w, q->prefix);
+	wr_put(&w, q->after);
+	j->is_read = true;
+	j->done.tag = tag;
+	j->block = block;
+	j->read = *q;
+	j->read.prefix = bytes_of(block, q->prefix.len);
+	j->read.after = bytes_of(block + q->prefix.len, q->after.len);
+	return queue(t, j);
+}
+
+MUST_USE enum err store_thread_read(struct store_thread *t, struct bytes key, uint64_t tag)
+{
+	if (key.len == 0 || key.len > STORE_KEY_MAX)
+		return ERR_RANGE;
+	return queue_read(t, &(struct read){ .prefix = key, .limit = 1 }, tag);
+}
+
+MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix, struct bytes after, size_t limit,
+				    uint64_t tag)
+{
+	if (prefix.len > STORE_KEY_MAX || after.len > STORE_KEY_MAX || limit == 0 || limit > STORE_THREAD_LIST_MAX)
+		return ERR_RANGE;
+	return queue_read(t, &(struct read){ .list = true, .prefix = prefix, .after = after, .limit = limit }, tag);
+}
+
+uint64_t store_thread_seen(struct store_thread *t)
+{
 	lock(t);
-	bool full = t->under_way == STORE_THREAD_SUBMIT_MAX;
-	if (!full) {
-		t->under_way++;
-		jobs_add(&t->todo, j);
-	}
+	uint64_t rev = t->seen_rev;
 	unlock(t);
-	if (full) {
-		free_job(j);
-		return ERR_FULL;
-	}
-	ring_bell(t->wake_fd);
-	return ERR_NONE;
+	return rev;
 }
 
 int store_thread_fd(const struct store_thread *t)
@@ -506,9 +639,9 @@ int store_thread_fd(const struct store_thread *t)
 	return t->tell_fd;
 }
 
-static void show_changes(struct store_thread *t, store_row_fn *change, void *arg)
+static void show_rows(struct bytes rows, store_row_fn *change, void *arg)
 {
-	struct rd r = rd_of(bytes_of(t->changes, t->changes_len));
+	struct rd r = rd_of(rows);
 	struct store_row row;
 
 	while (rd_left(&r) != 0) {
@@ -528,12 +661,17 @@ void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn
 		jobs_add(&finished, j);
 	bool changes = t->changes_full;
 	unlock(t);
-	for (struct job *j; (j = jobs_take(&finished)) != NULL; free_job(j))
+	for (struct job *j; (j = jobs_take(&finished)) != NULL; free_job(j)) {
+		if (j->done.result.err == ERR_NONE)
+			show_rows(bytes_of(j->read.rows, j->read.rows_len), change, arg);
 		done(arg, &j->done);
+	}
 	if (!changes)
 		return;
-	show_changes(t, change, arg);
+	show_rows(bytes_of(t->changes, t->changes_len), change, arg);
 	lock(t);
+	if (t->changes_rev > t->seen_rev)
+		t->seen_rev = t->changes_rev;
 	t->changes_full = false;
 	unlock(t);
 	ring_bell(t->wake_fd);

@@ -1,5 +1,5 @@
 // The store thread: owns the engine, commits what control submits, serves the api process, tells changes.
-// store_thread_submit, _poll: the control thread. The thread itself runs inside.
+// store_thread_submit, _read, _list, _poll: the control thread. The thread itself runs inside.
 #pragma once
 
 #include "store/ipc_server.h"
@@ -9,11 +9,13 @@ struct store_thread;
 /* Transactions that may be under way: submitted, and their result not yet polled. */
 #define STORE_THREAD_SUBMIT_MAX 1024
 #define STORE_THREAD_WATCH_MAX 16
+#define STORE_THREAD_LIST_MAX 256 /* rows of one store_thread_list */
 
-/* A transaction to be, copied at submission. Values may hold sealed secrets only. */
+/* The result of a transaction or a read. Values may hold sealed secrets only. */
 struct store_done {
 	uint64_t tag;
-	struct store_result result;
+	struct store_result result; /* rev of a read: a revision of which its rows are at least */
+	size_t row_cnt;             /* of a read: that were handed out for it */
 };
 typedef void store_done_fn(void *arg, const struct store_done *done);
 
@@ -29,10 +31,24 @@ MUST_USE enum err store_thread_set_ipc(struct store_thread *t, int ipc_fd);
  * ERR_FULL: too many are under way; ERR_MEMORY. */
 MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store_txn *txn, uint64_t tag);
 
+/* Queues a read of one key, behind what was submitted before: its row is at least as new as the call. It comes in
+ * store_thread_poll through the change function, right before the result with the tag: a key that is not there as a deletion
+ * with the revision of the read. The row may be newer than changes that are handed out after it. ERR_RANGE; ERR_FULL:
+ * too many submitted or read are under way; ERR_MEMORY. */
+MUST_USE enum err store_thread_read(struct store_thread *t, struct bytes key, uint64_t tag);
+
+/* Likewise the first rows with the prefix, in lexical order, after the key `after` (empty: from the first), at most
+ * limit (up to STORE_THREAD_LIST_MAX). */
+MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix, struct bytes after, size_t limit,
+				    uint64_t tag);
+
+/* Up to this revision every change under the watched prefixes was handed out. */
+uint64_t store_thread_seen(struct store_thread *t);
+
 /* Readable when results or changes wait. */
 int store_thread_fd(const struct store_thread *t);
 
-/* Hands out finished transactions, then changes under the watched prefixes. Changes come in order of revision;
+/* Hands out results, then changes under the watched prefixes. Changes come in order of revision;
  * of a key that changed more than once in between only the last change may come. A callback may submit. */
 void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg);
 

@@ -619,6 +619,78 @@ static void api_and_control_lose_no_increment(void **state)
 	store_free(load.s);
 }
 
+/* ---- reads ---- */
+
+static void read_gives_the_row_and_then_the_result(void **state)
+{
+	struct control *c = control_of(state);
+
+	submit_put(c, "a", "1", 1);
+	submit_put(c, "ab", "2", 2);
+	assert_int_equal(store_thread_read(c->t, bytes_str("a"), 3), ERR_NONE);
+	submit_put(c, "a", "3", 4);
+	await_done(c, 4);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(c->told.done[i].tag, i + 1);
+	assert_int_equal(c->told.done[2].result.err, ERR_NONE);
+	assert_int_equal(c->told.done[2].row_cnt, 1);
+	assert_keys(&c->told.changes, "a"); /* nothing is watched */
+	assert_string_equal(c->told.changes.v[0].value, "1");
+	assert_int_equal(c->told.changes.v[0].mod_rev, c->told.done[0].result.rev);
+	assert_true(c->told.done[2].result.rev >= c->told.done[1].result.rev);
+}
+
+static void read_of_nothing_is_a_deletion_at_its_revision(void **state)
+{
+	struct control *c = control_of(state);
+
+	submit_put(c, "keys", "1", 1); /* begins with what is asked for */
+	assert_int_equal(store_thread_read(c->t, bytes_str("key"), 2), ERR_NONE);
+	await_done(c, 2);
+	assert_keys(&c->told.changes, "-key");
+	assert_int_equal(c->told.changes.v[0].mod_rev, c->told.done[1].result.rev);
+	assert_int_equal(c->told.done[1].result.rev, c->told.done[0].result.rev);
+	assert_int_equal(store_thread_read(c->t, bytes_str(""), 3), ERR_RANGE);
+}
+
+static void list_comes_in_pages(void **state)
+{
+	struct control *c = control_of(state);
+	char key[8];
+
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(key, sizeof(key), "p/%u", i);
+		submit_put(c, key, "x", 0);
+	}
+	submit_put(c, "q", "x", 0);
+	assert_int_equal(store_thread_list(c->t, bytes_str("p/"), bytes_str(""), 4, 1), ERR_NONE);
+	assert_int_equal(store_thread_list(c->t, bytes_str("p/"), bytes_str("p/3"), 4, 2), ERR_NONE);
+	assert_int_equal(store_thread_list(c->t, bytes_str("p/"), bytes_str("p/7"), 4, 3), ERR_NONE);
+	await_done(c, 14);
+	assert_keys(&c->told.changes, "p/0 p/1 p/2 p/3 p/4 p/5 p/6 p/7 p/8 p/9");
+	assert_int_equal(c->told.done[11].row_cnt, 4);
+	assert_int_equal(c->told.done[13].row_cnt, 2);
+	assert_int_equal(store_thread_list(c->t, bytes_str("p/"), bytes_str(""), 0, 4), ERR_RANGE);
+}
+
+static void seen_follows_what_was_handed_out(void **state)
+{
+	struct control *c = control_of(state);
+	uint64_t end = clock_mono_ms() + PATIENCE_MS;
+
+	assert_int_equal(store_thread_watch(c->t, bytes_str("w/"), 0), ERR_NONE);
+	submit_put(c, "w/1", "x", 1);
+	await_change(c, "w/1");
+	assert_true(store_thread_seen(c->t) >= c->told.changes.v[0].mod_rev);
+	submit_put(c, "other", "x", 2);
+	await_done(c, 2);
+	while (store_thread_seen(c->t) < c->told.done[1].result.rev) { /* none of our business */
+		assert_true(clock_mono_ms() < end);
+		poll_once(c, 10);
+	}
+	assert_int_equal(c->told.changes.cnt, 1);
+}
+
 #define ON_MEMORY(f) { #f, f, set_up, tear_down, NULL }
 #define ON_SQLITE(f) { "sqlite: " #f, f, set_up_sqlite, tear_down, NULL }
 
@@ -647,6 +719,14 @@ int main(void)
 		ON_MEMORY(junk_on_the_socket_does_not_stop_control),
 		ON_MEMORY(api_and_control_lose_no_increment),
 		ON_SQLITE(api_and_control_lose_no_increment),
+		ON_MEMORY(read_gives_the_row_and_then_the_result),
+		ON_SQLITE(read_gives_the_row_and_then_the_result),
+		ON_MEMORY(read_of_nothing_is_a_deletion_at_its_revision),
+		ON_SQLITE(read_of_nothing_is_a_deletion_at_its_revision),
+		ON_MEMORY(list_comes_in_pages),
+		ON_SQLITE(list_comes_in_pages),
+		ON_MEMORY(seen_follows_what_was_handed_out),
+		ON_SQLITE(seen_follows_what_was_handed_out),
 	};
 	return cmocka_run_group_tests_name("store thread", tests, NULL, NULL);
 }
