@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "base/secret.h"
 #include "crypt/random.h"
 #include "io/udp.h"
@@ -590,6 +591,7 @@ void control_op_run(struct control *c, struct control_op *op)
 		finish(c, op, 0);
 		return;
 	}
+	crash_point("before-commit");
 	if (e == ERR_NONE)
 		e = submit_commit(c, op);
 	if (e == ERR_NONE)
@@ -620,9 +622,11 @@ void control_op_committed(struct control *c, const struct store_done *done)
 	if (op == NULL)
 		return;
 	if (done->result.err == ERR_NONE) {
+		crash_point("after-commit");
 		control_step_unpark(c, op);
 		delete_more(c, op);
 		finish(c, op, done->result.rev);
+		crash_point("after-reply");
 		return;
 	}
 	/* An SPI that is taken, or another writer: the step runs again with fresh random bytes and IVs. */

@@ -34,9 +34,13 @@ table ip spray {{
 	chain pre {{
 		type filter hook prerouting priority mangle; policy accept;
 		ip daddr {destination} meta mark set numgen random mod {count} map {{ {marks} }}
+		{more}
 	}}
 }}
 """
+# IKE, also behind the marker of UDP 4500 (RFC 3948 2.2), to one node.
+PIN_IKE = """ip daddr {anycast} udp dport 500 meta mark set {number}
+		ip daddr {anycast} udp dport 4500 @th,64,32 0 meta mark set {number}"""
 
 
 def build_of(kind=None):
@@ -119,6 +123,20 @@ class Node(Gateway):
         key = self.directory / "seal.key"
         key.touch(mode=0o600)
         key.write_text(seal_key + "\n")
+        self.crash_file = self.directory / "state" / "crash-point"
+        self.env = {"ONRAMP_CRASH_POINT": str(self.crash_file)}
+
+    def arm(self, point):
+        """The gateway process dies when it comes to this point for the next time (src/base/crash.h)."""
+        self.crash_file.write_text(point + "\n")
+        self.crash_file.chmod(0o644)
+
+    def disarm(self):
+        self.crash_file.unlink(missing_ok=True)
+
+    def crashed(self, timeout=10):
+        """It came there."""
+        return wait_until(lambda: not self.crash_file.exists(), timeout, 0.01)
 
     def pid(self):
         """The gateway process."""
@@ -155,6 +173,7 @@ class Anycast(Lab):
         self.customer_cnt, self.behind_nat, self.rising = customers, behind_nat, rising
         self.nodes, self.customers, self.etcd, self.auditor = [], [], None, None
         self.carrying = list(range(1, nodes + 1))
+        self.ike_at = None
 
     def build(self):
         for node in ("rtr", "core", "mg"):
@@ -192,15 +211,21 @@ class Anycast(Lab):
     # ---- the routers ----
 
     def spray(self, numbers=None):
-        """Every packet to one of these nodes at random, from one packet to the next."""
+        """Every packet to one of these nodes at random, from one packet to the next; IKE to that one, if there is one."""
         self.carrying = sorted(numbers or range(1, self.node_cnt + 1))
         marks = ", ".join(f"{at} : {number}" for at, number in enumerate(self.carrying))
         for router, destination in (("rtr", ANYCAST4), ("core", LANS)):
+            more = PIN_IKE.format(anycast=ANYCAST4, number=self.ike_at) if self.ike_at and router == "rtr" else ""
             self.run(router, "nft", "-f", "-",
-                     input=SPRAY.format(destination=destination, count=len(self.carrying), marks=marks))
+                     input=SPRAY.format(destination=destination, count=len(self.carrying), marks=marks, more=more))
 
     def pin(self, number):
         self.spray([number])
+
+    def pin_ike(self, number):
+        """IKE to one node, whatever ESP does; None: as everything else."""
+        self.ike_at = number
+        self.spray(self.carrying)
 
     def withdraw(self, number):
         """The node's route is gone, as when its BGP speaker is."""
@@ -253,6 +278,23 @@ class Anycast(Lab):
         found = self.auditor.finish()
         print(f"  auditor: {found}", flush=True)
         return found
+
+
+class Window:
+    """While a node is dead or withdrawn without a word, and until the routers have noticed: what they send it is theirs to lose."""
+
+    def __init__(self, before=0.1):
+        self.begin, self.end = time.time() - before, None
+
+    def close(self, after=0.3):
+        self.end = time.time() + after
+
+
+def lost_outside(directions, *windows):
+    """The packets of flows that were lost, of which none of the windows is the reason."""
+    return [f"{number} from {direction.source[0]} at {direction.sent[number]:.3f}" for direction in directions
+            for number in direction.lost
+            if not any(window.begin <= direction.sent[number] <= window.end for window in windows)]
 
 
 def audited(checks, lab):

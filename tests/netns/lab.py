@@ -246,7 +246,7 @@ class Gateway:
         self.directory = lab.directory / f"onramp-{node}"
         self.conf = self.directory / "onramp.conf"
         self.socket = self.directory / "run" / "admin.sock"
-        self.process = None
+        self.process, self.env = None, None
         self.token = None
         self.account = None
         self.addresses = addresses
@@ -268,7 +268,7 @@ class Gateway:
 
     def start(self, timeout=60):
         binary = self.build / "src" / "bin" / "onrampd"
-        self.process = self.lab.spawn(self.node, binary, "-c", self.conf, log=f"onrampd-{self.node}.log")
+        self.process = self.lab.spawn(self.node, binary, "-c", self.conf, log=f"onrampd-{self.node}.log", env=self.env)
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout=60):
