@@ -9,6 +9,7 @@
 
 The auditor (auditor.c) stands in rtr from the start to the end, and judges every packet that any node sends.
 """
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -278,6 +279,18 @@ class Anycast(Lab):
         found = self.auditor.finish()
         print(f"  auditor: {found}", flush=True)
         return found
+
+
+class Flows:
+    """Numbered packets of several customers at once, both ways."""
+
+    def __init__(self, customers, rate):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            self.flows = list(pool.map(lambda customer: customer.flow(rate), customers))
+
+    def finish(self, drain=2):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return [direction for pair in pool.map(lambda flow: flow.finish(drain), self.flows) for direction in pair]
 
 
 class Window:
