@@ -8,6 +8,7 @@
 
 #include "base/iana.h"
 #include "conf/read.h"
+#include "model/proposal.h"
 
 #define AT(member) offsetof(struct conf_site, member)
 #define ROOM(member) 0, sizeof(((struct conf_site *)NULL)->member)
@@ -75,6 +76,11 @@ static const struct conf_row rows[] = {
 	{ "tunnel", "profile", CONF_WORD, IN(profile), 0, 0, "magic", NULL,
 	  "The algorithms that are offered: magic has those that Magic WAN takes, modern is without SHA-1 and "
 	  "MODP-1536 and has more groups.", profile_words },
+	{ "tunnel", "ike_algorithms", CONF_WORDS, IN(ike_algorithms), 0, 0, "", "aes256gcm16-prfsha384-ecp384",
+	  "The algorithms of the IKE SA, by strongSwan's words, separated by hyphens or commas. Of a kind of algorithm that "
+	  "is named only those are offered and taken, of the others all of the profile.", NULL },
+	{ "tunnel", "esp_algorithms", CONF_WORDS, IN(esp_algorithms), 0, 0, "", "aes128gcm16-ecp384",
+	  "The same for packets. A group among them means that rekeys must have a Diffie-Hellman exchange of their own.", NULL },
 	{ "tunnel", "addresses", CONF_PREFIXES, IN(addresses), 0, 0, "", "10.252.0.3/31, fd00::3/127",
 	  "Our inner addresses, with their prefix length; they are put on the TUN device.", NULL },
 	{ "tunnel", "routes", CONF_PREFIXES, IN(routes), 0, 0, "", "192.168.0.0/24, fd00:0:0:1::/64",
@@ -285,6 +291,31 @@ static struct conf_identity identity_of(const struct addr *a)
 	return id;
 }
 
+static uint32_t rows_of(struct conf_reading *r, const struct conf_tunnel *t, enum model_phase phase,
+			const struct conf_words *words, const char *key)
+{
+	enum model_profile profile = t->profile == CONF_PROFILE_MODERN ? MODEL_PROFILE_MODERN : MODEL_PROFILE_MAGIC;
+	uint32_t set = MODEL_ROWS_ALL, named = 0;
+
+	for (unsigned i = 0; i < words->cnt; i++)
+		if (model_rows_name(phase, profile, bytes_str(words->word[i]), &set, &named) != ERR_NONE)
+			conf_fail(r, ERR_RANGE, "tunnel %s: %s: the profile %s has no \"%s\" there; doc/suites.md lists what it "
+						"has", t->name, key, profile_words[t->profile], words->word[i]);
+	return words->cnt == 0 ? 0 : set;
+}
+
+static void check_algorithms(struct conf_reading *r, struct conf_tunnel *t)
+{
+	t->ike_rows = rows_of(r, t, MODEL_PHASE_IKE, &t->ike_algorithms, "ike_algorithms");
+	t->child_rows = rows_of(r, t, MODEL_PHASE_CHILD, &t->esp_algorithms, "esp_algorithms");
+	for (unsigned i = 0; i < t->esp_algorithms.cnt; i++) {
+		const char *word = t->esp_algorithms.word[i];
+		if ((strcmp(word, "null") == 0 && !t->null_encryption) || (strcmp(word, "esn") == 0 && !t->esn))
+			conf_fail(r, ERR_RANGE, "tunnel %s: esp_algorithms has \"%s\", which needs %s = yes", t->name, word,
+				  word[0] == 'n' ? "null_encryption" : "esn");
+	}
+}
+
 static void check_tunnel(struct conf_reading *r, struct conf_tunnel *t)
 {
 	const struct conf_site *s = r->value;
@@ -300,6 +331,7 @@ static void check_tunnel(struct conf_reading *r, struct conf_tunnel *t)
 	else if (t->encap == CONF_ENCAP_NATIVE && !s->native_esp)
 		conf_fail(r, ERR_RANGE, "tunnel %s: encap = native needs native_esp = yes under [site]", t->name);
 	check_numbers(r, t);
+	check_algorithms(r, t);
 	check_routes(r, t);
 	check_addresses(r, t);
 	check_selectors(r, t, &t->local_ts, "local_ts");

@@ -21,6 +21,13 @@ struct conf_prefixes {
 	struct addr_prefix *p;
 };
 
+#define CONF_WORDS_MAX 16
+#define CONF_WORD_LEN_MAX 16 /* with its NUL */
+struct conf_words {
+	unsigned cnt;
+	char word[CONF_WORDS_MAX][CONF_WORD_LEN_MAX];
+};
+
 /* An identity as IKE sends it. type 0: not set. */
 struct conf_identity {
 	uint8_t type; /* enum ike_id_type */
@@ -44,6 +51,8 @@ struct conf_tunnel {
 	unsigned start_port;               /* 0: 500, 1: 4500 */
 	unsigned encap;                    /* enum conf_encap */
 	unsigned profile;                  /* enum conf_profile */
+	struct conf_words ike_algorithms, esp_algorithms; /* none: all of the profile */
+	uint32_t ike_rows, child_rows;     /* the same as sets of model_transforms; 0: all */
 	struct conf_prefixes addresses;    /* of our own, put on the TUN */
 	struct conf_prefixes routes;       /* masked */
 	bool default_route;

@@ -23,6 +23,7 @@ enum conf_kind {
 	CONF_IDENTITY,      /* struct conf_identity; empty: none */
 	CONF_PREFIXES,      /* struct conf_prefixes; may go on in indented lines */
 	CONF_WORD,          /* unsigned: the index in words */
+	CONF_WORDS,         /* struct conf_words: separated by commas or hyphens */
 	CONF_SECRET,        /* struct secret */
 	CONF_DEVICE,        /* the name of a network interface */
 };

@@ -407,6 +407,28 @@ static enum err apply_word(const struct conf_row *row, struct bytes value, void 
 	return ERR_RANGE;
 }
 
+static enum err apply_words(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	struct conf_words words = { 0 };
+	size_t start = 0;
+
+	for (size_t i = 0; i <= value.len; i++) {
+		if (i < value.len && value.p[i] != ',' && value.p[i] != '-' && !is_space(value.p[i]))
+			continue;
+		if (i - start >= CONF_WORD_LEN_MAX || (i > start && words.cnt == CONF_WORDS_MAX)) {
+			snprintf(why, CONF_WHY_MAX, "may have at most %d words of %d characters", CONF_WORDS_MAX,
+				 CONF_WORD_LEN_MAX - 1);
+			return ERR_RANGE;
+		}
+		if (i > start)
+			snprintf(words.word[words.cnt++], CONF_WORD_LEN_MAX, "%.*s", (int)(i - start),
+				 (const char *)value.p + start);
+		start = i + 1;
+	}
+	*(struct conf_words *)member_of(base, row) = words;
+	return ERR_NONE;
+}
+
 static enum err apply_secret(const struct conf_row *row, struct bytes value, void *base, char *why)
 {
 	if (secret_set(member_of(base, row), value) != ERR_NONE) {
@@ -447,6 +469,7 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 	case CONF_IDENTITY: return apply_identity(row, value, base, why);
 	case CONF_PREFIXES: return apply_prefixes(row, value, base, why);
 	case CONF_WORD: return apply_word(row, value, base, why);
+	case CONF_WORDS: return apply_words(row, value, base, why);
 	case CONF_SECRET: return apply_secret(row, value, base, why);
 	case CONF_DEVICE: return apply_device(row, value, base, why);
 	}

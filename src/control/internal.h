@@ -135,6 +135,7 @@ void control_site_drop_half(struct control *c, struct control_half *h);
 /* Begins to take leave of the gateways; done: no SA is left. */
 void control_site_leave(struct control *c);
 bool control_site_left(const struct control *c);
+uint32_t control_find_rows(void *arg, const struct model_id *tunnel_id, enum model_phase phase);
 bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
 
 /* why.c: failures */

@@ -65,7 +65,7 @@ static enum err make_world(struct control *c)
 		return e;
 	c->world = (struct ike_world){ .domain = c->cfg.conf->identity_domain, .find_tunnel = control_find_tunnel,
 				       .fragment_mtu = (uint16_t)c->cfg.conf->ike_fragment_mtu,
-				       .find_selectors = control_find_selectors,
+				       .find_selectors = control_find_selectors, .find_rows = control_find_rows,
 				       .arg = c };
 	struct rd r = rd_of(BYTES_OF(spi_key));
 	c->world.spi_key.k0 = rd_u64(&r);

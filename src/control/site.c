@@ -34,6 +34,14 @@ static void put_identity(struct wr *w, const struct conf_identity *id)
 	wr_put(w, bytes_of(id->b, id->len));
 }
 
+static void put_words(struct wr *w, uint8_t kind, const struct conf_words *words)
+{
+	for (unsigned i = 0; i < words->cnt; i++) {
+		wr_u8(w, kind);
+		wr_put(w, bytes_of(words->word[i], sizeof(words->word[i])));
+	}
+}
+
 /* The id of a tunnel says under which terms its SAs were made: after a change in the file they belong to no tunnel any more,
  * and a new IKE SA takes their place. */
 static enum err make_id(const struct control *c, const struct conf_tunnel *t, struct model_id *ret)
@@ -60,6 +68,8 @@ static enum err make_id(const struct control *c, const struct conf_tunnel *t, st
 		wr_u8(&w, t->esn);
 	if (!t->mobike)
 		wr_u8(&w, 0); /* never a value of the one before */
+	put_words(&w, 'i', &t->ike_algorithms);
+	put_words(&w, 'e', &t->esp_algorithms);
 	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), wr_bytes(&w), ret->b,
 					     sizeof(ret->b));
 }
@@ -136,6 +146,8 @@ static void fill_start(const struct conf_tunnel *t, const struct control_tunnel 
 		.remote = { t->gateway, port },
 		.encap = (uint8_t)encap_of(t),
 		.pfs = IKE_PFS_PREFER,
+		.ike_rows = t->ike_rows,
+		.child_rows = t->child_rows,
 		.mobike = t->mobike,
 	};
 	fill_identity(&t->identity, &t->local_address, &s->id_type, &s->id_len, s->id);
@@ -268,6 +280,15 @@ bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in,
 	memcpy(ret->local, s.local, sizeof(ret->local));
 	memcpy(ret->remote, s.remote, sizeof(ret->remote));
 	return true;
+}
+
+uint32_t control_find_rows(void *arg, const struct model_id *tunnel_id, enum model_phase phase)
+{
+	const struct control_tunnel *t = control_tunnel_find(arg, tunnel_id);
+
+	if (t == NULL || t->starter == NULL)
+		return 0;
+	return phase == MODEL_PHASE_IKE ? t->starter->ike.ike_rows : t->starter->ike.child_rows;
 }
 
 /* ---- starting ---- */

@@ -34,7 +34,8 @@ static void change_no_answer(struct explain_text *t, const struct explain_case *
 static void change_offer(struct explain_text *t, const struct explain_case *c)
 {
 	(void)c;
-	explain_text_say(t, "Allow one of these phase 1 proposals at the gateway, or offer the other list: profile = %s or %s",
+	explain_text_say(t, "Allow one of these phase 1 proposals at the gateway, or offer the other list: profile = %s or %s; "
+			    "where ike_algorithms is set, add there what the gateway has",
 			 model_profile_name(MODEL_PROFILE_MAGIC), model_profile_name(MODEL_PROFILE_MODERN));
 }
 
@@ -88,7 +89,7 @@ static void change_child(struct explain_text *t, const struct explain_case *c)
 				    "host, remote_ts = those behind the gateway");
 	else if (said(c, "NO_PROPOSAL_CHOSEN"))
 		explain_text_say(t, "Allow one of these phase 2 proposals at the gateway, or offer the other list: profile = "
-				    "%s or %s", model_profile_name(MODEL_PROFILE_MAGIC),
+				    "%s or %s; where esp_algorithms is set, add there what the gateway has", model_profile_name(MODEL_PROFILE_MAGIC),
 				 model_profile_name(MODEL_PROFILE_MODERN));
 	else
 		explain_text_say(t, "The gateway's own log has the cause; it is asked again after a while");

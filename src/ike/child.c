@@ -120,6 +120,7 @@ uint16_t ike_child_decide(struct ike_ctx *c, enum ike_ke_rule rule, uint16_t ke_
 		.ke_group = ke_group,
 		.spi_len = 4,
 		.profiles = MODEL_PROFILE_BIT(c->sa->profile),
+		.rows = ike_rows(c->world, c->sa, MODEL_PHASE_CHILD),
 		.opt_ins = ike_opt_ins(c->sa),
 	};
 	struct ike_child_plan plan = { 0 };

@@ -5,7 +5,7 @@
 static bool offered(const struct ike_offer *o, const struct model_transform *t, uint8_t type)
 {
 	if ((t->phase & o->phase) == 0 || (t->profiles & MODEL_PROFILE_BIT(o->profile)) == 0 || t->type != type ||
-	    (t->opt_in & ~o->opt_ins) != 0)
+	    (t->opt_in & ~o->opt_ins) != 0 || (o->rows != 0 && !model_rows_have(o->rows, t)))
 		return false;
 	return type != IKE_TT_KE || crypt_dh_public_len(t->id) != 0;
 }
@@ -86,13 +86,23 @@ static bool add_proposal(const struct ike_offer *o, enum cipher_kind kind, bool 
 	return true;
 }
 
+/* IKE_AUTH never has a group. */
+static bool may_be_bare(const struct ike_offer *o)
+{
+	const struct model_transform *none =
+		model_transform_find(MODEL_PHASE_CHILD, IKE_TT_KE, IKE_GROUP_NONE, 0, 0, (enum model_profile)o->profile);
+
+	return o->phase == MODEL_PHASE_CHILD &&
+	       (o->ke_group == IKE_GROUP_NONE || o->rows == 0 || (none != NULL && model_rows_have(o->rows, none)));
+}
+
 void ike_offer_build(const struct ike_offer *o, struct wire_ike_sa *ret)
 {
 	*ret = (struct wire_ike_sa){ 0 };
 	for (unsigned kind = 0; o->ke_group != IKE_GROUP_NONE && kind < CIPHER_KINDS; kind++)
 		(void)add_proposal(o, (enum cipher_kind)kind, true, ret);
-	/* A peer that wants no PFS takes one of those without a group. */
-	for (unsigned kind = 0; o->phase == MODEL_PHASE_CHILD && kind < CIPHER_KINDS; kind++)
+	/* A peer that wants no PFS takes one of those without a group, where a tunnel does not ask for one by name. */
+	for (unsigned kind = 0; may_be_bare(o) && kind < CIPHER_KINDS; kind++)
 		(void)add_proposal(o, (enum cipher_kind)kind, false, ret);
 }
 

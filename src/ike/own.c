@@ -22,9 +22,10 @@ static bool have_key_pair(struct ike_ctx *c, uint16_t group)
 }
 
 /* What the peer wished for, else the IKE SA's own, else the first of the list. */
-static uint16_t choose_group(const struct ike_sa *sa, enum model_phase phase)
+static uint16_t choose_group(const struct ike_ctx *c, enum model_phase phase)
 {
-	const struct ike_offer offer = { .phase = phase, .profile = sa->profile };
+	const struct ike_sa *sa = c->sa;
+	const struct ike_offer offer = { .phase = phase, .profile = sa->profile, .rows = ike_rows(c->world, sa, phase) };
 
 	if (sa->next_group != IKE_GROUP_NONE && ike_offer_has_group(&offer, sa->next_group))
 		return sa->next_group;
@@ -65,7 +66,7 @@ static void put_rekey_sa(struct wire_ike_builder *b, uint32_t spi_in)
 static bool ask_child(struct ike_ctx *c, const struct ike_child_ref *ref)
 {
 	struct ike_sa *sa = c->sa;
-	uint16_t group = sa->pfs == IKE_PFS_NEVER ? IKE_GROUP_NONE : choose_group(sa, MODEL_PHASE_CHILD);
+	uint16_t group = sa->pfs == IKE_PFS_NEVER ? IKE_GROUP_NONE : choose_group(c, MODEL_PHASE_CHILD);
 	struct ike_request facts = {
 		.kind = ref != NULL ? IKE_REQUEST_REKEY_CHILD : IKE_REQUEST_NEW_CHILD,
 		.child_spi = ref != NULL ? ref->spi_in : 0,
@@ -96,7 +97,7 @@ static bool ask_child(struct ike_ctx *c, const struct ike_child_ref *ref)
 static bool ask_ike(struct ike_ctx *c)
 {
 	struct ike_sa *sa = c->sa;
-	uint16_t group = choose_group(sa, MODEL_PHASE_IKE);
+	uint16_t group = choose_group(c, MODEL_PHASE_IKE);
 	uint8_t spi[8];
 	struct wr w = wr_of(SPACE_OF(spi));
 	struct ike_request facts = {
@@ -113,6 +114,7 @@ static bool ask_ike(struct ike_ctx *c)
 	const struct ike_offer offer = {
 		.phase = MODEL_PHASE_IKE,
 		.profile = sa->profile,
+		.rows = ike_rows(c->world, sa, MODEL_PHASE_IKE),
 		.ke_group = group,
 		.spi = BYTES_OF(spi),
 	};
@@ -213,19 +215,17 @@ void ike_own_refused(struct ike_ctx *c, const struct ike_request *q, uint16_t ty
 	else
 		ike_text_notify(f->offered, sizeof(f->offered), type);
 	ike_text_add(f->offered, sizeof(f->offered), " to %s", asked[kind]);
+	enum model_phase phase = kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD;
 	if (what == NULL && type == IKE_N_NO_PROPOSAL_CHOSEN)
-		ike_select_explain_own(kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD, c->sa,
-				       c->sa->pfs != IKE_PFS_NEVER || kind == IKE_REQUEST_REKEY_IKE, f);
+		ike_select_explain_own(phase, c->sa, ike_rows(c->world, c->sa, phase), c->sa->pfs != IKE_PFS_NEVER || kind == IKE_REQUEST_REKEY_IKE, f);
 	else if (what == NULL && type == IKE_N_TS_UNACCEPTABLE && ike_child_selectors(c, q->child_spi, &ts))
 		ike_ts_lists_text(&ts, f->allowed, sizeof(f->allowed));
 }
 
 bool ike_own_other_group(struct ike_ctx *c, const struct ike_request *q, const struct wire_ike_notify *n)
 {
-	const struct ike_offer offer = {
-		.phase = q->kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD,
-		.profile = c->sa->profile,
-	};
+	enum model_phase phase = q->kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD;
+	const struct ike_offer offer = { .phase = phase, .profile = c->sa->profile, .rows = ike_rows(c->world, c->sa, phase) };
 	struct rd r = rd_of(n->data);
 	uint16_t group = rd_u16(&r);
 

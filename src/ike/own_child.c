@@ -1,12 +1,15 @@
 // Child SAs that we ask for: what stands in the request, and what its answer may be (RFC 7296 1.2, 1.3.1, 2.9).
 #include "ike/parts.h"
 
-static struct ike_offer offer_of(const struct ike_sa *sa, uint16_t group, struct bytes spi)
+static struct ike_offer offer_of(const struct ike_ctx *c, uint16_t group, struct bytes spi)
 {
+	const struct ike_sa *sa = c->sa;
+
 	return (struct ike_offer){
 		.phase = MODEL_PHASE_CHILD,
 		.profile = sa->profile,
 		.opt_ins = ike_opt_ins(sa),
+		.rows = ike_rows(c->world, sa, MODEL_PHASE_CHILD),
 		.ke_group = group,
 		.spi = spi,
 	};
@@ -33,7 +36,7 @@ void ike_child_put_offer(struct ike_ctx *c, struct wire_ike_builder *b, uint32_t
 	struct wire_ike_sa sa;
 
 	wr_u32(&w, spi);
-	const struct ike_offer offer = offer_of(c->sa, group, BYTES_OF(spi_bytes));
+	const struct ike_offer offer = offer_of(c, group, BYTES_OF(spi_bytes));
 	ike_offer_build(&offer, &sa);
 	wire_ike_put_sa(b, &sa);
 }
@@ -93,7 +96,7 @@ bool ike_child_take(struct ike_ctx *c, const struct ike_request *q, const struct
 		    struct ike_child_plan *ret, const char **ret_what)
 {
 	static const uint8_t any_spi[4];
-	const struct ike_offer offer = offer_of(c->sa, q->group, BYTES_OF(any_spi));
+	const struct ike_offer offer = offer_of(c, q->group, BYTES_OF(any_spi));
 	const struct wire_ike_payload *sa = wire_ike_find(&c->in, IKE_PL_SA, 0);
 	struct ike_child_plan plan = { .ours = true, .spi_in = (uint32_t)q->new_spi };
 

@@ -103,6 +103,7 @@ static bool read_answer(struct ike_ctx *c, const struct ike_request *q, struct i
 	const struct ike_offer offer = {
 		.phase = MODEL_PHASE_IKE,
 		.profile = c->sa->profile,
+		.rows = ike_rows(c->world, c->sa, MODEL_PHASE_IKE),
 		.ke_group = q->group,
 		.spi = BYTES_OF(any_spi),
 	};

@@ -108,6 +108,7 @@ struct ike_ask {
 	uint8_t spi_len;    /* 0, 4 or 8: what the proposal must carry */
 	uint8_t profiles;   /* MODEL_PROFILE_BIT of those that the tunnel may have, 0: the default one */
 	uint8_t opt_ins;    /* enum model_opt_in: what the tunnel allows */
+	uint32_t rows;      /* of model_transforms, 0: all */
 };
 
 struct ike_choice {
@@ -129,7 +130,10 @@ void ike_select_explain(const struct wire_ike_sa *offer, const struct ike_ask *a
 			struct model_failure *f);
 void ike_select_explain_profile(const struct model_suite *chosen, enum model_profile profile, struct model_failure *f);
 /* What we offered ourselves, where the peer took none of it. */
-void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, bool with_group, struct model_failure *f);
+void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, uint32_t rows, bool with_group,
+			    struct model_failure *f);
+/* The rows that the SA's tunnel may be negotiated with, 0: all of its profile. */
+uint32_t ike_rows(const struct ike_world *world, const struct ike_sa *sa, enum model_phase phase);
 
 /* ---- offer.c: what we offer where we start ---- */
 
@@ -137,6 +141,7 @@ struct ike_offer {
 	enum model_phase phase;
 	uint8_t profile;     /* enum model_profile */
 	uint8_t opt_ins;     /* enum model_opt_in */
+	uint32_t rows;       /* of model_transforms, 0: all */
 	uint16_t ke_group;   /* of our KE payload; NONE: without PFS, or in IKE_AUTH */
 	struct bytes spi;    /* ours: 0, 4 or 8 bytes */
 };

@@ -89,6 +89,7 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 		.ke_group = ke->group,
 		.spi_len = 8,
 		.profiles = MODEL_PROFILE_BIT(c->sa->profile),
+		.rows = ike_rows(c->world, c->sa, MODEL_PHASE_IKE),
 	};
 	enum model_failure_code code = MODEL_FAILURE_NO_PROPOSAL_IKE;
 	struct ike_choice choice;

@@ -5,6 +5,7 @@ struct rows {
 	enum model_phase phase;
 	uint8_t profiles; /* rows that all of these have */
 	uint8_t opt_ins;
+	uint32_t only;    /* of those, 0: all */
 };
 
 /* What a second look at a refused offer leaves out, to find the one thing that was wrong. */
@@ -32,7 +33,7 @@ static bool has_transform(const struct wire_ike_proposal *p, uint8_t type, uint1
 static bool is_allowed(const struct model_transform *t, const struct rows *rows)
 {
 	return (t->phase & rows->phase) != 0 && (t->profiles & rows->profiles) == rows->profiles &&
-	       (t->opt_in & ~rows->opt_ins) == 0;
+	       (t->opt_in & ~rows->opt_ins) == 0 && (rows->only == 0 || model_rows_have(rows->only, t));
 }
 
 /* The first row of our table, in our order, that the proposal has. */
@@ -87,7 +88,7 @@ static bool choose_group(const struct wire_ike_proposal *p, const struct ike_ask
 	if (ask->ke_rule == IKE_KE_IGNORED || (relax & RELAX_GROUP) != 0)
 		return true;
 	if (!has_type(p, IKE_TT_KE))
-		return ask->ke_rule == IKE_KE_OPTIONAL;
+		return ask->ke_rule == IKE_KE_OPTIONAL && find_group(rows, IKE_GROUP_NONE) != NULL;
 	const struct model_transform *t = exact ? find_group(rows, ask->ke_group) : pick(p, rows, IKE_TT_KE);
 	if (t == NULL || !has_transform(p, IKE_TT_KE, t->id, 0))
 		return false;
@@ -191,12 +192,13 @@ static bool choose(const struct wire_ike_sa *offer, const struct ike_ask *ask, u
 {
 	uint8_t opt_ins = (uint8_t)(ask->opt_ins | ((relax & RELAX_NULL) != 0 ? MODEL_OPT_IN_NULL : 0));
 	uint8_t profiles = profiles_of(ask);
-	const struct rows common = { ask->phase, profiles, opt_ins };
+	const struct rows common = { ask->phase, profiles, opt_ins, ask->rows };
 
 	if (choose_by(offer, ask, &common, relax, true, ret) || choose_by(offer, ask, &common, relax, false, ret))
 		return true;
 	for (unsigned i = 0; i < 2 * MODEL_PROFILE_CNT; i++) {
-		const struct rows one = { ask->phase, MODEL_PROFILE_BIT(i % MODEL_PROFILE_CNT), opt_ins };
+		const struct rows one = { ask->phase, MODEL_PROFILE_BIT(i % MODEL_PROFILE_CNT), opt_ins,
+					  ask->rows };
 		if ((one.profiles & profiles) != 0 && one.profiles != profiles &&
 		    choose_by(offer, ask, &one, relax, i < MODEL_PROFILE_CNT, ret))
 			return true;
@@ -270,6 +272,12 @@ static void add_proposal(const struct wire_ike_proposal *p, uint8_t only, char *
 		ike_text_add(text, cap, "none");
 }
 
+static bool may_be_taken(const struct ike_ask *ask, const struct model_transform *t)
+{
+	return (t->phase & ask->phase) != 0 && (t->profiles & profiles_of(ask)) != 0 && (t->opt_in & ~ask->opt_ins) == 0 &&
+	       (ask->rows == 0 || model_rows_have(ask->rows, t));
+}
+
 static void add_allowed(const struct ike_ask *ask, uint8_t only, char *text, size_t cap)
 {
 	for (size_t i = 0; i < ARRAY_LEN(type_order); i++) {
@@ -280,8 +288,7 @@ static void add_allowed(const struct ike_ask *ask, uint8_t only, char *text, siz
 			continue;
 		for (size_t n = 0; n < model_transform_cnt; n++) {
 			const struct model_transform *t = &model_transforms[n];
-			if (t->type != type_order[i] || (t->phase & ask->phase) == 0 ||
-			    (t->profiles & profiles_of(ask)) == 0 || (t->opt_in & ~ask->opt_ins) != 0)
+			if (t->type != type_order[i] || !may_be_taken(ask, t))
 				continue;
 			ike_text_add(text, cap, "%s%s", !first ? ", " : text[0] != '\0' ? " / " : "",
 				     t->name);
@@ -305,8 +312,7 @@ static void keep_allowed(const struct ike_ask *ask, struct model_failure *f)
 {
 	for (size_t n = 0; n < model_transform_cnt && f->allow_cnt < MODEL_ALLOW_MAX; n++) {
 		const struct model_transform *t = &model_transforms[n];
-		if ((t->phase & ask->phase) != 0 && (t->profiles & profiles_of(ask)) != 0 &&
-		    (t->opt_in & ~ask->opt_ins) == 0 && !(ask->ke_rule == IKE_KE_IGNORED && t->type == IKE_TT_KE))
+		if (may_be_taken(ask, t) && !(ask->ke_rule == IKE_KE_IGNORED && t->type == IKE_TT_KE))
 			f->allow[f->allow_cnt++] = (struct model_offered){ 0, t->type, t->id, t->key_bits };
 	}
 }
@@ -338,10 +344,17 @@ void ike_select_explain_profile(const struct model_suite *chosen, enum model_pro
 	ike_text_add(f->allowed, sizeof(f->allowed), " (profile %s)", model_profile_name((uint8_t)profile));
 }
 
-void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, bool with_group, struct model_failure *f)
+uint32_t ike_rows(const struct ike_world *world, const struct ike_sa *sa, enum model_phase phase)
+{
+	return world->find_rows == NULL ? 0 : world->find_rows(world->arg, &sa->tunnel_id, phase);
+}
+
+void ike_select_explain_own(enum model_phase phase, const struct ike_sa *sa, uint32_t rows, bool with_group,
+			    struct model_failure *f)
 {
 	const struct ike_ask ask = { .phase = phase, .ke_rule = with_group ? IKE_KE_NEEDED : IKE_KE_IGNORED,
-				     .profiles = MODEL_PROFILE_BIT(sa->profile), .opt_ins = ike_opt_ins(sa) };
+				     .profiles = MODEL_PROFILE_BIT(sa->profile), .opt_ins = ike_opt_ins(sa),
+				     .rows = rows };
 
 	add_allowed(&ask, 0, f->allowed, sizeof(f->allowed));
 	ike_text_add(f->allowed, sizeof(f->allowed), " (profile %s)", model_profile_name(sa->profile));

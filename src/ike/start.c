@@ -15,6 +15,7 @@ static struct ike_offer offer_of(const struct ike_half *half)
 	return (struct ike_offer){
 		.phase = MODEL_PHASE_IKE,
 		.profile = half->start->peer.settings.profile,
+		.rows = half->start->ike_rows,
 		.ke_group = half->group,
 	};
 }
@@ -104,7 +105,8 @@ static void keep_private(struct ike_half *half, const struct crypt_dh_result *dh
 void ike_start_step(const struct ike_world *world, const struct ike_start *start, const struct ike_event *ev,
 		    struct ike_half *ret, struct ike_out *out)
 {
-	const struct ike_offer any = { .phase = MODEL_PHASE_IKE, .profile = start->peer.settings.profile };
+	const struct ike_offer any = { .phase = MODEL_PHASE_IKE, .profile = start->peer.settings.profile,
+				       .rows = start->ike_rows };
 	struct ike_half half = { .start = start, .group = ike_offer_first_group(&any), .ni_len = IKE_NONCE_LEN };
 	struct wr ni = wr_of(SPACE_OF(half.ni));
 
@@ -243,7 +245,7 @@ static void take_refusal(struct ike_ctx *c, uint16_t type)
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_SA_INIT);
 	ike_text_notify(f->offered, sizeof(f->offered), type);
 	if (type == IKE_N_NO_PROPOSAL_CHOSEN)
-		ike_select_explain_own(MODEL_PHASE_IKE, c->sa, true, f);
+		ike_select_explain_own(MODEL_PHASE_IKE, c->sa, c->half->start->ike_rows, true, f);
 }
 
 /* ---- the answer ---- */

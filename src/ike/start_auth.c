@@ -188,7 +188,7 @@ static void miss_child(struct ike_ctx *c, const char *what, uint16_t notify)
 	else
 		ike_text_notify(f->offered, sizeof(f->offered), notify);
 	if (what == NULL && notify == IKE_N_NO_PROPOSAL_CHOSEN)
-		ike_select_explain_own(MODEL_PHASE_CHILD, c->sa, false, f);
+		ike_select_explain_own(MODEL_PHASE_CHILD, c->sa, ike_rows(c->world, c->sa, MODEL_PHASE_CHILD), false, f);
 	else if (what == NULL && notify == IKE_N_TS_UNACCEPTABLE)
 		ike_ts_lists_text(&c->half->start->ts, f->allowed, sizeof(f->allowed));
 	c->sa->new_child_us = ike_duty_again(c, c->sa->child_tries++);

@@ -58,6 +58,8 @@ struct ike_world {
 	/* The selectors of the installed child with this SPI of ours; for 0: of the Child SA that the tunnel asks for
 	 * when we start one. False: unknown, and no request is made. NULL: any to any, always. */
 	bool (*find_selectors)(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
+	/* The rows of model_transforms that the tunnel may be negotiated with. NULL, or 0: all of its profile. */
+	uint32_t (*find_rows)(void *arg, const struct model_id *tunnel_id, enum model_phase phase);
 	void *arg;
 	uint16_t fragment_mtu;         /* the longest IP packet that IKE sends where the peer takes fragments; 0: 1280 */
 	uint8_t decoy_psk[32];         /* random, per process: unknown identities are checked against it */
@@ -77,6 +79,7 @@ struct ike_start {
 	struct addr_endpoint local, remote; /* ports: where it starts, both 500 or both 4500 */
 	uint8_t encap;                 /* enum ike_encap */
 	uint8_t pfs;                   /* enum ike_pfs */
+	uint32_t ike_rows, child_rows; /* of model_transforms, 0: all of the profile */
 	bool mobike;                   /* say that we may move (RFC 4555); with NAT traversal that means port 4500 */
 	bool initial_contact;          /* we know of no other IKE SA with the gateway (RFC 7296 2.4) */
 	struct ike_ts_lists ts;        /* of the first Child SA */

@@ -94,6 +94,27 @@ const struct model_transform *model_transform_find(enum model_phase phase, uint8
 	return NULL;
 }
 
+MUST_USE enum err model_rows_name(enum model_phase phase, enum model_profile profile, struct bytes word, uint32_t *rows,
+				  uint32_t *named)
+{
+	_Static_assert(ARRAY_LEN(model_transforms) <= 32, "a set of rows has a bit for each");
+	enum err e = ERR_NOTFOUND;
+
+	for (size_t i = 0; i < model_transform_cnt; i++) {
+		const struct model_transform *t = &model_transforms[i];
+		if ((t->phase & phase) == 0 || (t->profiles & MODEL_PROFILE_BIT(profile)) == 0 || t->swanctl[0] == 0 ||
+		    !bytes_eq(word, bytes_str(t->swanctl)))
+			continue;
+		for (size_t n = 0; n < model_transform_cnt && (*named >> t->type & 1) == 0; n++)
+			if (model_transforms[n].type == t->type)
+				*rows &= ~(UINT32_C(1) << n);
+		*named |= UINT32_C(1) << t->type;
+		*rows |= UINT32_C(1) << i;
+		e = ERR_NONE;
+	}
+	return e;
+}
+
 static const char *name_of(uint8_t type, uint16_t id)
 {
 	for (size_t i = 0; i < ARRAY_LEN(other_names); i++)

@@ -61,6 +61,18 @@ struct model_suite {
 	uint16_t esn;
 };
 
+/* A set of rows: bit i is model_transforms[i]. Only within a process: rows move from one version to the next. */
+#define MODEL_ROWS_ALL UINT32_MAX
+static inline bool model_rows_have(uint32_t rows, const struct model_transform *t)
+{
+	return (rows >> (t - model_transforms) & 1) != 0;
+}
+
+/* Adds the rows that the phase and the profile have by that word of strongSwan's (swanctl): those of a type that no word
+ * names stay, of the others only what is named. Begin with MODEL_ROWS_ALL and named 0. ERR_NOTFOUND: no such word there. */
+MUST_USE enum err model_rows_name(enum model_phase phase, enum model_profile profile, struct bytes word, uint32_t *rows,
+				  uint32_t *named);
+
 bool model_encr_is_aead(uint16_t encr);
 
 /* True when the profile has every transform of a suite of the IKE SA. */

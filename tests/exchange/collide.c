@@ -91,6 +91,41 @@ static void extended_numbers_are_agreed_on_where_both_may(void **state)
 	}
 }
 
+/* The one that starts has algorithms of its own: offered, taken, and held to in the rekeys of both sides. */
+static void algorithms_of_a_tunnel_hold_from_the_first_offer_to_the_last_rekey(void **state)
+{
+	static const char *const ike[] = { "aes256", "sha256", "prfsha384", "modp2048" }, *const child[] = { "aes128", "ecp384" };
+	uint32_t named = 0;
+
+	(void)state;
+	struct duo *d = make(1);
+	d->start.ike_rows = d->start.child_rows = MODEL_ROWS_ALL;
+	for (size_t i = 0; i < ARRAY_LEN(ike); i++)
+		must(model_rows_name(MODEL_PHASE_IKE, MODEL_PROFILE_MAGIC, bytes_str(ike[i]), &d->start.ike_rows, &named) ==
+		     ERR_NONE);
+	named = 0;
+	for (size_t i = 0; i < ARRAY_LEN(child); i++)
+		must(model_rows_name(MODEL_PHASE_CHILD, MODEL_PROFILE_MAGIC, bytes_str(child[i]), &d->start.child_rows, &named) ==
+		     ERR_NONE);
+	duo_up(d);
+	for (unsigned round = 0; round < 4; round++) {
+		struct ike_sa sa;
+		assert_true(duo_sa(d, 0, &sa));
+		assert_int_equal(sa.suite.encr, IKE_ENCR_AES_CBC);
+		assert_int_equal(sa.suite.prf, IKE_PRF_HMAC_SHA2_384);
+		assert_int_equal(sa.suite.group, IKE_GROUP_MODP2048);
+		const struct model_suite *s = &d->end[0].children[0].sa.suite;
+		assert_int_equal(s->key_bits, 128);
+		assert_int_equal(s->group, round == 0 ? IKE_GROUP_NONE : IKE_GROUP_ECP384);
+		duo_event(d, round % 2, IKE_EV_REKEY_CHILD);
+		duo_run(d, 10 * SECOND_US);
+		duo_event(d, round % 2, IKE_EV_REKEY_IKE);
+		duo_run(d, 10 * SECOND_US);
+		assert_null(duo_check(d));
+	}
+	release(d);
+}
+
 static void a_cookie_is_sent_back(void **state)
 {
 	struct duo *d = make(3);
@@ -296,6 +331,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_sides_come_up_with_the_same_keys),
 		cmocka_unit_test(extended_numbers_are_agreed_on_where_both_may),
+		cmocka_unit_test(algorithms_of_a_tunnel_hold_from_the_first_offer_to_the_last_rekey),
 		cmocka_unit_test(a_cookie_is_sent_back),
 		cmocka_unit_test(a_wrong_psk_ends_the_start_on_both_sides),
 		cmocka_unit_test(a_gateway_with_another_identity_is_left),

@@ -50,6 +50,14 @@ static bool find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, 
 	return spi_in == 0 && sa->started;
 }
 
+static uint32_t find_rows(void *arg, const struct model_id *tunnel_id, enum model_phase phase)
+{
+	const struct duo *d = arg;
+
+	(void)tunnel_id;
+	return phase == MODEL_PHASE_IKE ? d->start.ike_rows : d->start.child_rows;
+}
+
 static struct model_ts any(uint8_t family)
 {
 	struct model_ts ts = { .port_last = UINT16_MAX, .first = { .family = family }, .last = { .family = family } };
@@ -86,6 +94,7 @@ void duo_init(struct duo *d, uint64_t seed)
 			.find_selectors = find_selectors,
 			.arg = d,
 		};
+	d->end[0].world.find_rows = find_rows; /* of the one that starts */
 	memset(d->peer.account_id.b, 0xa1, 16);
 	memset(d->peer.tunnel_id.b, 0xb2, 16);
 	d->peer.account_number = 1234567;

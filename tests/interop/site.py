@@ -73,7 +73,11 @@ WAYS = (
     ("behind NAT, start on 4500", "site-b", {"start_port": 4500}, "4500", True),
     ("profile modern, selectors of its own", "site-a", {"profile": "modern", "remote_ts": "192.168.0.0/16, fd00::/16",
                                                        "local_ts": "10.0.0.0/8, fd00::/16"}, "4500", False),
+    ("algorithms of its own", "site-a", {"ike_algorithms": "aes256-sha256-prfsha384-modp2048",
+                                         "esp_algorithms": "aes128, sha256"}, "4500", False),
 )
+SUITES = {"algorithms of its own": ("AES-CBC-256 / HMAC-SHA2-256-128 / PRF-HMAC-SHA2-384 / MODP-2048",
+                                    "AES-CBC-128 / HMAC-SHA2-256-128")}
 
 
 def ways(checks, lab, gateway, customers):
@@ -97,6 +101,8 @@ def ways(checks, lab, gateway, customers):
                 status = site.status("hq")
                 check(status["remote"].endswith(f":{port}"), f"talks to {status['remote']}")
                 check(status["udp_encap"] == in_udp and status["encrypted"], f"{status}")
+                for suite in SUITES.get(name, ()):
+                    check(suite in site.log(), f"not {suite}: {site.log()[-1000:]}")
                 traffic(lab, node, customer, hashlib.sha256(data).hexdigest())
             finally:
                 site.stop()

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/iana.h"
+#include "model/proposal.h"
 
 static char path[] = "/tmp/onramp-site-XXXXXX", key_path[] = "/tmp/onramp-psk-XXXXXX";
 static char error[CONF_ERROR_MAX];
@@ -153,6 +154,38 @@ static void identities_have_their_forms(void **state)
 	expect_tunnel_error("rekey_bytes = 1000\n", ERR_RANGE, 4, "0 or a number from 1048576");
 	expect_tunnel_error("identity = fqdn:\n", ERR_RANGE, 4, "fqdn:NAME");
 	expect_tunnel_error("identity = keyid:0xabc\n", ERR_RANGE, 4, "keyid:0xHEX");
+}
+
+static bool has_row(uint32_t rows, enum model_phase phase, const char *word)
+{
+	for (size_t i = 0; i < model_transform_cnt; i++)
+		if ((model_transforms[i].phase & phase) != 0 && strcmp(model_transforms[i].swanctl, word) == 0)
+			return model_rows_have(rows, &model_transforms[i]);
+	fail_msg("no row %s", word);
+	return false;
+}
+
+static void algorithms_are_limited_by_kind(void **state)
+{
+	(void)state;
+	struct conf_site s;
+
+	expect_good(one_tunnel("ike_algorithms = aes128gcm16-prfsha384, prfsha256\nesp_algorithms = aes256 modp2048\n"), &s);
+	uint32_t ike = s.tunnels[0].ike_rows, child = s.tunnels[0].child_rows;
+	assert_true(has_row(ike, MODEL_PHASE_IKE, "aes128gcm16") && !has_row(ike, MODEL_PHASE_IKE, "aes256gcm16"));
+	assert_true(has_row(ike, MODEL_PHASE_IKE, "prfsha384") && has_row(ike, MODEL_PHASE_IKE, "prfsha256"));
+	assert_false(has_row(ike, MODEL_PHASE_IKE, "prfsha512"));
+	assert_true(has_row(ike, MODEL_PHASE_IKE, "ecp384") && has_row(ike, MODEL_PHASE_IKE, "modp2048"));
+	assert_true(has_row(child, MODEL_PHASE_CHILD, "aes256") && has_row(child, MODEL_PHASE_CHILD, "sha1"));
+	assert_true(has_row(child, MODEL_PHASE_CHILD, "modp2048") && !has_row(child, MODEL_PHASE_CHILD, ""));
+	conf_site_free(&s);
+	expect_good(one_tunnel(""), &s);
+	assert_int_equal(s.tunnels[0].ike_rows, 0);
+	conf_site_free(&s);
+	expect_tunnel_error("ike_algorithms = aes128\n", ERR_RANGE, 1, "ike_algorithms: the profile magic has no \"aes128\"");
+	expect_tunnel_error("esp_algorithms = aes256-sha1\nprofile = modern\n", ERR_RANGE, 1, "profile modern has no \"sha1\"");
+	expect_tunnel_error("esp_algorithms = null-sha256\n", ERR_RANGE, 1, "null_encryption = yes");
+	expect_tunnel_error("ike_algorithms = aaaaaaaaaaaaaaaaaaaa\n", ERR_RANGE, 4, "words of 15 characters");
 }
 
 static void many_tunnels_keep_their_own_values(void **state)
@@ -305,6 +338,7 @@ int main(void)
 		cmocka_unit_test(three_lines_are_a_tunnel),
 		cmocka_unit_test(every_key_of_a_tunnel_is_taken),
 		cmocka_unit_test(identities_have_their_forms),
+		cmocka_unit_test(algorithms_are_limited_by_kind),
 		cmocka_unit_test(many_tunnels_keep_their_own_values),
 		cmocka_unit_test(mistakes_are_named_with_their_line),
 		cmocka_unit_test(a_default_route_is_asked_for_twice),
