@@ -141,19 +141,24 @@ static enum err add_op(struct commit *t, struct model_key key, enum store_op_kin
 	return ERR_NONE;
 }
 
-/* mod_rev 0: the key must be new. */
-static enum err add_put(const struct control *c, struct commit *t, struct model_key key, uint64_t mod_rev,
-			struct bytes record)
+static enum err add_sealed(const struct control *c, struct commit *t, struct model_key key, struct bytes record)
 {
 	struct space out = { t->room + t->used, sizeof(t->room) - t->used };
 	size_t len;
 
 	enum err e = control_seal_record(c, &key, record, out, &len);
 	if (e == ERR_NONE)
-		e = t->cmp_cnt == STORE_TXN_CMPS_MAX ? ERR_FULL : add_op(t, key, STORE_PUT, bytes_of(out.p, len));
-	if (e != ERR_NONE)
-		return e;
-	t->used += len;
+		e = add_op(t, key, STORE_PUT, bytes_of(out.p, len));
+	if (e == ERR_NONE)
+		t->used += len;
+	return e;
+}
+
+/* Of the key of the operation before. mod_rev 0: it must be new. */
+static enum err add_cmp(struct commit *t, uint64_t mod_rev)
+{
+	if (t->cmp_cnt == STORE_TXN_CMPS_MAX)
+		return ERR_FULL;
 	t->cmps[t->cmp_cnt++] = (struct store_cmp){ model_key_bytes(&t->keys[t->op_cnt - 1]), mod_rev };
 	return ERR_NONE;
 }
@@ -162,7 +167,8 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct c
 {
 	if (r->state == IKE_STATE_CLOSED)
 		return add_op(t, model_key_ike(r->spi), STORE_DELETE, (struct bytes){ NULL, 0 });
-	return add_put(c, t, model_key_ike(r->spi), mod_rev, bytes_of(r->b, r->len));
+	enum err e = add_sealed(c, t, model_key_ike(r->spi), bytes_of(r->b, r->len));
+	return e != ERR_NONE ? e : add_cmp(t, mod_rev);
 }
 
 /* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). */
@@ -185,16 +191,51 @@ static enum err add_delete(struct commit *t, uint32_t spi_in)
 	return e != ERR_NONE ? e : add_op(t, model_key_sequence(spi_in), STORE_DELETE, none);
 }
 
-static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child)
+/* Its SPI must be new, but for one that was reserved with our request. */
+static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child, bool reserved)
 {
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 
 	enum err e = model_child_encode(child, &w);
 	if (e == ERR_NONE)
-		e = add_put(c, t, model_key_child(child->spi_in), 0, wr_bytes(&w));
+		e = add_sealed(c, t, model_key_child(child->spi_in), wr_bytes(&w));
+	if (e == ERR_NONE && !reserved)
+		e = add_cmp(t, 0);
 	secret_wipe(room, sizeof(room));
 	return e != ERR_NONE ? e : add_sequence(t, child->spi_in);
+}
+
+/* The SPI of the Child SA that our request asks for, 0: it asks for none. */
+static uint32_t asked_spi(const struct ike_sa *sa)
+{
+	bool child = sa->request.kind == IKE_REQUEST_NEW_CHILD || sa->request.kind == IKE_REQUEST_REKEY_CHILD;
+
+	return child && sa->state != IKE_STATE_CLOSED ? (uint32_t)sa->request.new_spi : 0;
+}
+
+static bool is_put(const struct ike_out *out, uint32_t spi_in)
+{
+	for (unsigned i = 0; i < out->cnt; i++)
+		if (out->actions[i].kind == IKE_ACT_CHILD_PUT && out->actions[i].put.child->spi_in == spi_in)
+			return true;
+	return false;
+}
+
+/* An SPI that a peer was told cannot be changed any more when its answer comes: it is taken in the store before the request
+ * goes out, by a larval record (RFC 2367 has the word), and is free again when the request has come to nothing. */
+static enum err add_larval(struct commit *t, const struct control_op *op)
+{
+	uint32_t before = op->kind == OP_SA ? asked_spi(&op->step->sa) : 0;
+	uint32_t now = op->kind == OP_SA && op->step->out.has_sa ? asked_spi(&op->step->new_sa) : before;
+	enum err e = ERR_NONE;
+
+	if (before != 0 && now != before && !is_put(&op->step->out, before))
+		e = add_op(t, model_key_child(before), STORE_DELETE, (struct bytes){ NULL, 0 });
+	if (e != ERR_NONE || now == 0 || now == before)
+		return e;
+	e = add_op(t, model_key_child(now), STORE_PUT, bytes_str(CONTROL_LARVAL));
+	return e != ERR_NONE ? e : add_cmp(t, 0);
 }
 
 /* As many of the Child SAs that the step removes as one transaction takes; op->deleted says how far it came. */
@@ -219,9 +260,14 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 	for (unsigned i = 1; e == ERR_NONE && i < ARRAY_LEN(op->made); i++)
 		if (op->made[i].b != NULL)
 			e = add_sa(c, t, &op->made[i], 0);
-	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++)
-		if (op->step->out.actions[i].kind == IKE_ACT_CHILD_PUT)
-			e = add_child(c, t, op->step->out.actions[i].put.child);
+	uint32_t asked = op->kind == OP_SA ? asked_spi(&op->step->sa) : 0;
+	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++) {
+		const struct ike_action *a = &op->step->out.actions[i];
+		if (a->kind == IKE_ACT_CHILD_PUT)
+			e = add_child(c, t, a->put.child, a->put.child->spi_in == asked);
+	}
+	if (e == ERR_NONE)
+		e = add_larval(t, op);
 	op->deleted = 0;
 	return e != ERR_NONE ? e : add_deletes(t, op);
 }

@@ -160,6 +160,9 @@ struct control_marks {
 };
 #define CONTROL_MARKS_LEN 24
 
+/* The value of a child/ record that only keeps the SPI, of a Child SA that we have asked for. */
+#define CONTROL_LARVAL "larval"
+
 struct control_child {
 	struct hmap_node by_spi;
 	struct heap_node timer;
