@@ -270,7 +270,9 @@ static enum err start_control(struct gateway *g)
 		return e;
 	}
 	const struct control_config config = {
-		.conf = env->conf, .site = env->site, .store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
+		.conf = env->conf, .site = env->site,
+		.cluster = env->conf->cluster.mesh_address.port != 0 ? &env->conf->cluster : NULL, .mesh_fd = env->mesh_fd,
+		.store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
 		.seal_key = &env->seal_key, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
 		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,
 		.parent = { .arg = g, .fd = env->parent_fd, .want_offramp = want_offramp,

@@ -68,6 +68,16 @@ static const struct conf_row rows[] = {
 	{ "store", "etcd_timeout_ms", CONF_NUMBER, AT(etcd_timeout_ms), 1000, 60000, "4000", NULL,
 	  "How long one request may take, over all members, before it counts as failed.", NULL },
 
+	{ "cluster", "mesh_address", CONF_ENDPOINT_OR_EMPTY, AT(cluster.mesh_address), 0, 0, "", NULL,
+	  "Address and UDP port of this node on the management network, such as 192.0.2.21:4700, where the other nodes "
+	  "of the cluster reach it. Set, this gateway is one of many that share the store in etcd and serve the same "
+	  "addresses; not set, it is alone.", NULL },
+	{ "cluster", "node", CONF_NAME, AT(cluster.node), ROOM(cluster.node), "", NULL,
+	  "The name of this node, which no other one has; the name of the host if not set.", NULL },
+	{ "cluster", "site", CONF_NAME, AT(cluster.site), ROOM(cluster.site), "default", NULL,
+	  "The nodes of one site stand behind the same routers: what one of them has agreed on is waited for, a short "
+	  "while, until the others have it.", NULL },
+
 	{ "offramp", "offramp_mtu", CONF_NUMBER, AT(offramp_mtu), 1280, 9000, "1500", NULL,
 	  "MTU of the TUN devices towards the networks behind the gateway.", NULL },
 	{ "offramp", "install_routes", CONF_BOOL, AT(install_routes), 0, 0, "yes", NULL,
@@ -132,6 +142,8 @@ static void check_together(struct conf_reading *r)
 				   "127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
 	else if (!check_store(r))
 		return;
+	else if (c->cluster.mesh_address.port != 0 && c->store_engine != CONF_STORE_ETCD)
+		conf_fail(r, ERR_RANGE, "mesh_address makes this node one of many, which needs [store] engine = etcd");
 	else if (c->half_open_per_address > c->half_open_max)
 		conf_fail(r, ERR_RANGE, "half_open_per_address is %u and half_open_max %u; the first must not be "
 				   "the greater",

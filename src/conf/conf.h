@@ -13,9 +13,17 @@
 #define CONF_DOMAIN_MAX 128
 #define CONF_ETCD_ENDPOINTS_MAX 16
 #define CONF_ETCD_PREFIX_MAX 65 /* with its NUL */
+#define CONF_NODE_NAME_MAX 64    /* with its NUL */
 #define CONF_FILE_DEFAULT "/etc/onramp/onramp.conf"
 
 enum conf_store_engine { CONF_STORE_SQLITE, CONF_STORE_ETCD };
+
+/* [cluster]: many gateways over one store. */
+struct conf_cluster {
+	struct addr_endpoint mesh_address; /* ours on the management network; port 0: there is no cluster */
+	char node[CONF_NODE_NAME_MAX];     /* our name; "": that of the host */
+	char site[CONF_NODE_NAME_MAX];     /* default: gateways that the same routers reach */
+};
 
 struct conf {
 	/* [node] */
@@ -46,6 +54,7 @@ struct conf {
 	char etcd_key[CONF_PATH_MAX];
 	char etcd_prefix[CONF_ETCD_PREFIX_MAX]; /* onramp/ */
 	unsigned etcd_timeout_ms;     /* 4000 */
+	struct conf_cluster cluster;
 	/* [offramp] */
 	unsigned offramp_mtu;         /* 1500 */
 	bool install_routes;          /* yes: kernel routes for the accounts' prefixes to the TUN */

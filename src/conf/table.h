@@ -16,6 +16,8 @@ enum conf_kind {
 	CONF_COUNT,         /* uint64_t; 0 is always fine */
 	CONF_BOOL,
 	CONF_ENDPOINT,
+	CONF_ENDPOINT_OR_EMPTY, /* empty: all zero */
+	CONF_NAME,          /* of letters, digits and ".-_"; empty where the default is */
 	CONF_ETCD_ENDPOINTS, /* a list; may go on in indented lines */
 	CONF_ETCD_PREFIX,    /* ends in '/' */
 	/* of onramp-site.conf */

@@ -245,6 +245,30 @@ static enum err apply_endpoint(const struct conf_row *row, struct bytes value, v
 	return ERR_RANGE;
 }
 
+/* The address of a host: others are to reach us there. */
+static enum err apply_endpoint_or_empty(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	struct addr_endpoint e = { 0 };
+
+	if (value.len != 0 && (!parse_endpoint(value, &e) || addr_is_unspecified(&e.addr))) {
+		snprintf(why, CONF_WHY_MAX, "must be a unicast address and a port such as 192.0.2.21:4700 or "
+					    "[2001:db8::21]:4700");
+		return ERR_RANGE;
+	}
+	*(struct addr_endpoint *)member_of(base, row) = e;
+	return ERR_NONE;
+}
+
+static enum err apply_name(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	if ((value.len == 0 && row->value[0] != 0) ||
+	    !only_of(value, LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS ".-_")) {
+		snprintf(why, CONF_WHY_MAX, "must be a name of letters, digits, \".\", \"-\" and \"_\"");
+		return ERR_RANGE;
+	}
+	return apply_text(row, value, base, why);
+}
+
 static enum err take_etcd_endpoint(struct bytes text, struct conf *c, char *why)
 {
 	struct addr_endpoint ep;
@@ -463,6 +487,8 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 	case CONF_COUNT: return apply_count(row, value, base, why);
 	case CONF_BOOL: return apply_bool(row, value, base, why);
 	case CONF_ENDPOINT: return apply_endpoint(row, value, base, why);
+	case CONF_ENDPOINT_OR_EMPTY: return apply_endpoint_or_empty(row, value, base, why);
+	case CONF_NAME: return apply_name(row, value, base, why);
 	case CONF_ETCD_ENDPOINTS: return apply_list(take_etcd_endpoint, value, base, why);
 	case CONF_ETCD_PREFIX: return apply_etcd_prefix(row, value, base, why);
 	case CONF_ADDRESS: return apply_address(row, value, base, why);

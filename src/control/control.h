@@ -34,6 +34,8 @@ struct control_parent {
 struct control_config {
 	const struct conf *conf;
 	const struct conf_site *site;    /* NULL: a gateway, whose configuration is the store's */
+	const struct conf_cluster *cluster; /* NULL: this gateway is alone */
+	int mesh_fd;                     /* with a cluster: the UDP socket of mesh_address, taken over */
 	struct store *store;             /* taken over */
 	int store_ipc_fd;                /* the api's, taken over; -1: none yet */
 	int live_fd;                     /* model/live.h, taken over; -1: none yet. At a site it listens */

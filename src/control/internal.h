@@ -62,6 +62,19 @@ void control_parked_free(struct control_parked *p);
 MUST_USE enum err control_steps_init(struct control *c); /* ERR_MEMORY */
 void control_steps_free(struct control *c);
 
+/* mesh.c: what the nodes of a cluster tell each other. Without a cluster nothing is sent. All of it may be lost */
+
+/* To the node with that slot: an IKE datagram that is its business. It is never forwarded again. */
+void control_mesh_forward(struct control *c, uint16_t slot, const struct fwd_punt *p);
+/* The peer has this Child SA: the others may send on it too (design section 6.7). */
+void control_mesh_proven(struct control *c, uint32_t spi_in);
+/* This node has installed what the store has up to rev; told to the others of the site. */
+void control_mesh_applied(struct control *c, uint64_t rev);
+/* The least revision that the other live nodes of the site have installed; UINT64_MAX: there are none. */
+uint64_t control_mesh_site_applied(const struct control *c);
+/* An inner packet for the node that numbers the packets of a Child SA. */
+void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struct bytes packet);
+
 /* source.c: half-open handshakes by their source */
 bool control_source_add(struct control *c, const struct addr *a); /* false without memory */
 void control_source_remove(struct control *c, const struct addr *a);

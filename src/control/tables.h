@@ -6,6 +6,7 @@
 #include "base/hmap.h"
 #include "base/log.h"
 #include "base/siphash.h"
+#include "cluster/members.h"
 #include "control/control.h"
 #include "control/dh.h"
 #include "control/start.h"
@@ -245,6 +246,8 @@ struct control {
 	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
 	struct siphash_key hash_key;
 	struct ike_world world;
+	struct cluster_members members; /* all zero: there is no cluster */
+	struct control_mesh *mesh;    /* NULL: there is no cluster */
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 

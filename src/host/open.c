@@ -146,6 +146,20 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 	return ERR_NONE;
 }
 
+MUST_USE enum err host_open_mesh(const struct conf *c, int *ret_fd)
+{
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	int fd = -1;
+
+	if (c->cluster.mesh_address.port != 0 && io_udp_open(&c->cluster.mesh_address, &fd) != ERR_NONE) {
+		log_error("[cluster] mesh_address = %s: %s", addr_endpoint_format(&c->cluster.mesh_address, text),
+			  strerror(errno));
+		return ERR_SYSTEM;
+	}
+	*ret_fd = fd;
+	return ERR_NONE;
+}
+
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd)
 {
 	char text[ADDR_ENDPOINT_TEXT_MAX];

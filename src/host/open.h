@@ -33,6 +33,9 @@ MUST_USE enum err host_adopt_address(const struct addr *a, unsigned workers, boo
 bool host_has_address(const struct host_sockets *all, const struct addr *a);
 void host_close_address(struct host_sockets *all, const struct addr *a);
 
+/* The UDP socket of [cluster] mesh_address; -1 where that is not set. */
+MUST_USE enum err host_open_mesh(const struct conf *c, int *ret_fd);
+
 /* The API's listening TCP socket, and the admin socket in run_dir (made if missing). */
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);
 MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);

@@ -44,7 +44,7 @@ struct parent {
 	struct host_sockets sockets;
 	struct host_offramps *offramps;
 	unsigned workers;
-	int http_fd, admin_fd, status_fd, signal_fd; /* -1: not of this role */
+	int http_fd, admin_fd, status_fd, mesh_fd, signal_fd; /* -1: not of this role */
 	char *tls_cert_pem, *tls_key_pem;
 	struct host_etcd_tls etcd_tls;
 	struct child child[CHILD_CNT];
@@ -126,7 +126,7 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_key = p->seal_key, .sockets = p->sockets,
 						.workers = p->workers, .parent_fd = pairs->parent[1],
 						.store_fd = pairs->store[0], .live_fd = pairs->live[0],
-						.etcd_tls = p->etcd_tls };
+						.mesh_fd = p->mesh_fd, .etcd_tls = p->etcd_tls };
 		if (p->site != NULL) {
 			close(pairs->store[0]);
 			close(pairs->live[0]);
@@ -147,6 +147,8 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 	host_etcd_tls_fini(&p->etcd_tls);
 	for (unsigned i = 0; i < p->sockets.cnt; i++)
 		close(p->sockets.s[i].fd);
+	if (p->mesh_fd >= 0)
+		close(p->mesh_fd);
 	exit(p->mains->api(&env));
 }
 
@@ -390,6 +392,8 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = host_open_etcd_tls(c, &p->etcd_tls);
 	if (e == ERR_NONE)
+		e = host_open_mesh(c, &p->mesh_fd);
+	if (e == ERR_NONE)
 		e = host_open_sockets(c, p->workers, &p->sockets);
 	if (e == ERR_NONE)
 		e = host_offramps_new(p->workers, c->offramp_mtu, c->install_routes, p->site, &p->offramps);
@@ -399,7 +403,7 @@ static enum err open_all(struct parent *p)
 int host_run(const struct conf *c, struct conf_site *site, const struct host_mains *mains)
 {
 	struct parent p = { .conf = c, .site = site, .mains = mains, .workers = host_worker_cnt(c), .http_fd = -1,
-			    .admin_fd = -1, .status_fd = -1, .uplink = { .fd = -1 } };
+			    .admin_fd = -1, .status_fd = -1, .mesh_fd = -1, .uplink = { .fd = -1 } };
 
 	for (unsigned i = 0; i < CHILD_CNT; i++)
 		p.child[i].fd = -1;

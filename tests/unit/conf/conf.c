@@ -297,6 +297,26 @@ static void etcd_without_what_it_needs_is_an_error(void **state)
 	expect_error(GOOD "[store]\nengine = redis\n", ERR_RANGE, 4, "must be sqlite or etcd");
 }
 
+static void node_of_a_cluster_has_an_address_and_a_name(void **state)
+{
+	(void)state;
+	struct conf c;
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	expect_good(ETCD FILES "etcd_endpoints = 192.0.2.11:2379\n[cluster]\nmesh_address = [2001:db8::21]:4700\nnode = n-1.x\n"
+		    "site = west\n", &c);
+	assert_string_equal(addr_endpoint_format(&c.cluster.mesh_address, text), "[2001:db8::21]:4700");
+	assert_string_equal(c.cluster.node, "n-1.x");
+	assert_string_equal(c.cluster.site, "west");
+	expect_good(GOOD, &c);
+	assert_int_equal(c.cluster.mesh_address.port, 0);
+	assert_string_equal(c.cluster.site, "default");
+	expect_error(GOOD "[cluster]\nmesh_address = 192.0.2.21:4700\n", ERR_RANGE, 0, "needs [store] engine = etcd");
+	expect_error(GOOD "[cluster]\nmesh_address = 192.0.2.21\n", ERR_RANGE, 4, "a unicast address and a port");
+	expect_error(GOOD "[cluster]\nmesh_address = 0.0.0.0:4700\n", ERR_RANGE, 4, "a unicast address and a port");
+	expect_error(GOOD "[cluster]\nnode = a b\n", ERR_RANGE, 4, "node must be a name");
+	expect_error(GOOD "[cluster]\nsite =\n", ERR_RANGE, 4, "site must be a name");
+}
+
 static char *printed(void (*print)(FILE *f))
 {
 	char *text = NULL;
@@ -323,7 +343,7 @@ static void example_with_its_values_switched_on_gives_the_defaults(void **state)
 			keys++;
 		}
 	}
-	assert_int_equal(keys, 28);
+	assert_int_equal(keys, 31);
 	expect_good(text, &c);
 	conf_init(&d);
 	assert_int_equal(c.gateway_address_cnt, 2);
@@ -378,7 +398,7 @@ static void manual_has_every_key_of_the_example(void **state)
 		assert_non_null(strstr(man, escaped));
 		keys++;
 	}
-	assert_int_equal(keys, 28);
+	assert_int_equal(keys, 31);
 	free(man);
 	free(text);
 }
@@ -410,6 +430,7 @@ int main(void)
 		cmocka_unit_test(values_must_go_together),
 		cmocka_unit_test(file_that_cannot_be_read_is_named),
 		cmocka_unit_test(etcd_takes_members_files_and_a_prefix),
+		cmocka_unit_test(node_of_a_cluster_has_an_address_and_a_name),
 		cmocka_unit_test(etcd_without_what_it_needs_is_an_error),
 		cmocka_unit_test(example_with_its_values_switched_on_gives_the_defaults),
 		cmocka_unit_test(untouched_example_only_lacks_the_addresses),
