@@ -136,7 +136,8 @@ static void close_all(struct control *c, struct control_tunnel *t)
 {
 	for (struct control_sa *sa = t->sas, *next; sa != NULL; sa = next) {
 		next = sa->next;
-		control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
+		if (control_duty_sa(c, sa->r.spi))
+			control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
 	}
 }
 

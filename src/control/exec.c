@@ -7,6 +7,7 @@
 #include "base/secret.h"
 #include "crypt/random.h"
 #include "io/udp.h"
+#include "wire/ike.h"
 
 /* ---- operations ---- */
 
@@ -165,7 +166,7 @@ static enum err add_cmp(struct commit *t, uint64_t mod_rev)
 
 static enum err add_sa(const struct control *c, struct commit *t, const struct control_record *r, uint64_t mod_rev)
 {
-	if (r->state == IKE_STATE_CLOSED)
+	if (r->state == IKE_STATE_CLOSED && !c->clustered)
 		return add_op(t, model_key_ike(r->spi), STORE_DELETE, (struct bytes){ NULL, 0 });
 	enum err e = add_sealed(c, t, model_key_ike(r->spi), bytes_of(r->b, r->len));
 	return e != ERR_NONE ? e : add_cmp(t, mod_rev);
@@ -191,6 +192,22 @@ static enum err add_delete(struct commit *t, uint32_t spi_in)
 	return e != ERR_NONE ? e : add_op(t, model_key_sequence(spi_in), STORE_DELETE, none);
 }
 
+/* Two IKE_AUTH of a tunnel at two nodes at once must see each other: each drops the SAs that came before it. */
+static enum err add_current(const struct control *c, struct commit *t, struct control_op *op)
+{
+	const struct control_tunnel *tunnel = control_tunnel_find(c, &op->tunnel_id);
+	struct wr w = wr_of((struct space){ t->room + t->used, sizeof(t->room) - t->used });
+
+	if (tunnel == NULL)
+		return ERR_NOTFOUND; /* it was deleted meanwhile */
+	wr_u64(&w, op->made[0].spi);
+	enum err e = w.bad ? ERR_FULL : add_op(t, model_key_current(&op->tunnel_id), STORE_PUT, wr_bytes(&w));
+	if (e != ERR_NONE)
+		return e;
+	t->used += wr_len(&w);
+	return add_cmp(t, tunnel->cur_rev);
+}
+
 /* Its SPI must be new, but for one that was reserved with our request. */
 static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child, bool reserved)
 {
@@ -203,7 +220,8 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	if (e == ERR_NONE && !reserved)
 		e = add_cmp(t, 0);
 	secret_wipe(room, sizeof(room));
-	return e != ERR_NONE ? e : add_sequence(t, child->spi_in);
+	/* Of several nodes each numbers for itself. */
+	return e != ERR_NONE || c->clustered ? e : add_sequence(t, child->spi_in);
 }
 
 /* The SPI of the Child SA that our request asks for, 0: it asks for none. */
@@ -268,6 +286,8 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 	}
 	if (e == ERR_NONE)
 		e = add_larval(t, op);
+	if (e == ERR_NONE && c->clustered && op->kind == OP_HALF)
+		e = add_current(c, t, op);
 	op->deleted = 0;
 	return e != ERR_NONE ? e : add_deletes(t, op);
 }
@@ -283,6 +303,8 @@ static enum err submit_commit(struct control *c, struct control_op *op)
 	static struct commit t; /* the control thread's own */
 
 	t.cmp_cnt = t.op_cnt = t.used = 0;
+	if (op->kind == OP_HALF)
+		op->tunnel_id = op->step->new_sa.tunnel_id;
 	enum err e = fill_commit(c, &t, op);
 	return e != ERR_NONE ? e : submit(c, &t, op->tag);
 }
@@ -346,10 +368,23 @@ static void take_failure(struct control *c, struct control_op *op, struct contro
 	control_failure(c, t, f);
 }
 
-/* Everything that is not a commit, in the order that the step gave. sa is the entry after the step, or NULL. */
-static void act(struct control *c, struct control_op *op, struct control_sa *sa)
+/* What is told must be true at every node of the site: Child SAs, and SPIs at which the answer to a request of ours will arrive. */
+static bool concerns_all(const struct control_op *op)
+{
+	const struct control_step *s = op->step;
+
+	for (unsigned i = 0; i < s->out.cnt; i++)
+		if (s->out.actions[i].kind == IKE_ACT_CHILD_PUT || s->out.actions[i].kind == IKE_ACT_CHILD_DELETE)
+			return true;
+	return s->out.has_rekeyed || (op->kind == OP_SA && s->out.has_sa && s->new_sa.tx_next != s->sa.tx_next);
+}
+
+/* Everything that is not a commit, in the order that the step gave. sa is the entry after the step, or NULL; rev that of
+ * its commit, 0: there was none. */
+static void act(struct control *c, struct control_op *op, struct control_sa *sa, uint64_t rev)
 {
 	struct control_tunnel *t = tunnel_of(c, op);
+	bool hold = c->clustered && rev != 0 && concerns_all(op);
 
 	for (unsigned i = 0; i < op->step->out.cnt; i++) {
 		const struct ike_action *a = &op->step->out.actions[i];
@@ -357,7 +392,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 		case IKE_ACT_DH:
 			break;
 		case IKE_ACT_CHILD_PUT:
-			control_child_install(c, a->put.child, a->put.replaces);
+			control_child_install(c, a->put.child, a->put.replaces, rev);
 			if (t != NULL)
 				control_why_settle(c, t);
 			break;
@@ -365,13 +400,16 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa)
 			fwd_child_prove(c->fwd, a->spi);
 			break;
 		case IKE_ACT_CHILD_DELETE:
-			control_child_remove(c, a->spi);
+			control_child_remove(c, a->spi, rev);
 			break;
 		case IKE_ACT_PATH:
 			apply_path(c, t, &op->step->new_sa, a);
 			break;
 		case IKE_ACT_SEND:
-			control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
+			if (hold)
+				control_hold_send(c, rev, a);
+			else
+				control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
 			break;
 		case IKE_ACT_INITIAL_CONTACT:
 			if (t != NULL)
@@ -399,7 +437,7 @@ static void finish_start(struct control *c, struct control_op *op)
 {
 	if (op->step->out.has_half && control_half_add(c, &op->step->new_half)) {
 		op->starter = NULL;
-		act(c, op, NULL);
+		act(c, op, NULL, 0);
 	}
 	control_op_drop(c, op);
 }
@@ -409,7 +447,7 @@ static void finish_init(struct control *c, struct control_op *op)
 	if (op->step->out.has_sa && !control_half_add(c, &op->step->new_half))
 		control_drop(c, MODEL_DROP_ike_half_open_limit);
 	else
-		act(c, op, NULL);
+		act(c, op, NULL, 0);
 	control_op_drop(c, op);
 }
 
@@ -427,7 +465,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 	struct control_tunnel *t = control_tunnel_find(c, &op->step->new_sa.tunnel_id);
 	struct control_half *half = op->half;
 	bool replaced = t != NULL && stands(t);
-	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->step->new_sa, &op->made[0], rev, &half->iv, t);
+	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->step->new_sa, &op->made[0], rev, t);
 
 	op->half = NULL;
 	if (sa == NULL) {
@@ -435,8 +473,12 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 	} else {
 		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
 		sa->busy = true;
+		if (c->clustered) {
+			t->cur_spi = sa->r.spi;
+			t->cur_rev = t->cur_seen = rev;
+		}
 		control_why_settle(c, t);
-		act(c, op, sa);
+		act(c, op, sa, rev);
 		control_why_start(c, t, &sa->r.path, replaced);
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
 			 addr_endpoint_format(&sa->r.path.remote, to),
@@ -451,7 +493,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 static void finish_half(struct control *c, struct control_op *op)
 {
 	struct control_half *half = op->half;
-	act(c, op, NULL);
+	act(c, op, NULL, 0);
 	if (op->step->out.has_half)
 		half->h = op->step->new_half;
 	if (!op->step->out.changed) {
@@ -509,14 +551,14 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 		if (rev != 0)
 			sa->mod_rev = rev;
 		if (op->step->out.has_rekeyed &&
-		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, NULL, t) != NULL) {
+		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, t) != NULL) {
 			adopt_children(c, &op->step->rekeyed[0]);
 			t->ike_rekeys++;
 		}
 		if (op->step->out.has_redundant)
-			(void)control_sa_add(c, &op->step->rekeyed[1], &op->made[2], rev, NULL, t);
+			(void)control_sa_add(c, &op->step->rekeyed[1], &op->made[2], rev, t);
 	}
-	act(c, op, sa);
+	act(c, op, sa, rev);
 	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
 		control_site_check(c, t, ended_well(&op->step->out));
 	/* a CLOSED one stays a while for repeated requests; the timer removes it */
@@ -526,25 +568,26 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 
 /* ---- running ---- */
 
-static uint8_t wear_of(const struct crypt_iv_space *iv)
+/* All IKE SAs draw from one space, which a step of any of them wears: no SA of them would last longer if it were rekeyed.
+ * What a step did not use serves the next one: nobody can use IVs up with messages that are dropped. */
+static enum err lend_ivs(struct control *c, struct control_op *op)
 {
-	if (iv == NULL || !crypt_iv_space_is_low(iv))
-		return IKE_WEAR_FINE;
-	return crypt_iv_space_is_ending(iv) ? IKE_WEAR_ENDING : IKE_WEAR_LOW;
+	enum err e = c->iv_spare != 0 ? ERR_NONE : crypt_iv_space_take(&c->ike_iv, IKE_IV_CNT, &c->iv_spare);
+
+	op->ev.iv_wear = IKE_WEAR_FINE;
+	op->ev.iv = c->iv_spare;
+	return e;
 }
 
 static void run_step(struct control *c, struct control_op *op)
 {
 	struct control_step *s = op->step;
-	struct crypt_iv_space *iv = op->kind == OP_HALF ? &op->half->iv : op->kind == OP_SA ? &op->sa->iv : NULL;
 
 	crypt_random(op->ev.random, sizeof(op->ev.random));
 	if (op->kind == OP_SA)
 		control_record_read(&op->sa->r, &s->sa);
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
-	op->ev.iv = 0;
-	op->ev.iv_wear = wear_of(iv);
-	if (iv != NULL && crypt_iv_space_take(iv, IKE_IV_CNT, &op->ev.iv) != ERR_NONE) {
+	if (lend_ivs(c, op) != ERR_NONE) {
 		control_drop(c, MODEL_DROP_iv_exhausted);
 		return;
 	}
@@ -562,6 +605,8 @@ static void run_step(struct control *c, struct control_op *op)
 		ike_sa_step(&c->world, &s->sa, &op->ev, &s->new_sa, s->rekeyed, &s->out);
 		break;
 	}
+	if (s->out.sealed)
+		c->iv_spare = 0;
 }
 
 static void finish(struct control *c, struct control_op *op, uint64_t rev)
@@ -585,9 +630,12 @@ static void finish(struct control *c, struct control_op *op, uint64_t rev)
 	}
 }
 
-/* What must be in the store before it is true. */
-static bool needs_commit(const struct control_op *op)
+/* What must be in the store before it is true. Where others write too, the record here may be old: only the commit shows
+ * that an answer is right that depends on it. A liveness check asks for nothing, and any node may answer it. */
+static bool needs_commit(const struct control *c, const struct control_op *op)
 {
+	if (c->clustered && op->kind == OP_SA && op->step->out.has_sa && op->step->out.asks)
+		return true;
 	return op->kind != OP_INIT && op->kind != OP_START && op->step->out.has_sa && (op->kind == OP_HALF || op->step->out.changed);
 }
 
@@ -611,6 +659,9 @@ static void wait_for_dh(struct control *c, struct control_op *op)
 {
 	enum err e = control_dh_submit(c->dh, op->tag, &op->step->out.actions[0].dh, op->kind != OP_INIT);
 
+	op->dh_op = (uint8_t)op->step->out.actions[0].dh.op;
+	op->base_rev = op->kind == OP_SA ? op->sa->mod_rev : 0;
+
 	forget_step(c, op);
 	if (e != ERR_NONE) {
 		control_drop(c, MODEL_DROP_ike_dh_queue);
@@ -618,22 +669,121 @@ static void wait_for_dh(struct control *c, struct control_op *op)
 	}
 }
 
-void control_op_run(struct control *c, struct control_op *op)
+/* ---- a record that is not the newest ---- */
+
+static bool is_current_known(const struct control *c, const struct control_op *op)
+{
+	const struct control_tunnel *t = control_tunnel_find(c, &op->tunnel_id);
+	return t == NULL || t->cur_spi == 0 || control_sa_find(c, t->cur_spi) != NULL;
+}
+
+static void read_key(struct control *c, struct control_op *op, struct model_key key)
+{
+	enum err e = store_thread_read(c->store, model_key_bytes(&key), op->tag);
+
+	if (e == ERR_NONE)
+		op->reading++;
+	else
+		op->read_err = e;
+}
+
+/* What another node has written is read, and the step begins anew. */
+static void read_again(struct control *c, struct control_op *op)
 {
 	forget_step(c, op);
-	op->step = control_step_take(c);
-	if (op->step == NULL) {
+	op->looked_up = true;
+	op->read_err = ERR_NONE;
+	/* A key pair may be of another group than the record now asks for, a secret of another request. */
+	if (op->kind == OP_SA && op->dh_op != IKE_DH_RESPOND)
+		op->has_dh = false;
+	read_key(c, op, model_key_ike(op->kind == OP_SA ? op->sa->r.spi : ike_sa_our_spi(&op->half->h.sa)));
+	if (op->kind == OP_HALF && c->clustered)
+		read_key(c, op, model_key_current(&op->tunnel_id));
+	if (op->reading == 0) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		control_op_drop(c, op);
+	}
+}
+
+/* The commit of which nobody knew whether it was done has been done: the SA is there, and answers. */
+static void hand_over(struct control *c, struct control_op *op, struct control_sa *sa)
+{
+	struct control_half *half = op->half;
+
+	op->half = NULL;
+	if (op->ev.kind == IKE_EV_MESSAGE)
+		control_sa_message(c, sa, &op->ev);
+	control_half_remove(c, half);
+	control_op_drop(c, op);
+}
+
+static void take_read(struct control *c, struct control_op *op, enum err err)
+{
+	struct control_sa *sa = op->kind == OP_HALF ? control_sa_find(c, ike_sa_our_spi(&op->half->h.sa)) : NULL;
+
+	if (err != ERR_NONE)
+		op->read_err = err;
+	if (--op->reading != 0)
+		return;
+	if (op->read_err != ERR_NONE) { /* the peer repeats its request */
 		control_drop(c, MODEL_DROP_ike_busy);
 		control_op_drop(c, op);
 		return;
 	}
+	if (sa != NULL) {
+		hand_over(c, op, sa);
+		return;
+	}
+	if (op->kind == OP_HALF && !op->current_read && !is_current_known(c, op)) {
+		op->current_read = true;
+		read_key(c, op, model_key_ike(control_tunnel_find(c, &op->tunnel_id)->cur_spi));
+		if (op->reading != 0)
+			return;
+	}
+	op->ev.now_us = c->now_us;
+	control_op_run(c, op);
+}
+
+static bool is_response(struct bytes msg)
+{
+	struct wire_ike_header h;
+	return wire_ike_header_parse(msg, &h) == ERR_NONE && (h.flags & IKE_FLAG_RESPONSE) != 0;
+}
+
+/* The answer to a request of ours that another node has made, and that has not come by here. */
+static bool comes_early(struct control *c, const struct control_op *op)
+{
+	const struct ike_out *out = &op->step->out;
+
+	return c->clustered && op->kind == OP_SA && !op->looked_up && op->ev.kind == IKE_EV_MESSAGE && out->cnt == 1 &&
+	       out->actions[0].kind == IKE_ACT_DROP && out->actions[0].drop == MODEL_DROP_ike_msgid &&
+	       is_response(op->ev.msg) && control_read_allowed(c);
+}
+
+/* ---- from its beginning to its end ---- */
+
+void control_op_run(struct control *c, struct control_op *op)
+{
+	bool gone = op->kind == OP_SA && op->sa->gone;
+
+	forget_step(c, op);
+	op->step = gone ? NULL : control_step_take(c);
+	if (op->step == NULL) {
+		control_drop(c, gone ? MODEL_DROP_ike_gone : MODEL_DROP_ike_busy);
+		control_op_drop(c, op);
+		return;
+	}
 	run_step(c, op);
+	if (comes_early(c, op)) {
+		read_again(c, op);
+		return;
+	}
 	if (op->step->out.cnt != 0 && op->step->out.actions[0].kind == IKE_ACT_DH) {
 		wait_for_dh(c, op);
 		return;
 	}
 	enum err e = encode(op);
-	if (e == ERR_NONE && !needs_commit(op)) {
+	if (e == ERR_NONE && !needs_commit(c, op)) {
 		finish(c, op, 0);
 		return;
 	}
@@ -657,7 +807,8 @@ void control_op_dh_done(struct control *c, const struct control_dh_done *done)
 	op->dh = done->result;
 	if (done->err != ERR_NONE)
 		op->dh.public_len = op->dh.secret_len = 0;
-	op->has_dh = true;
+	/* The record has changed meanwhile: only the answer to the same message is still the same. */
+	op->has_dh = op->kind != OP_SA || op->dh_op == IKE_DH_RESPOND || op->sa->mod_rev == op->base_rev;
 	op->ev.now_us = c->now_us;
 	control_op_run(c, op);
 }
@@ -667,6 +818,10 @@ void control_op_committed(struct control *c, const struct store_done *done)
 	struct control_op *op = find_op(c, done->tag);
 	if (op == NULL)
 		return;
+	if (op->reading != 0) {
+		take_read(c, op, done->result.err);
+		return;
+	}
 	if (done->result.err == ERR_NONE) {
 		crash_point("after-commit");
 		control_step_unpark(c, op);
@@ -675,9 +830,9 @@ void control_op_committed(struct control *c, const struct store_done *done)
 		crash_point("after-reply");
 		return;
 	}
-	/* An SPI that is taken, or another writer: the step runs again with fresh random bytes and IVs. */
+	/* An SPI that is taken, or another writer: the step runs again with what the store has, and fresh random bytes and IVs. */
 	if (done->result.err == ERR_CONFLICT && ++op->tries < CONTROL_TRIES_MAX) {
-		control_op_run(c, op);
+		read_again(c, op);
 		return;
 	}
 	log_error("an IKE step could not be committed: %s", err_text(done->result.err));

@@ -7,6 +7,11 @@
 
 #define ASK_AGAIN_US UINT64_C(300000000) /* after a rekey that was not made, and of which the IKE SA has no pause */
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static uint64_t hash_child(const struct control *c, uint32_t spi_in)
 {
 	return siphash_u64(&c->hash_key, spi_in);
@@ -33,7 +38,7 @@ static void set_limits(struct control_child *child, const struct control_tunnel 
 	esp_limits_make(&child->suite, packets, bytes, t != NULL && t->starter != NULL, random, &child->limits);
 }
 
-void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces)
+void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces, uint64_t rev)
 {
 	struct control_child *child = calloc(1, sizeof(*child));
 	char suite[MODEL_SUITE_TEXT_MAX];
@@ -48,6 +53,8 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	}
 	child->spi_in = m->spi_in;
 	child->ike_spi = m->ike_spi;
+	child->rev = rev;
+	child->expires_us = m->expires_us;
 	child->tunnel_id = m->tunnel_id;
 	child->suite = m->suite;
 	child->marks = (struct control_marks){ m->seq_out_used + CONTROL_SEQ_BLOCK, m->seq_in_seen, m->bytes_used };
@@ -59,7 +66,7 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 		 replaces != 0 ? "rekeyed" : "up", model_suite_text(&m->suite, suite));
 }
 
-void control_child_remove(struct control *c, uint32_t spi_in)
+void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev)
 {
 	struct control_child *child = control_child_find(c, spi_in);
 
@@ -67,6 +74,7 @@ void control_child_remove(struct control *c, uint32_t spi_in)
 	if (child == NULL)
 		return;
 	struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+	control_mirror_bury(c, true, spi_in, larger(rev, child->rev), child->expires_us);
 	hmap_remove(&c->children, &child->by_spi);
 	heap_remove(&c->child_timers, &child->timer);
 	free(child);
@@ -86,8 +94,11 @@ void control_children_timers(struct control *c)
 		/* Asked again in a second: the SA may be busy, or its one request under way. */
 		if (heap_set(&c->child_timers, n, c->now_us + 1000000) != ERR_NONE)
 			break;
+		/* The end is everybody's; to tell the peer is one's alone. */
 		if (sa == NULL)
-			control_child_remove(c, child->spi_in);
+			control_child_remove(c, child->spi_in, 0);
+		else if (!control_duty_sa(c, sa->r.spi))
+			fwd_child_delete(c->fwd, child->spi_in);
 		else if (!sa->busy)
 			control_sa_event(c, sa, &ev);
 	}
@@ -132,11 +143,6 @@ bool control_marks_decode(struct bytes record, struct control_marks *ret)
 		return false;
 	*ret = m;
 	return true;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 static struct control_marks marks_of(const struct control_child *child, const struct fwd_child_stats *s)
@@ -238,7 +244,8 @@ void control_children_check(struct control *c)
 		if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
 			continue;
 		const struct control_marks now = marks_of(child, &s);
-		if (marks_are_old(child, &now))
+		/* Of several nodes each numbers for itself; what must not repeat has its incarnation. */
+		if (!c->clustered && marks_are_old(child, &now))
 			write_marks(c, child, &now);
 		check_limits(c, child, &s);
 	}

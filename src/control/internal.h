@@ -22,9 +22,14 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 
 /* sas.c */
 void control_datagram(struct control *c, const struct fwd_punt *punt);
+void control_datagram_forwarded(struct control *c, const struct fwd_punt *punt); /* by another node: it goes no further */
+/* That its IKE SA was looked up in the store for: it is not looked up again. */
+void control_datagram_looked_up(struct control *c, const struct fwd_punt *punt);
 void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev);
 void control_half_arm(struct control *c, struct control_half *h);
 void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
+/* A message, which waits if a step is under way. */
+void control_sa_message(struct control *c, struct control_sa *sa, const struct ike_event *ev);
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code);
 /* Rekeys the IKE SA, or each of its Child SAs (spi 0) or one of them, as soon as the window is free. */
 void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in);
@@ -37,7 +42,7 @@ struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
 struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
 /* Makes the entry of a record, and owns its encoding *made from then on; NULL without memory. */
 struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
-				  const struct crypt_iv_space *iv, struct control_tunnel *t);
+				  struct control_tunnel *t);
 void control_sa_remove(struct control *c, struct control_sa *sa);
 void control_sa_arm(struct control *c, struct control_sa *sa, const struct ike_sa *r);
 void control_sas_free(struct control *c);
@@ -101,9 +106,9 @@ void control_keepalive(struct control *c, const struct model_path *path); /* RFC
 void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
 		  bool marker, struct bytes msg);
 
-/* install.c: Child SAs */
-void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces);
-void control_child_remove(struct control *c, uint32_t spi_in);
+/* install.c: Child SAs. rev: of the commit that made it, or deleted it; 0: it is removed here alone. */
+void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces, uint64_t rev);
+void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev);
 void control_children_timers(struct control *c);
 /* The record of the marks, CONTROL_MARKS_LEN bytes. An older one has the outbound number alone, in 4 bytes: decode
  * takes both. False: neither. */
@@ -115,7 +120,34 @@ void control_children_check(struct control *c);
 /* last valid ESP packet over the SA's children, 0: none */
 uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 
+/* mirror.c: what other nodes do */
+
+/* A row under ike/, child/ or cur/, from the watch, a read or a list: rows may come late and more than once. */
+void control_mirror_change(struct control *c, const struct store_row *row);
+/* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
+void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
+void control_mirror_tick(struct control *c);
+void control_mirror_free(struct control *c);
+/* We do what has to be done unasked with that IKE SA of ours. */
+bool control_duty_sa(const struct control *c, uint64_t our_spi);
+bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t);
+
+/* read.c: SAs that are looked up in the store. Their rows come as changes, then what waited goes on. ERR_FULL: too many. */
+bool control_read_allowed(struct control *c); /* takes one out of the budget of reads */
+MUST_USE enum err control_read_child(struct control *c, uint32_t spi_in);
+MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting);
+/* False: it was no look-up of these. */
+bool control_read_done(struct control *c, const struct store_done *done);
+void control_reads_free(struct control *c);
+
+/* hold.c: answers that wait for the site. rev: of the commit that they tell. */
+void control_hold_send(struct control *c, uint64_t rev, const struct ike_action *send);
+void control_held_run(struct control *c);
+uint64_t control_held_next_us(const struct control *c);
+void control_held_free(struct control *c);
+
 /* restore.c */
+MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len);
 MUST_USE enum err control_restore(struct control *c, struct store *s);
 MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
 				      struct space out, size_t *ret_len);
@@ -165,6 +197,13 @@ void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunne
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */
 MUST_USE enum err control_why_load(struct control *c, struct store *s);
+
+static inline void control_park_ready(struct control *c, uint32_t spi_in, bool found)
+{
+	(void)c;
+	(void)spi_in;
+	(void)found;
+}
 
 static inline void control_drop(struct control *c, enum model_drop d)
 {

@@ -91,7 +91,7 @@ static enum err make_decoy(struct control *c)
 static enum err make_tables(struct control *c)
 {
 	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->halves_by_spi,
-			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources };
+			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads };
 	enum err e = ERR_NONE;
 	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(all); i++)
 		e = hmap_init(all[i]);
@@ -113,11 +113,14 @@ static enum err open_signals(struct control *c)
 static enum err start_store(struct control *c, uint64_t rev)
 {
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
+	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT };
 	static const struct store_role role = { .read = read, .write = write };
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
 	if (e == ERR_NONE)
 		e = store_thread_watch(c->store, bytes_str(MODEL_KEY_CFG), rev);
+	for (unsigned i = 0; e == ERR_NONE && c->clustered && i < ARRAY_LEN(shared); i++)
+		e = store_thread_watch(c->store, bytes_str(shared[i]), rev);
 	return e;
 }
 
@@ -169,6 +172,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (c == NULL)
 		return ERR_MEMORY;
 	c->cfg = *config;
+	c->clustered = config->cluster != NULL;
 	c->fwd = config->fwd;
 	c->counters = fwd_control_counters(config->fwd);
 	c->live_fd = config->live_fd;
@@ -179,6 +183,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
 	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
 	read_clock(c);
+	crypt_iv_space_init(&c->ike_iv, config->incarnation);
+	c->read_fill_us = c->now_us;
 	enum err e = make_tables(c);
 	if (e == ERR_NONE)
 		e = make_world(c);
@@ -216,6 +222,9 @@ void control_free(struct control *c)
 		control_why_flush(c);
 		store_thread_stop(c->store);
 	}
+	control_held_free(c);
+	control_reads_free(c);
+	control_mirror_free(c);
 	control_dh_free(c->dh);
 	struct hmap_walk w;
 	for (struct hmap_node *n = hmap_walk_first(&c->ops, &w); n != NULL; n = hmap_walk_next(&c->ops, &w))
@@ -273,15 +282,19 @@ static void take_worker(struct control *c, unsigned worker)
 static void take_committed(void *arg, const struct store_done *done)
 {
 	struct control *c = arg;
-	if (done->tag != 0)
-		control_op_committed(c, done);
-	else if (done->result.err != ERR_NONE)
+
+	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
+	else if (done->tag != 0 && !control_read_done(c, done))
+		control_op_committed(c, done);
 }
 
 static void take_change(void *arg, const struct store_row *row)
 {
-	control_config_change(arg, row);
+	if (bytes_starts(row->key, bytes_str(MODEL_KEY_CFG)))
+		control_config_change(arg, row);
+	else
+		control_mirror_change(arg, row);
 }
 
 static void take_dh(struct control *c)
@@ -294,6 +307,17 @@ static void take_dh(struct control *c)
 		control_op_dh_done(c, &d);
 		secret_wipe(&d, sizeof(d));
 	}
+}
+
+static void take_store(struct control *c)
+{
+	store_thread_poll(c->store, take_committed, take_change, c);
+	control_config_publish(c);
+	uint64_t seen = store_thread_seen(c->store);
+	if (seen <= c->seen_rev)
+		return;
+	c->seen_rev = seen;
+	control_mesh_applied(c, seen);
 }
 
 /* Somebody asks a site for its status: the socket's mode has decided who may. */
@@ -335,8 +359,7 @@ static void take_event(struct control *c, unsigned source)
 			c->stop = true;
 		break;
 	case SOURCE_STORE:
-		store_thread_poll(c->store, take_committed, take_change, c);
-		control_config_publish(c);
+		take_store(c);
 		break;
 	case SOURCE_DH:
 		take_dh(c);
@@ -361,6 +384,8 @@ static int next_timeout_ms(const struct control *c)
 	uint64_t at = control_sas_next_us(c), turn = c->now_us + TURN_MAX_US, start = control_site_next_us(c);
 	if (start < at)
 		at = start;
+	if (control_held_next_us(c) < at)
+		at = control_held_next_us(c);
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
 	if (c->publish_due && c->publish_us < at)
@@ -388,6 +413,8 @@ void control_run(struct control *c)
 		if (c->publish_due)
 			control_config_publish(c);
 		control_children_check(c);
+		control_mirror_tick(c);
+		control_held_run(c);
 		fwd_collect(c->fwd);
 		if (c->now_us >= c->cookie_turn_us)
 			turn_cookie_secret(c);

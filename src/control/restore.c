@@ -19,6 +19,7 @@ struct found {
 	struct control *c;
 	struct store *store;
 	struct model_child_sa child; /* of the row read last */
+	uint64_t child_rev;
 	enum err child_err;
 	unsigned sas, children, stale;
 	size_t stale_cap;
@@ -44,7 +45,8 @@ static void add_stale(struct found *f, struct bytes key)
 	f->stale++;
 }
 
-static enum err open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len)
+MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out,
+				      size_t *ret_len)
 {
 	return crypt_lock_open(c->sa_key, row->key, row->value, out, ret_len);
 }
@@ -55,7 +57,8 @@ static void read_child(void *arg, const struct store_row *row)
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	size_t len;
 
-	f->child_err = open_record(f->c, row, SPACE_OF(room), &len);
+	f->child_rev = row->mod_rev;
+	f->child_err = control_open_record(f->c, row, SPACE_OF(room), &len);
 	if (f->child_err == ERR_NONE)
 		f->child_err = model_child_decode(bytes_of(room, len), &f->child);
 	secret_wipe(room, sizeof(room));
@@ -222,7 +225,7 @@ static void restore_children(struct found *f, struct ike_sa *r)
 			continue;
 		f->child.ike_spi = ike_sa_our_spi(r);
 		f->child.path = r->path;
-		control_child_install(f->c, &f->child, 0);
+		control_child_install(f->c, &f->child, 0, f->child_rev);
 		kept.children[kept.child_cnt++] = r->children[i];
 		f->children++;
 	}
@@ -239,7 +242,7 @@ static void read_sa(void *arg, const struct store_row *row)
 	struct ike_sa r;
 	size_t len;
 
-	enum err e = open_record(f->c, row, SPACE_OF(room), &len);
+	enum err e = control_open_record(f->c, row, SPACE_OF(room), &len);
 	if (e == ERR_NONE)
 		e = ike_sa_decode(bytes_of(room, len), &r);
 	secret_wipe(room, sizeof(room));
@@ -254,7 +257,7 @@ static void read_sa(void *arg, const struct store_row *row)
 	}
 	struct control_record made = { 0 };
 	restore_children(f, &r);
-	if (control_record_make(&r, &made) == ERR_NONE && control_sa_add(f->c, &r, &made, row->mod_rev, NULL, t) != NULL)
+	if (control_record_make(&r, &made) == ERR_NONE && control_sa_add(f->c, &r, &made, row->mod_rev, t) != NULL)
 		f->sas++;
 	control_record_free(&made);
 	control_tunnel_check_up(f->c, t);
@@ -293,10 +296,30 @@ static enum err delete_stale(struct found *f)
 	return ERR_NONE;
 }
 
+static void mirror_row(void *arg, const struct store_row *row)
+{
+	control_mirror_change(arg, row);
+}
+
+/* Others work on them meanwhile: nothing is written or deleted. Child SAs come first, so that their IKE SA finds them. */
+static enum err restore_shared(struct control *c, struct store *s)
+{
+	enum err e = each_row(s, MODEL_KEY_CHILD, mirror_row, c);
+	if (e == ERR_NONE)
+		e = each_row(s, MODEL_KEY_IKE, mirror_row, c);
+	if (e == ERR_NONE)
+		e = each_row(s, MODEL_KEY_CURRENT, mirror_row, c);
+	if (e == ERR_NONE)
+		log_info("%zu IKE SAs with %zu Child SAs are shared with the other nodes", c->sas.cnt, c->children.cnt);
+	return e;
+}
+
 MUST_USE enum err control_restore(struct control *c, struct store *s)
 {
 	struct found f = { .c = c, .store = s };
 
+	if (c->clustered)
+		return restore_shared(c, s);
 	enum err e = raise_marks(s);
 	if (e == ERR_NONE)
 		e = each_row(s, "ike/", read_sa, &f);

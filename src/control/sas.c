@@ -8,6 +8,11 @@
 #include "crypt/random.h"
 #include "wire/ike.h"
 
+#define ASK_BUSY_US 100000u
+#define ASK_DUTY_US 1000000u
+/* In a cluster: any node may have to answer again, also one that comes only then. */
+#define CLOSED_MORE_US UINT64_C(120000000)
+
 /* ---- tables ---- */
 
 uint64_t control_spi_hash(const struct control *c, uint64_t spi)
@@ -87,7 +92,6 @@ bool control_half_add(struct control *c, const struct ike_half *half)
 	if (h == NULL)
 		return false;
 	h->h = *half;
-	crypt_iv_space_init(&h->iv, c->cfg.incarnation);
 	if (half->start == NULL && !add_peers(c, h)) {
 		free(h);
 		return false;
@@ -114,7 +118,7 @@ void control_half_remove(struct control *c, struct control_half *h)
 }
 
 struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
-				  const struct crypt_iv_space *iv, struct control_tunnel *t)
+				  struct control_tunnel *t)
 {
 	struct control_sa *sa = calloc(1, sizeof(*sa));
 	if (sa == NULL)
@@ -126,9 +130,6 @@ struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, str
 	sa->next = t->sas;
 	t->sas = sa;
 	t->last_remote = r->path.remote.addr;
-	crypt_iv_space_init(&sa->iv, c->cfg.incarnation);
-	if (iv != NULL)
-		atomic_store(&sa->iv.next, atomic_load(&iv->next));
 	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, sa->r.spi));
 	control_sa_arm(c, sa, r);
 	control_site_follow(c, sa);
@@ -168,6 +169,7 @@ void control_sa_remove(struct control *c, struct control_sa *sa)
 	struct control_sa **p = &t->sas;
 
 	must(!sa->busy);
+	control_mirror_bury(c, false, sa->r.spi, sa->mod_rev, 0);
 	while (*p != sa)
 		p = &(*p)->next;
 	*p = sa->next;
@@ -257,6 +259,10 @@ static void keep_waiting(struct control *c, struct control_sa *sa, const struct 
 void control_sa_idle(struct control *c, struct control_sa *sa)
 {
 	sa->busy = false;
+	if (sa->gone) {
+		control_sa_remove(c, sa);
+		return;
+	}
 	c->astray = c->astray || sa->astray;
 	if (sa->close_code != 0) {
 		enum model_failure_code code = (enum model_failure_code)(sa->close_code - 1);
@@ -279,6 +285,14 @@ void control_sa_idle(struct control *c, struct control_sa *sa)
 	ev.inner = bytes_of(d->msg + d->len, d->inner_len);
 	control_sa_event(c, sa, &ev);
 	free_message(d);
+}
+
+void control_sa_message(struct control *c, struct control_sa *sa, const struct ike_event *ev)
+{
+	if (sa->busy)
+		keep_waiting(c, sa, ev);
+	else
+		control_sa_event(c, sa, ev);
 }
 
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code)
@@ -377,13 +391,66 @@ static bool take_fragment(struct control *c, struct control_sa *sa, struct ike_e
 	return whole;
 }
 
-void control_datagram(struct control *c, const struct fwd_punt *p)
+/* What has become of a datagram so far. */
+struct journey {
+	bool forwarded; /* another node has sent it here: it goes no further */
+	bool looked_up; /* its IKE SA was read from the store */
+};
+
+/* Until IKE_AUTH an IKE SA is in the memory of one node alone, and its SPI names that one. */
+static bool is_pinned(const struct wire_ike_header *h)
 {
-	static uint8_t joined[IKE_FRAG_JOIN_MAX]; /* the control thread's own; wiped by the next message */
+	return h->exchange == IKE_EX_SA_INIT || h->exchange == IKE_EX_INTERMEDIATE || h->exchange == IKE_EX_AUTH;
+}
+
+/* False: there is no such node, or it is this one. */
+static bool send_on(struct control *c, uint16_t slot, const struct fwd_punt *p)
+{
+	if (slot == c->world.node_slot || !cluster_alive(&c->members, slot))
+		return false;
+	control_mesh_forward(c, slot, p);
+	control_count(c, MODEL_COUNTER_ike_sent_on);
+	return true;
+}
+
+/* An SPI that one of us has made, and that is not known here. */
+static void take_unknown(struct control *c, const struct fwd_punt *p, const struct wire_ike_header *h, uint64_t ours,
+			 struct journey j)
+{
+	if (j.looked_up)
+		control_drop(c, j.forwarded ? MODEL_DROP_ike_forwarded : MODEL_DROP_ike_unknown_spi);
+	else if (is_pinned(h) && !j.forwarded && send_on(c, (uint16_t)(ours >> 52), p))
+		return;
+	else if (control_read_ike(c, ours, p) != ERR_NONE)
+		control_drop(c, MODEL_DROP_ike_looked_up);
+}
+
+/* Where a message is put together: the control thread's own, wiped by the next one. */
+static uint8_t joined[IKE_FRAG_JOIN_MAX];
+
+static void take_known(struct control *c, const struct fwd_punt *p, struct control_sa *sa, struct ike_event *ev, struct journey j)
+{
+	if (ike_frag_is(ev->msg)) {
+		/* The fragments of one message come to any node: one puts them together. */
+		if (c->clustered && !j.forwarded && send_on(c, cluster_chosen(&c->members, sa->r.spi), p))
+			return;
+		if (!take_fragment(c, sa, ev, SPACE_OF(joined)))
+			return;
+	}
+	control_sa_message(c, sa, ev);
+}
+
+static void take_half(struct control *c, struct control_half *half, struct ike_event *ev)
+{
+	if (!ike_frag_is(ev->msg) || control_frag_take(c, &half->frags, &half->h.sa, ev, SPACE_OF(joined)))
+		control_half_event(c, half, ev);
+}
+
+static void take_datagram(struct control *c, const struct fwd_punt *p, struct journey j)
+{
 	struct bytes msg = bytes_of(p->msg, p->len);
 	struct wire_ike_header h;
 
-	control_count(c, MODEL_COUNTER_ike_in);
 	if (p->no_marker) {
 		note_no_marker(c, p);
 		return;
@@ -395,26 +462,38 @@ void control_datagram(struct control *c, const struct fwd_punt *p)
 	/* The original initiator's flag says which SPI is ours (RFC 7296 3.1). */
 	uint64_t ours = (h.flags & IKE_FLAG_INITIATOR) != 0 ? h.spi_r : h.spi_i;
 	struct ike_event ev = message_event(c, &p->local, &p->remote, msg);
-	bool fragment = ike_frag_is(msg);
 	struct control_sa *sa = ours == 0 ? NULL : control_sa_find(c, ours);
 	if (sa != NULL) {
-		if (fragment && !take_fragment(c, sa, &ev, SPACE_OF(joined)))
-			return;
-		if (sa->busy)
-			keep_waiting(c, sa, &ev);
-		else
-			control_sa_event(c, sa, &ev);
+		take_known(c, p, sa, &ev, j);
 		return;
 	}
 	struct control_half *half = ours != 0 ? find_half(c, ours) : find_init(c, h.spi_i, &p->remote);
 	if (half != NULL && ours == 0 && half->repeats != UINT8_MAX)
 		half->repeats++;
-	if (half == NULL && c->cfg.site != NULL) /* a site starts, nobody starts it */
+	if (half != NULL)
+		take_half(c, half, &ev);
+	else if (c->cfg.site != NULL) /* a site starts, nobody starts it */
 		control_drop(c, MODEL_DROP_ike_unknown_spi);
-	else if (half == NULL)
+	else if (c->clustered && ours != 0 && ike_spi_check(&c->world.spi_key, ours))
+		take_unknown(c, p, &h, ours, j);
+	else
 		start_init(c, &p->local, &p->remote, msg);
-	else if (!fragment || control_frag_take(c, &half->frags, &half->h.sa, &ev, SPACE_OF(joined)))
-		control_half_event(c, half, &ev);
+}
+
+void control_datagram(struct control *c, const struct fwd_punt *p)
+{
+	control_count(c, MODEL_COUNTER_ike_in);
+	take_datagram(c, p, (struct journey){ 0 });
+}
+
+void control_datagram_forwarded(struct control *c, const struct fwd_punt *p)
+{
+	take_datagram(c, p, (struct journey){ .forwarded = true });
+}
+
+void control_datagram_looked_up(struct control *c, const struct fwd_punt *p)
+{
+	take_datagram(c, p, (struct journey){ .looked_up = true });
 }
 
 /* ---- notices of the workers ---- */
@@ -454,8 +533,10 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 	switch ((enum fwd_notice_kind)n->kind) {
 	case FWD_NOTICE_FIRST:
 		/* A straggler on one that was replaced meanwhile must not bring sending back to it. */
-		if (sa == NULL || !is_replaced(sa, n->spi_in))
+		if (sa == NULL || !is_replaced(sa, n->spi_in)) {
 			fwd_child_prove(c->fwd, n->spi_in);
+			control_mesh_proven(c, n->spi_in);
+		}
 		break;
 	case FWD_NOTICE_ADDRESS:
 		if (sa == NULL || sa->busy)
@@ -502,9 +583,38 @@ static uint64_t when_due(const struct control *c, const struct control_sa *sa, u
 
 	control_record_read(&sa->r, &r);
 	*ret_last_esp_us = control_sa_last_esp(c, &r);
+	if (sa->heard_us > *ret_last_esp_us)
+		*ret_last_esp_us = sa->heard_us;
 	uint64_t at = ike_sa_timer(&r, *ret_last_esp_us);
+	if (r.state == IKE_STATE_CLOSED && c->clustered)
+		at += CLOSED_MORE_US;
 	secret_wipe(&r, sizeof(r));
 	return at;
+}
+
+/* Its record goes when nobody will repeat the last request any more; with several nodes the watch then tells it to all. */
+static void forget_closed(struct control *c, struct control_sa *sa)
+{
+	const struct model_key key = model_key_ike(sa->r.spi);
+	const struct store_cmp cmp = { model_key_bytes(&key), sa->mod_rev };
+	const struct store_op op = { .kind = STORE_DELETE, .key = model_key_bytes(&key) };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+
+	if (store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) != ERR_NONE)
+		log_debug("an ended IKE SA stays in the store for now");
+}
+
+/* Of an SA whose time has come; it may be gone afterwards. */
+static void run_timer(struct control *c, struct control_sa *sa, uint64_t last_esp_us)
+{
+	const struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us, .last_esp_us = last_esp_us };
+
+	if (sa->r.state != IKE_STATE_CLOSED)
+		control_sa_event(c, sa, &ev);
+	else if (c->clustered)
+		forget_closed(c, sa);
+	else
+		control_sa_remove(c, sa);
 }
 
 void control_sas_timers(struct control *c)
@@ -514,18 +624,16 @@ void control_sas_timers(struct control *c)
 	halves_timers(c);
 	while ((n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, timer);
-		struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us };
+		uint64_t last_esp_us;
 		/* ESP that arrived since the timer was set puts the liveness check off. */
-		uint64_t at = when_due(c, sa, &ev.last_esp_us);
-		bool due = at <= c->now_us && !sa->busy;
-		if (due && sa->r.state == IKE_STATE_CLOSED) {
-			control_sa_remove(c, sa);
-			continue;
-		}
-		if (heap_set(&c->sa_timers, n, due || at <= c->now_us ? c->now_us + 100000 : at) != ERR_NONE)
+		uint64_t at = when_due(c, sa, &last_esp_us);
+		bool due = at <= c->now_us, duty = control_duty_sa(c, sa->r.spi);
+		/* Another node's duty may become ours. */
+		uint64_t again = !duty || sa->r.state == IKE_STATE_CLOSED ? ASK_DUTY_US : ASK_BUSY_US;
+		if (heap_set(&c->sa_timers, n, due ? c->now_us + again : at) != ERR_NONE)
 			break;
-		if (due)
-			control_sa_event(c, sa, &ev);
+		if (due && duty && !sa->busy)
+			run_timer(c, sa, last_esp_us);
 	}
 	control_children_timers(c);
 	control_frags_timers(c);

@@ -41,14 +41,16 @@ static bool write_state(struct control *c, struct control_tunnel *t)
 	struct model_tunnel_state s = { .account_id = t->account->m.id, .tunnel_id = t->id,
 					.up = t->up ? MODEL_TUNNEL_UP : MODEL_TUNNEL_DOWN, .since_us = t->since_us,
 					.has_failure = last != NULL };
-	struct store_txn txn = { .ops = ops, .op_cnt = 1 };
+	struct store_txn txn = { .ops = ops };
 	struct wr w = wr_of((struct space){ room, MODEL_STATE_RECORD_MAX });
 
 	if (last != NULL)
 		s.failure = *last;
 	enum err e = model_tunnel_state_encode(&s, &w);
-	keys[0] = model_key_tunnel_state(&t->account->m.id, &t->id);
-	ops[0] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[0]), wr_bytes(&w) };
+	if (control_duty_tunnel(c, t)) { /* all nodes see the same state; a failure is written by who has seen it */
+		keys[0] = model_key_tunnel_state(&t->account->m.id, &t->id);
+		ops[txn.op_cnt++] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[0]), wr_bytes(&w) };
+	}
 	for (unsigned i = 0; e == ERR_NONE && i < EXPLAIN_HISTORY_MAX; i++) {
 		if ((t->why_dirty & 1u << i) == 0 || t->why.slots[i] == NULL)
 			continue;
@@ -59,7 +61,7 @@ static bool write_state(struct control *c, struct control_tunnel *t)
 		ops[txn.op_cnt] = (struct store_op){ STORE_PUT, model_key_bytes(&keys[txn.op_cnt]), wr_bytes(&w) };
 		txn.op_cnt++;
 	}
-	if (e == ERR_NONE && (e = store_thread_submit(c->store, &txn, 0)) == ERR_FULL)
+	if (e == ERR_NONE && txn.op_cnt != 0 && (e = store_thread_submit(c->store, &txn, 0)) == ERR_FULL)
 		return false;
 	if (e != ERR_NONE)
 		log_warn("the state of tunnel %s could not be written: %s", t->m.name, err_text(e));

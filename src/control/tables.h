@@ -33,6 +33,7 @@
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
 #define CONTROL_IN_BLOCK (UINT64_C(1) << 28) /* inbound numbers between two marks */
 #define CONTROL_BYTES_BLOCK (UINT64_C(1) << 34)
+#define CONTROL_TAG_QUIET UINT64_MAX /* of a transaction whose result changes nothing here */
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
 #define CONTROL_CLIENTS_MAX 8     /* who may ask a site for its status at a time */
 
@@ -65,6 +66,8 @@ struct control_tunnel {
 	bool has_psk;
 	struct model_psk psk;         /* each key locked under psk_key */
 	struct control_sa *sas;
+	/* of the store's cur/, in a cluster: the IKE SA that came last, what a commit compares, and how new that is */
+	uint64_t cur_spi, cur_rev, cur_seen;
 	struct addr last_remote;      /* where its last IKE SA came from */
 	/* life (state.c) */
 	bool up;
@@ -116,7 +119,6 @@ struct control_half {
 	struct hmap_node by_spi, by_init;
 	struct heap_node timer;
 	struct ike_half h;
-	struct crypt_iv_space iv;
 	struct control_frags *frags;
 	bool busy;
 	uint8_t repeats;              /* of its IKE_SA_INIT */
@@ -141,7 +143,8 @@ struct control_sa {
 	struct heap_node timer;
 	struct control_record r;
 	uint64_t mod_rev;
-	struct crypt_iv_space iv;     /* outlives every step; moves with the keys only */
+	uint64_t heard_us;            /* when its peer was last heard here; the record knows it of those that were stored */
+	bool gone;                    /* another node has removed it while it was busy */
 	struct control_tunnel *tunnel;
 	struct control_sa *next;      /* in its tunnel, newest first */
 	bool busy;                    /* a step waits for DH or commit */
@@ -169,6 +172,8 @@ struct control_child {
 	struct heap_node timer;
 	uint32_t spi_in;
 	uint64_t ike_spi;             /* our SPI of the IKE SA that has it now */
+	uint64_t rev;                 /* of its record */
+	uint64_t expires_us;
 	struct model_id tunnel_id;
 	struct model_suite suite;
 	struct control_marks marks;   /* what the store knows */
@@ -216,6 +221,13 @@ struct control_op {
 	uint8_t *msg;
 	bool counted;                 /* OP_INIT: among its source's half-open ones */
 	bool has_dh;
+	uint8_t dh_op;                /* enum ike_dh_op: which result that is */
+	uint64_t base_rev;            /* OP_SA: of the record for which it was asked */
+	uint8_t reading;              /* reads under way, after which the step runs again */
+	enum err read_err;
+	bool looked_up;               /* the record was read for it */
+	bool current_read;            /* OP_HALF: the one that came last too */
+	struct model_id tunnel_id;    /* OP_HALF: of the IKE SA that is committed */
 	struct crypt_dh_result dh;
 	struct control_step *step;    /* NULL while it waits */
 	struct control_parked *parked; /* while it waits for its commit */
@@ -226,8 +238,38 @@ struct control_op {
 	uint64_t tag;
 };
 
+/* An SA that is gone: what the store had of it up to that revision comes late (mirror.c). */
+struct control_buried {
+	struct hmap_node node;
+	bool child;
+	uint64_t spi;                 /* ours */
+	uint64_t rev;
+	uint64_t until_us;
+};
+
+/* An SA that is looked up in the store, and the messages that wait for it (read.c). */
+struct control_read {
+	struct hmap_node by_tag;
+	uint64_t tag;
+	bool child;
+	uint64_t spi;
+	unsigned waiting_cnt;
+	struct control_datagram *waiting; /* the oldest first */
+};
+
+/* An answer that waits until the other nodes of the site have what it tells (hold.c). */
+struct control_held {
+	struct control_held *next;
+	uint64_t rev, until_us;
+	struct addr_endpoint local, remote;
+	bool marker;
+	size_t len;
+	uint8_t msg[];
+};
+
 struct control {
 	struct control_config cfg;
+	bool clustered;               /* other nodes work on the same SAs */
 	struct crypt_seal_private seal_key;
 	uint8_t sa_key[CRYPT_SEAL_KEY_LEN];
 	uint8_t psk_key[CRYPT_SEAL_KEY_LEN]; /* of this process: under it PSKs are in memory */
@@ -245,6 +287,8 @@ struct control {
 	uint64_t now_us;              /* of this turn of the loop */
 	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
 	struct siphash_key hash_key;
+	struct crypt_iv_space ike_iv; /* of all IKE SAs together: whatever comes and goes, no IV is made twice */
+	uint64_t iv_spare;            /* the first of a step's IVs that were taken and not used, 0: none */
 	struct ike_world world;
 	struct cluster_members members; /* all zero: there is no cluster */
 	struct control_mesh *mesh;    /* NULL: there is no cluster */
@@ -253,6 +297,14 @@ struct control {
 
 	struct hmap accounts_by_id, accounts_by_number, tunnels;
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
+	/* what other nodes do */
+	struct hmap buried, reads;
+	uint32_t larval_spi;          /* of the last row that only kept an SPI */
+	uint64_t sweep_us;            /* when old graves are looked for */
+	uint64_t seen_rev;            /* all that the store had then is installed */
+	uint64_t read_budget, read_fill_us; /* of look-ups: how many are left, and since when */
+	struct control_held *held, **held_tail;
+	unsigned held_cnt;
 	struct heap half_timers, sa_timers, child_timers, waiting_starts, fresh_starts, frag_timers;
 	int client_fds[CONTROL_CLIENTS_MAX]; /* of the status socket of a site; -1: free */
 	unsigned op_cnt;

@@ -237,7 +237,7 @@ static void solve_some(struct control *c)
 void control_why_gone(struct control *c, struct control_tunnel *t)
 {
 	struct model_key keys[1 + EXPLAIN_HISTORY_MAX];
-	struct store_op ops[1 + EXPLAIN_HISTORY_MAX];
+	struct store_op ops[2 + EXPLAIN_HISTORY_MAX];
 	struct store_txn txn = { .ops = ops };
 
 	if (!t->configured)
@@ -252,7 +252,10 @@ void control_why_gone(struct control *c, struct control_tunnel *t)
 		ops[txn.op_cnt] = (struct store_op){ .kind = STORE_DELETE, .key = model_key_bytes(&keys[txn.op_cnt]) };
 		txn.op_cnt++;
 	}
-	if (store_thread_submit(c->store, &txn, 0) != ERR_NONE)
+	const struct model_key current = model_key_current(&t->id);
+	if (c->clustered)
+		ops[txn.op_cnt++] = (struct store_op){ .kind = STORE_DELETE, .key = model_key_bytes(&current) };
+	if (control_duty_tunnel(c, t) && store_thread_submit(c->store, &txn, 0) != ERR_NONE)
 		log_warn("the state of tunnel %s stays in the store", t->m.name);
 }
 

@@ -7,6 +7,8 @@ void ike_out_reset(struct ike_out *out)
 {
 	out->cnt = 0;
 	out->changed = false;
+	out->asks = false;
+	out->sealed = false;
 	out->has_sa = false;
 	out->has_half = false;
 	out->has_rekeyed = false;

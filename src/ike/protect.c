@@ -117,5 +117,6 @@ MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_bui
 
 MUST_USE enum err ike_protect_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret)
 {
+	c->out->sealed = true;
 	return ike_frag_wanted(c, b) ? ike_frag_seal(c, b, ret) : ike_protect_close(c->sa, b, ret);
 }

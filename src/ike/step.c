@@ -207,6 +207,7 @@ static enum ike_state take_request(struct ike_ctx *c)
 	}
 	if (!open_message(c, &notify, &type))
 		return state;
+	c->out->asks = notify != 0 || c->h.exchange != IKE_EX_INFORMATIONAL || wire_ike_find(&c->in, IKE_PL_DELETE, 0) != NULL;
 	begin_reply(c);
 	prove_children(c);
 	if (notify != 0)

@@ -181,6 +181,9 @@ struct ike_out {
 	struct model_failure failure;  /* of IKE_ACT_FAILURE, at most one a step */
 	struct model_child_sa child;   /* of IKE_ACT_CHILD_PUT, at most one a step */
 	bool changed;                  /* *ret differs from the record in more than message ids, cached reply and last_in_us */
+	bool asks;                     /* the answer depends on what the record says, not only that it is there: with several
+					* writers it is true only if the record is the newest, also when nothing changed */
+	bool sealed;                   /* IVs of the event were used */
 	bool has_sa;                   /* *ret was filled */
 	bool has_half;                 /* *ret_half was filled */
 	bool has_rekeyed;              /* ret_rekeyed[0] was filled: the IKE SA that replaces this one. Its

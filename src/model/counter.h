@@ -14,6 +14,7 @@
 	X(mss_clamped, "packets", "TCP SYN whose MSS was lowered")               \
 	X(ike_in, "messages", "IKE messages received")                           \
 	X(ike_out, "messages", "IKE messages sent")                              \
+	X(ike_sent_on, "messages", "IKE messages sent on to another node")       \
 	X(ike_retransmit_answered, "messages", "requests answered from the cache") \
 	X(ike_established, "SAs", "IKE SAs established")                         \
 	X(child_established, "SAs", "Child SAs established")                     \

@@ -44,6 +44,9 @@
 	X(ike_cookie, "IKE_SA_INIT answered with a cookie request (not an error)")     \
 	X(ike_dh_queue, "IKE_SA_INIT while the Diffie-Hellman queue was full")         \
 	X(ike_busy, "IKE message while the SA waits for its commit")                   \
+	X(ike_gone, "IKE message to an SA that another node has just ended")           \
+	X(ike_looked_up, "IKE message for an unknown SA while too many are looked up in the store") \
+	X(ike_forwarded, "IKE message that another node has sent on, and that has no place here either") \
 	X(ike_no_marker, "IKE without the non-ESP marker on UDP 4500")                 \
 	X(ike_address, "IKE message to an address that the tunnel does not use")       \
 	X(ike_fragment, "IKE fragment that is here already, too late, or too much") \

@@ -64,17 +64,60 @@ struct model_key model_key_token(const uint8_t hash[32])
 
 struct model_key model_key_ike(uint64_t our_spi)
 {
-	return make_key("ike/%016" PRIx64, our_spi);
+	return make_key(MODEL_KEY_IKE "%016" PRIx64, our_spi);
 }
 
 struct model_key model_key_child(uint32_t spi_in)
 {
-	return make_key("child/%08" PRIx32, spi_in);
+	return make_key(MODEL_KEY_CHILD "%08" PRIx32, spi_in);
 }
 
 struct model_key model_key_sequence(uint32_t spi_in)
 {
 	return make_key("seq/%08" PRIx32, spi_in);
+}
+
+struct model_key model_key_current(const struct model_id *tunnel)
+{
+	char t[MODEL_ID_TEXT_MAX];
+	return make_key(MODEL_KEY_CURRENT "%s", model_id_text(tunnel, t));
+}
+
+static bool parse_hex(struct bytes key, const char *prefix, uint8_t *ret, size_t n)
+{
+	struct rd r = rd_of(key);
+
+	if (!bytes_starts(key, bytes_str(prefix)))
+		return false;
+	rd_skip(&r, strlen(prefix));
+	return text_hex_parse(rd_rest(&r), ret, n) == ERR_NONE;
+}
+
+bool model_key_ike_parse(struct bytes key, uint64_t *ret_spi)
+{
+	uint8_t b[8];
+	struct rd r = rd_of(BYTES_OF(b));
+
+	if (!parse_hex(key, MODEL_KEY_IKE, b, sizeof(b)))
+		return false;
+	*ret_spi = rd_u64(&r);
+	return true;
+}
+
+bool model_key_child_parse(struct bytes key, uint32_t *ret_spi)
+{
+	uint8_t b[4];
+	struct rd r = rd_of(BYTES_OF(b));
+
+	if (!parse_hex(key, MODEL_KEY_CHILD, b, sizeof(b)))
+		return false;
+	*ret_spi = rd_u32(&r);
+	return true;
+}
+
+bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel)
+{
+	return parse_hex(key, MODEL_KEY_CURRENT, ret_tunnel->b, sizeof(ret_tunnel->b));
 }
 
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel)

@@ -7,6 +7,7 @@
 //   cfg/route/<account>/<route>   route             cfg/tok/<sha256 hex>        token
 //   cfg/next-acctnum              last account number given out (u32)
 //   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
+//   cur/<tunnel>                  our SPI (u64) of the IKE SA that came last, in a cluster
 //   seq/<spi in>                  how far the keys of that SA may be used (control/internal.h, struct control_marks)
 //   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
 //   st/why/<account>/<tunnel>/<slot>  the failures of a tunnel, one each
@@ -40,6 +41,7 @@ struct model_key model_key_token(const uint8_t hash[32]);
 struct model_key model_key_ike(uint64_t our_spi);
 struct model_key model_key_child(uint32_t spi_in);
 struct model_key model_key_sequence(uint32_t spi_in);
+struct model_key model_key_current(const struct model_id *tunnel);
 struct model_key model_key_tunnel_state(const struct model_id *account, const struct model_id *tunnel);
 struct model_key model_key_why(const struct model_id *account, const struct model_id *tunnel, unsigned slot);
 /* The range of a tunnel's failures. */
@@ -48,6 +50,14 @@ struct model_key model_key_unknown(unsigned slot);
 /* All keys of a kind in one account, for ranges: kind "cfg/tun/" (or "cfg/tun") gives "cfg/tun/<account>/". */
 struct model_key model_key_prefix(const char *kind, const struct model_id *account);
 
+/* What such a key is of. False: it is none. */
+bool model_key_ike_parse(struct bytes key, uint64_t *ret_spi);
+bool model_key_child_parse(struct bytes key, uint32_t *ret_spi);
+bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel);
+
+#define MODEL_KEY_IKE "ike/"
+#define MODEL_KEY_CHILD "child/"
+#define MODEL_KEY_CURRENT "cur/"
 #define MODEL_KEY_CFG "cfg/"
 #define MODEL_KEY_ACCOUNTS "cfg/acct/"
 #define MODEL_KEY_TOKENS "cfg/tok/"

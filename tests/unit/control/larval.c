@@ -41,7 +41,7 @@ static void prepare(struct bench *n)
 {
 	static const struct store_role nobody = { .read = NULL };
 	struct hmap *maps[] = { &n->c.tunnels, &n->c.sas, &n->c.children, &n->c.ops, &n->c.halves_by_spi, &n->c.halves_by_init,
-				&n->c.sources };
+				&n->c.sources, &n->c.buried, &n->c.reads };
 	struct control_record made = { 0 };
 	struct ike_sa sa;
 	uint8_t sealed[IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD];
@@ -57,6 +57,7 @@ static void prepare(struct bench *n)
 	n->c.counters = fwd_control_counters(n->c.fwd);
 	n->c.cfg.conf = &n->conf;
 	n->c.cfg.incarnation = 1;
+	crypt_iv_space_init(&n->c.ike_iv, 1);
 	n->c.world = n->duo->end[0].world;
 	n->c.now_us = sa.created_us + 1;
 	n->tunnel.account = &n->account;
@@ -68,7 +69,7 @@ static void prepare(struct bench *n)
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), bytes_of(sealed, len) };
 	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
 	struct store_result r = store_commit(n->store, &txn);
-	must(r.err == ERR_NONE && control_sa_add(&n->c, &sa, &made, r.rev, NULL, &n->tunnel) != NULL);
+	must(r.err == ERR_NONE && control_sa_add(&n->c, &sa, &made, r.rev, &n->tunnel) != NULL);
 	must(store_thread_start(n->store, -1, &nobody, &n->c.store) == ERR_NONE);
 }
 
@@ -93,6 +94,8 @@ static int teardown(void **state)
 	control_dh_free(n->c.dh);
 	control_steps_free(&n->c);
 	control_sas_free(&n->c);
+	control_mirror_free(&n->c);
+	control_reads_free(&n->c);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		hmap_fini(maps[i]);
 	fwd_free(n->c.fwd);
@@ -109,8 +112,7 @@ static void take_done(void *arg, const struct store_done *done)
 
 static void take_change(void *arg, const struct store_row *row)
 {
-	(void)arg;
-	(void)row;
+	control_mirror_change(arg, row);
 }
 
 /* Until nothing waits for the store or for Diffie-Hellman. */

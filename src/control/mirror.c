@@ -1,0 +1,350 @@
+// What other nodes do with the IKE SAs and Child SAs of all: each row of the store is installed here as well.
+//
+// Rows come from the watch, from reads and from lists, late and more than once. Of two, the one whose key was changed last counts, and
+// a revision is remembered of what is gone as well: so no row brings back what was ended after it. The counters of a
+// Child SA's key are kept by fwd for as long as the key may be used, so that none begins anew.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+#define SWEEP_US 60000000u           /* graves are looked after this often */
+#define GRAVE_US UINT64_C(600000000) /* longer than any read takes */
+
+bool control_duty_sa(const struct control *c, uint64_t our_spi)
+{
+	return cluster_duty(&c->members, our_spi);
+}
+
+bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t)
+{
+	static const struct siphash_key same_everywhere;
+
+	return cluster_duty(&c->members, siphash(&same_everywhere, BYTES_OF(t->id.b)));
+}
+
+/* ---- graves ---- */
+
+static uint64_t hash_buried(const struct control *c, bool child, uint64_t spi)
+{
+	return siphash_u64(&c->hash_key, child ? ~spi : spi);
+}
+
+static struct control_buried *find_buried(const struct control *c, bool child, uint64_t spi)
+{
+	for (struct hmap_node *n = hmap_first(&c->buried, hash_buried(c, child, spi)); n != NULL; n = hmap_next(n)) {
+		struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
+		if (b->child == child && b->spi == spi)
+			return b;
+	}
+	return NULL;
+}
+
+void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
+{
+	struct control_buried *b = find_buried(c, child, spi);
+
+	if (b == NULL) {
+		b = calloc(1, sizeof(*b));
+		if (b == NULL) {
+			log_error("no memory to remember an SA that is gone");
+			return;
+		}
+		b->child = child;
+		b->spi = spi;
+		hmap_add(&c->buried, &b->node, hash_buried(c, child, spi));
+	}
+	if (rev > b->rev)
+		b->rev = rev;
+	if (until_us < c->now_us + GRAVE_US)
+		until_us = c->now_us + GRAVE_US;
+	if (until_us > b->until_us)
+		b->until_us = until_us;
+}
+
+static bool is_buried(const struct control *c, bool child, uint64_t spi, uint64_t rev)
+{
+	const struct control_buried *b = find_buried(c, child, spi);
+	return b != NULL && rev <= b->rev;
+}
+
+static void sweep(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->buried, &w); n != NULL; n = hmap_walk_next(&c->buried, &w)) {
+		struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
+		if (b->until_us > c->now_us)
+			continue;
+		hmap_remove(&c->buried, n);
+		free(b);
+	}
+}
+
+void control_mirror_free(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->buried, &w); n != NULL; n = hmap_walk_next(&c->buried, &w)) {
+		hmap_remove(&c->buried, n);
+		free(CONTAINER_OF(n, struct control_buried, node));
+	}
+	hmap_fini(&c->buried);
+}
+
+/* ---- IKE SAs ---- */
+
+static void note_unreadable(const struct store_row *row, enum err e)
+{
+	log_warn("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(e));
+}
+
+static enum err open_sa(const struct control *c, const struct store_row *row, uint64_t spi, struct ike_sa *ret)
+{
+	static uint8_t room[IKE_SA_RECORD_MAX]; /* the control thread's own */
+	size_t len = 0;
+
+	enum err e = control_open_record(c, row, SPACE_OF(room), &len);
+	if (e == ERR_NONE)
+		e = ike_sa_decode(bytes_of(room, len), ret);
+	if (e == ERR_NONE && ike_sa_our_spi(ret) != spi)
+		e = ERR_SYNTAX;
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+/* Which the peer has. Of an SA that is new here sending begins where it was: a child of which the peer has not yet shown
+ * that it has it comes after the one that it replaces (design section 6.7). */
+static void prove_children(struct control *c, const struct ike_sa *r, bool fresh)
+{
+	for (unsigned pass = fresh ? 0 : 1; pass < 2; pass++)
+		for (unsigned i = 0; i < r->child_cnt; i++)
+			if (!r->children[i].unproven && r->children[i].replaced == (pass == 0))
+				fwd_child_prove(c->fwd, r->children[i].spi_in);
+}
+
+/* What the record says of its Child SAs that are installed: whose they are, and where their packets go. */
+static void link_children(struct control *c, const struct ike_sa *r, bool path)
+{
+	for (unsigned i = 0; i < r->child_cnt; i++) {
+		const struct ike_child_ref *ref = &r->children[i];
+		struct control_child *child = control_child_find(c, ref->spi_in);
+		if (child == NULL)
+			continue;
+		if (path || child->ike_spi != ike_sa_our_spi(r))
+			fwd_child_path(c->fwd, ref->spi_in, &r->path);
+		child->ike_spi = ike_sa_our_spi(r);
+	}
+}
+
+static void replace_sa(struct control *c, struct control_sa *sa, const struct ike_sa *r, struct control_record *made,
+		       uint64_t rev)
+{
+	struct control_tunnel *t = sa->tunnel;
+	bool moved = !addr_endpoint_eq(&sa->r.path.remote, &r->path.remote) ||
+		     !addr_endpoint_eq(&sa->r.path.local, &r->path.local) || sa->r.path.udp_encap != r->path.udp_encap;
+	struct ike_sa before;
+
+	if (sa->r.last_in_us > sa->heard_us)
+		sa->heard_us = sa->r.last_in_us;
+	control_record_read(&sa->r, &before);
+	t->child_rekeys += r->child_rekeys - before.child_rekeys;
+	secret_wipe(&before, sizeof(before));
+	control_record_free(&sa->r);
+	sa->r = *made;
+	*made = (struct control_record){ 0 };
+	sa->mod_rev = rev;
+	sa->gone = false;
+	if (moved)
+		control_why_path(c, t, &r->path, true);
+	link_children(c, r, moved);
+	prove_children(c, r, false);
+	control_sa_arm(c, sa, r);
+	control_tunnel_check_up(c, t);
+}
+
+static void install_sa(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t rev,
+		       struct control_tunnel *t)
+{
+	if (control_sa_add(c, r, made, rev, t) == NULL)
+		return;
+	if (r->ike_rekeys != 0)
+		t->ike_rekeys++;
+	control_why_path(c, t, &r->path, true);
+	link_children(c, r, true);
+	prove_children(c, r, true);
+	control_tunnel_check_up(c, t);
+}
+
+static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
+{
+	struct control_sa *sa = control_sa_find(c, spi);
+	struct control_record made = { 0 };
+	struct ike_sa r;
+
+	if ((sa != NULL && row->mod_rev <= sa->mod_rev) || is_buried(c, false, spi, row->mod_rev))
+		return;
+	enum err e = open_sa(c, row, spi, &r);
+	if (e != ERR_NONE) {
+		note_unreadable(row, e);
+		return;
+	}
+	struct control_tunnel *t = sa != NULL ? sa->tunnel : control_tunnel_find(c, &r.tunnel_id);
+	/* A step of ours that is under way has lost: its commit compares the revision before this one. */
+	if (t != NULL && (sa != NULL || t->configured) && control_record_make(&r, &made) == ERR_NONE) {
+		if (sa != NULL)
+			replace_sa(c, sa, &r, &made, row->mod_rev);
+		else
+			install_sa(c, &r, &made, row->mod_rev, t);
+	}
+	control_record_free(&made);
+	secret_wipe(&r, sizeof(r));
+}
+
+static void end_sa(struct control *c, uint64_t spi, uint64_t rev)
+{
+	struct control_sa *sa = control_sa_find(c, spi);
+
+	if (sa == NULL || rev <= sa->mod_rev)
+		return;
+	control_mirror_bury(c, false, spi, rev, 0);
+	if (sa->busy)
+		sa->gone = true; /* its step loses its commit, and then it goes */
+	else
+		control_sa_remove(c, sa);
+}
+
+/* ---- Child SAs ---- */
+
+static enum err open_child(const struct control *c, const struct store_row *row, uint32_t spi_in, struct model_child_sa *ret)
+{
+	uint8_t room[MODEL_CHILD_RECORD_MAX];
+	size_t len = 0;
+
+	enum err e = control_open_record(c, row, SPACE_OF(room), &len);
+	if (e == ERR_NONE)
+		e = model_child_decode(bytes_of(room, len), ret);
+	if (e == ERR_NONE && ret->spi_in != spi_in)
+		e = ERR_SYNTAX;
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+static const struct ike_child_ref *find_ref(const struct ike_sa *r, uint32_t spi_in)
+{
+	for (unsigned i = 0; i < r->child_cnt; i++)
+		if (r->children[i].spi_in == spi_in)
+			return &r->children[i];
+	return NULL;
+}
+
+/* The IKE SA that names it: the one that made it may have been replaced since. True: the peer surely has it. */
+static bool find_owner(const struct control *c, const struct control_tunnel *t, struct model_child_sa *m)
+{
+	bool proven = false;
+	struct ike_sa r;
+
+	(void)c;
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
+		if (sa->r.child_cnt == 0)
+			continue;
+		control_record_read(&sa->r, &r);
+		const struct ike_child_ref *ref = find_ref(&r, m->spi_in);
+		if (ref != NULL) {
+			m->ike_spi = sa->r.spi;
+			m->path = r.path;
+			proven = !ref->unproven && !ref->replaced && !ref->closing;
+		}
+		secret_wipe(&r, sizeof(r));
+		if (ref != NULL)
+			break;
+	}
+	return proven;
+}
+
+static void put_child(struct control *c, const struct store_row *row, uint32_t spi_in)
+{
+	struct control_child *child = control_child_find(c, spi_in);
+	struct model_child_sa m;
+
+	if (bytes_eq(row->value, bytes_str(CONTROL_LARVAL))) {
+		c->larval_spi = spi_in;
+		return;
+	}
+	if ((child != NULL && row->mod_rev <= child->rev) || is_buried(c, true, spi_in, row->mod_rev))
+		return;
+	enum err e = open_child(c, row, spi_in, &m);
+	if (e != ERR_NONE) {
+		note_unreadable(row, e);
+		return;
+	}
+	/* Deleted and made anew meanwhile, or only written again. */
+	if (child != NULL && row->create_rev > child->rev)
+		control_child_remove(c, spi_in, row->create_rev - 1);
+	else if (child != NULL)
+		child->rev = row->mod_rev;
+	const struct control_tunnel *t = control_tunnel_find(c, &m.tunnel_id);
+	if (t != NULL && t->configured && m.expires_us > c->now_us && control_child_find(c, spi_in) == NULL) {
+		bool proven = find_owner(c, t, &m);
+		control_child_install(c, &m, 0, row->mod_rev);
+		if (proven)
+			fwd_child_prove(c->fwd, spi_in);
+		control_park_ready(c, spi_in, true);
+	}
+	secret_wipe(&m, sizeof(m));
+}
+
+static void end_child(struct control *c, uint32_t spi_in, uint64_t rev)
+{
+	const struct control_child *child = control_child_find(c, spi_in);
+
+	if (child != NULL && rev > child->rev)
+		control_child_remove(c, spi_in, rev);
+}
+
+/* ---- the IKE SA that came last ---- */
+
+static void change_current(struct control *c, const struct store_row *row, const struct model_id *tunnel)
+{
+	struct control_tunnel *t = control_tunnel_find(c, tunnel);
+	struct rd r = rd_of(row->value);
+	uint64_t spi = rd_u64(&r);
+
+	if (t == NULL || row->mod_rev <= t->cur_seen)
+		return;
+	t->cur_seen = row->mod_rev;
+	t->cur_rev = row->deleted ? 0 : row->mod_rev;
+	t->cur_spi = row->deleted || !rd_done(&r) ? 0 : spi;
+}
+
+/* ---- the door ---- */
+
+void control_mirror_change(struct control *c, const struct store_row *row)
+{
+	struct model_id tunnel;
+	uint64_t ike;
+	uint32_t child;
+
+	if (model_key_ike_parse(row->key, &ike)) {
+		if (row->deleted)
+			end_sa(c, ike, row->mod_rev);
+		else
+			put_sa(c, row, ike);
+	} else if (model_key_child_parse(row->key, &child)) {
+		if (row->deleted)
+			end_child(c, child, row->mod_rev);
+		else
+			put_child(c, row, child);
+	} else if (model_key_current_parse(row->key, &tunnel)) {
+		change_current(c, row, &tunnel);
+	}
+}
+
+void control_mirror_tick(struct control *c)
+{
+	if (c->now_us < c->sweep_us)
+		return;
+	c->sweep_us = c->now_us + SWEEP_US;
+	sweep(c);
+}
