@@ -197,6 +197,8 @@ void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunne
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */
 MUST_USE enum err control_why_load(struct control *c, struct store *s);
+/* A row of a tunnel's failures: another node's, or our own that comes back. */
+void control_why_change(struct control *c, const struct store_row *row);
 
 static inline void control_park_ready(struct control *c, uint32_t spi_in, bool found)
 {

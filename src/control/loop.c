@@ -113,7 +113,7 @@ static enum err open_signals(struct control *c)
 static enum err start_store(struct control *c, uint64_t rev)
 {
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
-	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT };
+	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, MODEL_KEY_WHY };
 	static const struct store_role role = { .read = read, .write = write };
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
@@ -293,6 +293,8 @@ static void take_change(void *arg, const struct store_row *row)
 {
 	if (bytes_starts(row->key, bytes_str(MODEL_KEY_CFG)))
 		control_config_change(arg, row);
+	else if (bytes_starts(row->key, bytes_str(MODEL_KEY_WHY)))
+		control_why_change(arg, row);
 	else
 		control_mirror_change(arg, row);
 }

@@ -402,7 +402,8 @@ void control_why_tick(struct control *c)
 	c->sample_us = c->now_us + SAMPLE_US;
 	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
 		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (t->sas != NULL && t->configured)
+		/* Of many nodes one alone does not see what a tunnel carries. */
+		if (t->sas != NULL && t->configured && !c->clustered)
 			sample(c, t);
 	}
 	solve_some(c);
@@ -418,7 +419,8 @@ void control_why_flush(struct control *c)
 
 	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && done < UNKNOWN_WRITES_MAX; i++) {
 		struct control_unknown *u = &c->unknown[i];
-		struct model_key key = model_key_unknown(i);
+		/* Each node has a range of its own. */
+		struct model_key key = model_key_unknown(c->world.node_slot * CONTROL_UNKNOWN_MAX + i);
 		struct wr w = wr_of(SPACE_OF(room));
 		if (!u->dirty || c->now_us < u->after_us || model_failure_encode(&u->f, &w) != ERR_NONE)
 			continue;
@@ -457,6 +459,22 @@ static void load_why(void *arg, const struct store_row *row)
 	explain_history_restore(&t->why, slot_of(row->key), &f);
 	if (f.over_us == 0)
 		explain_watch_restore(&t->watch, f.code);
+}
+
+void control_why_change(struct control *c, const struct store_row *row)
+{
+	unsigned slot = slot_of(row->key);
+	struct model_failure f;
+
+	if (row->deleted || slot >= EXPLAIN_HISTORY_MAX || model_failure_decode(row->value, &f) != ERR_NONE)
+		return;
+	struct control_tunnel *t = control_tunnel_find(c, &f.tunnel_id);
+	if (t == NULL)
+		return;
+	uint32_t moved = explain_history_merge(&t->why, slot, &f, (t->why_dirty & 1u << slot) != 0);
+	t->why_dirty |= (uint16_t)moved;
+	if (moved != 0)
+		control_tunnel_dirty(c, t);
 }
 
 static void load_unknown(void *arg, const struct store_row *row)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define BEFORE_US 60000000u
+#define CROSS_US 5000000u /* two nodes write within that time and know nothing of each other */
 
 static int find_slot(const struct explain_history *h, const struct model_failure *f)
 {
@@ -96,6 +97,43 @@ void explain_history_restore(struct explain_history *h, unsigned slot, const str
 		h->slots[slot] = malloc(sizeof(*f));
 	if (h->slots[slot] != NULL)
 		*h->slots[slot] = *f;
+}
+
+/* The newer one tells how it is; neither count has all that the other has seen. */
+static void merge_same(struct model_failure *own, const struct model_failure *f)
+{
+	uint64_t first = own->first_us < f->first_us ? own->first_us : f->first_us;
+	uint32_t cnt = own->cnt > f->cnt ? own->cnt : f->cnt;
+
+	if (f->last_us >= own->last_us)
+		*own = *f;
+	own->first_us = first;
+	own->cnt = cnt;
+}
+
+uint32_t explain_history_merge(struct explain_history *h, unsigned slot, const struct model_failure *f, bool unwritten)
+{
+	if (slot >= EXPLAIN_HISTORY_MAX || h->slots[slot] == NULL) {
+		explain_history_restore(h, slot, f);
+		return 0;
+	}
+	struct model_failure *own = h->slots[slot];
+	if (model_failure_same(own, f)) {
+		merge_same(own, f);
+		return 0;
+	}
+	const struct model_failure mine = *own;
+	*own = *f;
+	h->told_us[slot] = 0;
+	if (!unwritten && mine.last_us + CROSS_US < f->last_us)
+		return 0;
+	int other = find_slot(h, &mine);
+	if (other < 0)
+		other = free_slot(h);
+	if (other == (int)slot)
+		return 0;
+	explain_history_restore(h, (unsigned)other, &mine);
+	return 1u << other;
 }
 
 unsigned explain_history_order(const struct explain_history *h, uint8_t order[static EXPLAIN_HISTORY_MAX])

@@ -25,6 +25,9 @@ uint32_t explain_history_settle(struct explain_history *h, uint64_t now_us);
 bool explain_history_tell(struct explain_history *h, unsigned slot, uint64_t state_since_us);
 /* Takes a failure from the store into the slot it had. */
 void explain_history_restore(struct explain_history *h, unsigned slot, const struct model_failure *f);
+/* Likewise what another node has written there. Ours of the same kind is the same one, seen by both; another of ours, unless it had
+ * given way, moves to a slot of its own. unwritten: ours is not in the store yet. The slots that are to be written. */
+uint32_t explain_history_merge(struct explain_history *h, unsigned slot, const struct model_failure *f, bool unwritten);
 /* The slots with a failure, the newest first; returns how many. */
 unsigned explain_history_order(const struct explain_history *h, uint8_t order[static EXPLAIN_HISTORY_MAX]);
 /* The one that explains most: the last that somebody can mend, if nothing else came a minute later; NULL: none. */

@@ -162,6 +162,52 @@ static void what_goes_on_is_told_once_until_it_is_news_again(void **state)
 	explain_history_free(&h);
 }
 
+static void two_nodes_come_to_the_same_list(void **state)
+{
+	(void)state;
+	struct explain_history h[2] = { 0 };
+	bool is_new;
+	struct model_failure psk = at(MODEL_FAILURE_WRONG_PSK, "a", 10 * S), live = at(MODEL_FAILURE_LIVENESS, "", 11 * S);
+
+	/* Each has seen another one, and both have taken the first slot. */
+	assert_int_equal(explain_history_add(&h[0], &psk, &is_new), 0);
+	assert_int_equal(explain_history_add(&h[1], &live, &is_new), 0);
+	/* The second to write tells the first, which gives its own another slot. */
+	assert_int_equal(explain_history_merge(&h[0], 0, &live, false), 1u << 1);
+	assert_int_equal(h[0].slots[0]->code, MODEL_FAILURE_LIVENESS);
+	assert_int_equal(explain_history_merge(&h[1], 1, h[0].slots[1], false), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(h[0].slots[i]->code, h[1].slots[i]->code);
+		assert_int_equal(h[0].slots[i]->last_us, h[1].slots[i]->last_us);
+	}
+	/* The same at both: one entry. */
+	struct model_failure again = *h[1].slots[0];
+	again.cnt = 7;
+	again.last_us = 20 * S;
+	again.first_us = 5 * S;
+	assert_int_equal(explain_history_merge(&h[0], 0, &again, true), 0);
+	assert_int_equal(h[0].slots[0]->cnt, 7);
+	assert_int_equal(h[0].slots[0]->first_us, 5 * S);
+	assert_int_equal(h[0].slots[0]->last_us, 20 * S);
+	assert_int_equal(explain_history_merge(&h[0], EXPLAIN_HISTORY_MAX, &again, true), 0);
+	explain_history_free(&h[0]);
+	explain_history_free(&h[1]);
+}
+
+static void one_that_has_given_way_does_not_come_back(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	struct model_failure old = at(MODEL_FAILURE_WRONG_PSK, "a", 10 * S), next = at(MODEL_FAILURE_LIVENESS, "", 100 * S);
+
+	assert_int_equal(explain_history_add(&h, &old, &is_new), 0);
+	assert_int_equal(explain_history_merge(&h, 0, &next, false), 0);
+	assert_int_equal(h.slots[0]->code, MODEL_FAILURE_LIVENESS);
+	assert_null(h.slots[1]);
+	explain_history_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +217,8 @@ int main(void)
 		cmocka_unit_test(what_is_over_says_so_until_it_comes_back),
 		cmocka_unit_test(a_good_handshake_ends_what_failed_in_one_before),
 		cmocka_unit_test(a_stored_failure_comes_back_to_its_slot),
+		cmocka_unit_test(two_nodes_come_to_the_same_list),
+		cmocka_unit_test(one_that_has_given_way_does_not_come_back),
 		cmocka_unit_test(what_goes_on_is_told_once_until_it_is_news_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
