@@ -557,6 +557,37 @@ MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64
 	return e;
 }
 
+static void end_unless(struct control *c, struct model_key key, bool (*is_there)(const struct control *, const struct model_key *))
+{
+	if (!is_there(c, &key))
+		control_config_change(c, &(struct store_row){ .key = model_key_bytes(&key), .deleted = true });
+}
+
+void control_config_sweep(struct control *c, bool (*is_there)(const struct control *c, const struct model_key *key))
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+		const struct model_id account = t->account->m.id, id = t->id;
+		if (t->has_psk)
+			end_unless(c, model_key_psk(&account, &id), is_there);
+		t = control_tunnel_find(c, &id);
+		if (t != NULL && t->configured)
+			end_unless(c, model_key_tunnel(&account, &id), is_there);
+	}
+	for (struct hmap_node *n = hmap_walk_first(&c->accounts_by_id, &w); n != NULL; n = hmap_walk_next(&c->accounts_by_id, &w)) {
+		const struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
+		const struct model_id account = a->m.id;
+		for (const struct control_route *r = a->routes, *next; r != NULL; r = next) {
+			next = r->next;
+			end_unless(c, model_key_route(&account, &r->m.id), is_there);
+		}
+		if (a->configured)
+			end_unless(c, model_key_account(&account), is_there);
+	}
+}
+
 void control_config_free(struct control *c)
 {
 	struct hmap_walk w;

@@ -8,6 +8,8 @@
 MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev);
 void control_config_change(struct control *c, const struct store_row *row);
 void control_config_publish(struct control *c); /* what changed since: routes, off-ramps */
+/* Ends what has no record any more. */
+void control_config_sweep(struct control *c, bool (*is_there)(const struct control *c, const struct model_key *key));
 void control_config_free(struct control *c);
 void control_config_put_account(struct control *c, const struct model_account *m);
 /* NULL without memory. */
@@ -139,6 +141,12 @@ MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const st
 /* False: it was no look-up of these. */
 bool control_read_done(struct control *c, const struct store_done *done);
 void control_reads_free(struct control *c);
+
+/* relist.c: the whole store, read again beside the work */
+void control_relist_tick(struct control *c);
+void control_relist_row(struct control *c, const struct store_row *row); /* that came from wherever: its key is there */
+bool control_relist_done(struct control *c, const struct store_done *done); /* false: it was no page of it */
+void control_relist_free(struct control *c);
 
 /* hold.c: answers that wait for the site. rev: of the commit that they tell. */
 void control_hold_send(struct control *c, uint64_t rev, const struct ike_action *send);

@@ -91,7 +91,7 @@ static enum err make_decoy(struct control *c)
 static enum err make_tables(struct control *c)
 {
 	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->halves_by_spi,
-			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads };
+			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads, &c->relist.seen };
 	enum err e = ERR_NONE;
 	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(all); i++)
 		e = hmap_init(all[i]);
@@ -224,6 +224,7 @@ void control_free(struct control *c)
 	}
 	control_held_free(c);
 	control_reads_free(c);
+	control_relist_free(c);
 	control_mirror_free(c);
 	control_dh_free(c->dh);
 	struct hmap_walk w;
@@ -285,12 +286,13 @@ static void take_committed(void *arg, const struct store_done *done)
 
 	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
-	else if (done->tag != 0 && !control_read_done(c, done))
+	else if (done->tag != 0 && !control_read_done(c, done) && !control_relist_done(c, done))
 		control_op_committed(c, done);
 }
 
 static void take_change(void *arg, const struct store_row *row)
 {
+	control_relist_row(arg, row);
 	if (bytes_starts(row->key, bytes_str(MODEL_KEY_CFG)))
 		control_config_change(arg, row);
 	else if (bytes_starts(row->key, bytes_str(MODEL_KEY_WHY)))
@@ -416,6 +418,7 @@ void control_run(struct control *c)
 			control_config_publish(c);
 		control_children_check(c);
 		control_mirror_tick(c);
+		control_relist_tick(c);
 		control_held_run(c);
 		fwd_collect(c->fwd);
 		if (c->now_us >= c->cookie_turn_us)

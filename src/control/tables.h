@@ -257,6 +257,20 @@ struct control_read {
 	struct control_datagram *waiting; /* the oldest first */
 };
 
+/* The store's keys, listed again (relist.c). */
+struct control_relist {
+	bool on;
+	bool lost;                    /* the configuration too */
+	bool waits;                   /* for a page */
+	unsigned prefix;
+	uint64_t tag;                 /* of that page */
+	uint64_t rev;                 /* of the first page of the prefix */
+	uint64_t next_us;
+	struct hmap seen;             /* keys that are there */
+	size_t after_len;
+	uint8_t after[STORE_KEY_MAX];
+};
+
 /* An answer that waits until the other nodes of the site have what it tells (hold.c). */
 struct control_held {
 	struct control_held *next;
@@ -299,6 +313,7 @@ struct control {
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
 	/* what other nodes do */
 	struct hmap buried, reads;
+	struct control_relist relist;
 	uint32_t larval_spi;          /* of the last row that only kept an SPI */
 	uint64_t sweep_us;            /* when old graves are looked for */
 	uint64_t seen_rev;            /* all that the store had then is installed */

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "store/engine.h"
 #include "store/ipc_msg.h"
+#include "store/page.h"
 
 enum {
 	GROUP_MAX = 128,            /* transactions in one durable write */
@@ -32,22 +33,14 @@ enum {
 _Static_assert((CONTROL_BEHIND_MAX + GROUP_MAX + 1) * STORE_TXN_OPS_MAX < STORE_GONE_MAX,
 	      "no deletion is forgotten before control has seen it");
 
-/* A question of control; its rows are laid out as those of changes. */
-struct read {
-	bool list; /* else the one key `prefix` */
-	struct bytes prefix, after;
-	size_t limit;
-	size_t rows_len, rows_cap;
-	uint8_t *rows;
-};
-
 struct job {
 	struct job *next;
 	struct store_done done;
-	bool is_read;
 	struct store_ipc_txn t;
-	struct read read;
-	uint8_t *block; /* what t and read borrow from */
+	bool is_read;
+	struct store_page_ask ask;
+	struct store_page page;
+	uint8_t *block; /* what t and ask borrow from */
 };
 
 struct jobs {
@@ -81,6 +74,7 @@ struct store_thread {
 	bool ipc_new;
 	int ipc_fd; /* the new one */
 	bool stopping;
+	bool lost;
 	bool changes_full; /* the buffer is control's */
 	uint64_t seen_rev; /* of the changes that control was handed, and of those before that were none of its business */
 
@@ -136,7 +130,7 @@ static struct job *jobs_take(struct jobs *q)
 
 static void free_job(struct job *j)
 {
-	free(j->read.rows);
+	store_page_free(&j->page);
 	free(j->block);
 	free(j);
 }
@@ -225,52 +219,6 @@ static bool commit_group(struct store_thread *t, bool all)
 	return true;
 }
 
-/* ---- reads ---- */
-
-static bool add_row(struct job *j, const struct store_row *row)
-{
-	struct read *q = &j->read;
-	size_t len = store_ipc_row_len(row);
-
-	if (q->rows_cap - q->rows_len < len) {
-		size_t cap = 2 * q->rows_cap + len;
-		uint8_t *rows = realloc(q->rows, cap);
-		if (rows == NULL) {
-			j->done.result.err = ERR_MEMORY;
-			return false;
-		}
-		q->rows = rows;
-		q->rows_cap = cap;
-	}
-	struct wr w = wr_of((struct space){ q->rows + q->rows_len, len });
-	store_ipc_row_build(&w, row);
-	q->rows_len += len;
-	j->done.row_cnt++;
-	return true;
-}
-
-/* Of one key: the first that begins with it may be a longer one. */
-static bool visit_row(void *arg, const struct store_row *row)
-{
-	struct job *j = arg;
-	if (!j->read.list && !bytes_eq(row->key, j->read.prefix))
-		return false;
-	return add_row(j, row);
-}
-
-static void read_rows(struct store_thread *t, struct job *j)
-{
-	struct store_result *result = &j->done.result;
-	const struct read *q = &j->read;
-
-	enum err err = store_visit_range(t->store, q->prefix, q->after, q->limit, visit_row, j, &result->rev);
-	if (err != ERR_NONE)
-		result->err = err;
-	if (result->err != ERR_NONE || q->list || j->done.row_cnt != 0)
-		return;
-	(void)add_row(j, &(struct store_row){ .key = q->prefix, .mod_rev = result->rev, .deleted = true });
-}
-
 /* The reads at the head of the queue. */
 static void serve_reads(struct store_thread *t)
 {
@@ -280,7 +228,8 @@ static void serve_reads(struct store_thread *t)
 		unlock(t);
 		if (j == NULL)
 			return;
-		read_rows(t, j);
+		j->done.result.err = store_page_read(t->store, &j->ask, &j->page, &j->done.result.rev);
+		j->done.row_cnt = j->page.row_cnt;
 		lock(t);
 		jobs_add(&t->done, j);
 		unlock(t);
@@ -323,14 +272,35 @@ static void put_off(struct store_thread *t, enum err err)
 {
 	uint32_t held;
 
-	/* The bounds above keep this from happening, unless somebody else wrote to the file, or etcd was out of
-	 * reach for longer than it keeps history. Control's view would be wrong for ever: a new process lists everything. */
-	if (err == ERR_COMPACTED)
-		log_error("store: changes were forgotten before they were read: the process ends, its successor lists all");
-	must(err != ERR_COMPACTED);
 	if (log_limit_take(&t->limit, clock_mono_ms(), &held))
 		log_error("store: cannot read changes: %s", err_text(err));
 	t->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
+static bool visit_none(void *arg, const struct store_row *row)
+{
+	(void)arg;
+	(void)row;
+	return false;
+}
+
+/* The bounds above keep changes from being forgotten, unless somebody else wrote to the file, or etcd was out of reach for longer
+ * than it keeps history. Control goes on from now, and lists what there is. False: not even that can be asked. */
+static bool skip_lost(struct store_thread *t)
+{
+	uint64_t rev = 0;
+
+	if (store_visit_range(t->store, bytes_str("meta/"), bytes_of(NULL, 0), 1, visit_none, NULL, &rev) != ERR_NONE)
+		return false;
+	t->pos_rev = rev + 1;
+	t->pos_key = (struct store_key_next){ 0 };
+	if (rev > t->rev)
+		t->rev = rev;
+	lock(t);
+	t->lost = true;
+	unlock(t);
+	ring_bell(t->tell_fd);
+	return true;
 }
 
 static bool buffer_is_mine(struct store_thread *t)
@@ -360,6 +330,8 @@ static void hand_over_changes(struct store_thread *t)
 		return;
 	}
 	enum err err = store_visit_changes(t->store, bytes_of("", 0), &from, upto, add_change, &f, &rev);
+	if (err == ERR_COMPACTED && skip_lost(t))
+		return;
 	if (err != ERR_NONE) {
 		t->pos_rev = from.rev;
 		t->pos_key = key;
@@ -385,13 +357,6 @@ static void hand_over_changes(struct store_thread *t)
 		ring_bell(t->tell_fd);
 }
 
-static bool see_none(void *arg, const struct store_row *row)
-{
-	(void)arg;
-	(void)row;
-	return false;
-}
-
 /* Checks that the history reaches back far enough, then lets the next reading begin there. */
 static enum err add_watch(struct store_thread *t, const struct watch *w)
 {
@@ -400,7 +365,7 @@ static enum err add_watch(struct store_thread *t, const struct watch *w)
 
 	if (t->watch_cnt == STORE_THREAD_WATCH_MAX)
 		return ERR_FULL;
-	enum err err = store_visit_changes(t->store, bytes_of(w->prefix, w->len), &from, 0, see_none, NULL, &rev);
+	enum err err = store_visit_changes(t->store, bytes_of(w->prefix, w->len), &from, 0, visit_none, NULL, &rev);
 	if (err != ERR_NONE)
 		return err;
 	/* What the others were handed already is not handed to them again. */
@@ -588,7 +553,7 @@ MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store
 	return j == NULL ? ERR_MEMORY : queue(t, j);
 }
 
-static enum err queue_read(struct store_thread *t, const struct read *q, uint64_t tag)
+static enum err queue_read(struct store_thread *t, const struct store_page_ask *q, uint64_t tag)
 {
 	size_t len = q->prefix.len + q->after.len;
 	struct job *j = calloc(1, sizeof(*j));
@@ -605,9 +570,9 @@ static enum err queue_read(struct store_thread *t, const struct read *q, uint64_
 	j->is_read = true;
 	j->done.tag = tag;
 	j->block = block;
-	j->read = *q;
-	j->read.prefix = bytes_of(block, q->prefix.len);
-	j->read.after = bytes_of(block + q->prefix.len, q->after.len);
+	j->ask = *q;
+	j->ask.prefix = bytes_of(block, q->prefix.len);
+	j->ask.after = bytes_of(block + q->prefix.len, q->after.len);
 	return queue(t, j);
 }
 
@@ -615,7 +580,7 @@ MUST_USE enum err store_thread_read(struct store_thread *t, struct bytes key, ui
 {
 	if (key.len == 0 || key.len > STORE_KEY_MAX)
 		return ERR_RANGE;
-	return queue_read(t, &(struct read){ .prefix = key, .limit = 1 }, tag);
+	return queue_read(t, &(struct store_page_ask){ .prefix = key }, tag);
 }
 
 MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix, struct bytes after, size_t limit,
@@ -623,7 +588,8 @@ MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix,
 {
 	if (prefix.len > STORE_KEY_MAX || after.len > STORE_KEY_MAX || limit == 0 || limit > STORE_THREAD_LIST_MAX)
 		return ERR_RANGE;
-	return queue_read(t, &(struct read){ .list = true, .prefix = prefix, .after = after, .limit = limit }, tag);
+	const struct store_page_ask q = { .list = true, .prefix = prefix, .after = after, .limit = limit };
+	return queue_read(t, &q, tag);
 }
 
 uint64_t store_thread_seen(struct store_thread *t)
@@ -634,20 +600,31 @@ uint64_t store_thread_seen(struct store_thread *t)
 	return rev;
 }
 
+bool store_thread_lost(struct store_thread *t)
+{
+	lock(t);
+	bool lost = t->lost;
+	t->lost = false;
+	unlock(t);
+	return lost;
+}
+
 int store_thread_fd(const struct store_thread *t)
 {
 	return t->tell_fd;
 }
 
-static void show_rows(struct bytes rows, store_row_fn *change, void *arg)
+/* Returns the last one's key. */
+static struct bytes show_rows(struct bytes rows, store_row_fn *change, void *arg)
 {
 	struct rd r = rd_of(rows);
-	struct store_row row;
+	struct store_row row = { 0 };
 
 	while (rd_left(&r) != 0) {
 		must(store_ipc_row_parse(&r, &row) == ERR_NONE);
 		change(arg, &row);
 	}
+	return row.key;
 }
 
 void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg)
@@ -663,12 +640,12 @@ void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn
 	unlock(t);
 	for (struct job *j; (j = jobs_take(&finished)) != NULL; free_job(j)) {
 		if (j->done.result.err == ERR_NONE)
-			show_rows(bytes_of(j->read.rows, j->read.rows_len), change, arg);
+			j->done.last_key = show_rows(bytes_of(j->page.rows, j->page.len), change, arg);
 		done(arg, &j->done);
 	}
 	if (!changes)
 		return;
-	show_rows(bytes_of(t->changes, t->changes_len), change, arg);
+	(void)show_rows(bytes_of(t->changes, t->changes_len), change, arg);
 	lock(t);
 	if (t->changes_rev > t->seen_rev)
 		t->seen_rev = t->changes_rev;

@@ -16,6 +16,7 @@ struct store_done {
 	uint64_t tag;
 	struct store_result result; /* rev of a read: a revision of which its rows are at least */
 	size_t row_cnt;             /* of a read: that were handed out for it */
+	struct bytes last_key;      /* of the last of them; borrowed for the time of the call */
 };
 typedef void store_done_fn(void *arg, const struct store_done *done);
 
@@ -44,6 +45,10 @@ MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix,
 
 /* Up to this revision every change under the watched prefixes was handed out. */
 uint64_t store_thread_seen(struct store_thread *t);
+
+/* True, once: changes were forgotten before they were read (an engine that was out of reach for longer than it keeps
+ * history). Those from now on come; what there is has to be listed. */
+bool store_thread_lost(struct store_thread *t);
 
 /* Readable when results or changes wait. */
 int store_thread_fd(const struct store_thread *t);

@@ -83,7 +83,7 @@ static void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	struct control *c = &n->node[at].c;
 	struct control_tunnel *t = &n->node[at].tunnel;
 	struct hmap *maps[] = { &c->tunnels, &c->sas, &c->children, &c->ops, &c->halves_by_spi, &c->halves_by_init,
-				&c->sources, &c->buried, &c->reads };
+				&c->sources, &c->buried, &c->reads, &c->relist.seen };
 	const struct fwd_tunnel_config config = { .tunnel_id = sa->tunnel_id, .account_number = 7, .outer_mtu = 1500 };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
@@ -121,6 +121,7 @@ static void free_node(struct node *d)
 	control_sas_free(c);
 	control_mirror_free(c);
 	control_reads_free(c);
+	control_relist_free(c);
 	explain_history_free(&d->tunnel.why);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		hmap_fini(maps[i]);
@@ -146,7 +147,7 @@ static void take_done(void *arg, const struct store_done *done)
 
 	if (owner == 0 || owner > NODES)
 		n->reads++;
-	else if (!control_read_done(&n->node[owner - 1].c, done))
+	else if (!control_read_done(&n->node[owner - 1].c, done) && !control_relist_done(&n->node[owner - 1].c, done))
 		control_op_committed(&n->node[owner - 1].c, done);
 }
 
@@ -160,8 +161,10 @@ static void take_row(void *arg, const struct store_row *row)
 	n->kept_mod = row->mod_rev;
 	n->kept_create = row->create_rev;
 	n->kept_deleted = row->deleted;
-	if (n->told < NODES)
-		control_mirror_change(&n->node[n->told].c, row);
+	if (n->told >= NODES)
+		return;
+	control_relist_row(&n->node[n->told].c, row);
+	control_mirror_change(&n->node[n->told].c, row);
 }
 
 static void poll_all(struct bench *n)
@@ -632,6 +635,50 @@ static void an_ike_sa_that_is_not_known_is_looked_up_once(void **state)
 	assert_int_equal(sent_cnt, 1);
 }
 
+/* The node reads the whole store again, as it does now and then. */
+static void list_again(struct bench *n, unsigned node)
+{
+	struct control *c = &n->node[node].c;
+
+	n->told = node;
+	control_relist_tick(c); /* the first sets the time */
+	c->now_us = c->relist.next_us;
+	control_relist_tick(c);
+	for (unsigned turns = 0; c->relist.on; turns++) {
+		assert_true(turns < 100);
+		c->now_us += 1000000;
+		control_relist_tick(c);
+		while (c->relist.waits)
+			poll_all(n);
+	}
+	n->told = NODES;
+}
+
+static void a_list_finds_what_the_watch_has_not_told(void **state)
+{
+	struct bench *n = *state;
+	const uint32_t old = sa_at(n, 1).children[0].spi_in;
+	const struct mail request = peer_asks(n, IKE_EV_REKEY_CHILD);
+
+	post(n, 0, &request);
+	answer(n, &sent[0]);
+	const struct mail ends = peer_goes_on(n);
+	post(n, 0, &ends);
+	assert_true(installed(n, 1, old));
+	list_again(n, 1);
+	const struct ike_sa r = sa_at(n, 1);
+	assert_int_equal(r.child_cnt, 1);
+	assert_false(installed(n, 1, old));
+	assert_true(installed(n, 1, newest_child(&r)));
+	/* An IKE SA that is gone goes too, and what is there stays. */
+	const struct model_key key = model_key_ike(n->spi);
+	const struct store_op op = { .kind = STORE_DELETE, .key = model_key_bytes(&key) };
+	must(store_thread_submit(n->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }, 1) == ERR_NONE);
+	list_again(n, 1);
+	assert_null(control_sa_find(&n->node[1].c, n->spi));
+	assert_true(installed(n, 1, newest_child(&r)));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -646,6 +693,7 @@ int main(void)
 		TEST(an_answer_that_comes_before_its_request_is_known_is_taken),
 		TEST(rows_that_come_late_change_nothing),
 		TEST(a_child_sa_that_comes_again_goes_on_with_its_counters),
+		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(an_ike_sa_that_is_not_known_is_looked_up_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

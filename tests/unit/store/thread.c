@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "store/engine.h"
 
 enum { PATIENCE_MS = 30000 };
 
@@ -691,6 +692,53 @@ static void seen_follows_what_was_handed_out(void **state)
 	assert_int_equal(c->told.changes.cnt, 1);
 }
 
+/* ---- history that is not there any more ---- */
+
+static const struct store_engine *whole;
+static unsigned forgetful; /* so often */
+
+static enum err forget(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto, store_visit_fn *visit,
+		       void *arg, uint64_t *ret_rev)
+{
+	if (forgetful != 0 && from->rev > 1) {
+		forgetful--;
+		return ERR_COMPACTED;
+	}
+	return whole->changes(s, prefix, from, upto, visit, arg, ret_rev);
+}
+
+static void lost_changes_are_told_and_later_ones_come(void **state)
+{
+	static struct store_engine engine;
+	static struct control c;
+	struct store *s;
+
+	(void)state;
+	assert_int_equal(store_memory_new(&s), ERR_NONE);
+	whole = s->engine;
+	engine = *whole;
+	engine.changes = forget;
+	s->engine = &engine;
+	put(s, "w/0", "x");
+	assert_int_equal(store_thread_start(s, -1, &role_all, &c.t), ERR_NONE);
+	assert_int_equal(store_thread_watch(c.t, bytes_str("w/"), 0), ERR_NONE);
+	await_change(&c, "w/0");
+	assert_false(store_thread_lost(c.t));
+	forgetful = 1;
+	submit_put(&c, "w/1", "x", 1);
+	await_done(&c, 1);
+	uint64_t end = clock_mono_ms() + PATIENCE_MS;
+	while (!store_thread_lost(c.t)) {
+		assert_true(clock_mono_ms() < end);
+		poll_once(&c, 10);
+	}
+	assert_false(store_thread_lost(c.t));
+	submit_put(&c, "w/2", "x", 2);
+	await_change(&c, "w/2");
+	store_thread_stop(c.t);
+	seen_clear(&c.told.changes);
+}
+
 #define ON_MEMORY(f) { #f, f, set_up, tear_down, NULL }
 #define ON_SQLITE(f) { "sqlite: " #f, f, set_up_sqlite, tear_down, NULL }
 
@@ -719,6 +767,7 @@ int main(void)
 		ON_MEMORY(junk_on_the_socket_does_not_stop_control),
 		ON_MEMORY(api_and_control_lose_no_increment),
 		ON_SQLITE(api_and_control_lose_no_increment),
+		{ "lost_changes_are_told_and_later_ones_come", lost_changes_are_told_and_later_ones_come, NULL, NULL, NULL },
 		ON_MEMORY(read_gives_the_row_and_then_the_result),
 		ON_SQLITE(read_gives_the_row_and_then_the_result),
 		ON_MEMORY(read_of_nothing_is_a_deletion_at_its_revision),
