@@ -145,7 +145,9 @@ static void take_done(void *arg, const struct store_done *done)
 	struct bench *n = arg;
 	uint64_t owner = done->tag >> TAG_SHIFT;
 
-	if (owner == 0 || owner > NODES)
+	if (done->tag == CONTROL_TAG_QUIET)
+		return;
+	if (owner == 0)
 		n->reads++;
 	else if (!control_read_done(&n->node[owner - 1].c, done) && !control_relist_done(&n->node[owner - 1].c, done))
 		control_op_committed(&n->node[owner - 1].c, done);
