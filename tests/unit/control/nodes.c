@@ -334,6 +334,8 @@ static int setup(void **state)
 	must(store_thread_start(s, -1, &nobody, &n->store) == ERR_NONE);
 	n->duo->flight_cnt = 0;
 	n->told = NODES;
+	n->conf = (struct conf){ .half_open_max = 100, .half_open_per_address = 100, .half_open_per_prefix = 100,
+				 .cookie_threshold = 100, .identity_domain = "ipsec.example.net" };
 	for (unsigned i = 0; i < NODES; i++)
 		make_node(n, i, &sa);
 	for (unsigned i = 0; i < NODES; i++)
@@ -342,15 +344,24 @@ static int setup(void **state)
 	return 0;
 }
 
+/* Empty for what is sent in the clear. */
+static struct bytes iv_of(const struct mail *m)
+{
+	struct wire_ike_header h;
+	struct rd r = rd_of(bytes_of(m->b, m->len));
+
+	must(wire_ike_header_parse(bytes_of(m->b, m->len), &h) == ERR_NONE);
+	rd_skip(&r, WIRE_IKE_HEADER_LEN + 4);
+	return h.exchange == IKE_EX_SA_INIT ? bytes_of(NULL, 0) : rd_bytes(&r, 8);
+}
+
 /* An IV of a counter never comes twice under a key, whoever sent and whatever was tried again. */
 static void check_ivs(void)
 {
 	for (unsigned i = 0; i < sent_cnt; i++)
-		for (unsigned k = 0; k < i; k++) {
-			const size_t at = WIRE_IKE_HEADER_LEN + 4;
-			bool iv = bytes_eq(bytes_of(sent[i].b + at, 8), bytes_of(sent[k].b + at, 8));
-			assert_true(!iv || same(&sent[i], &sent[k])); /* the same message again is no new one */
-		}
+		for (unsigned k = 0; k < i; k++) /* the same message again is no new one */
+			assert_true(iv_of(&sent[i]).len == 0 || !bytes_eq(iv_of(&sent[i]), iv_of(&sent[k])) ||
+				    same(&sent[i], &sent[k]));
 }
 
 static int teardown(void **state)
@@ -681,6 +692,109 @@ static void a_list_finds_what_the_watch_has_not_told(void **state)
 	assert_true(installed(n, 1, newest_child(&r)));
 }
 
+/* The peer begins anew, with INITIAL_CONTACT, at that node. Returns our SPI of the new IKE SA. */
+static uint64_t shake_hands(struct bench *n, unsigned node)
+{
+	struct mail m[4];
+	struct wire_ike_header h;
+
+	duo_start(n->duo);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
+		unsigned before = sent_cnt;
+		post(n, node, &m[0]);
+		assert_true(sent_cnt > before);
+		answer(n, &sent[before]);
+	}
+	must(wire_ike_header_parse(bytes_of(m[0].b, m[0].len), &h) == ERR_NONE);
+	assert_non_null(control_sa_find(&n->node[node].c, h.spi_r));
+	return h.spi_r;
+}
+
+static bool stands(const struct bench *n, unsigned node, uint64_t spi)
+{
+	const struct control_sa *sa = control_sa_find(&n->node[node].c, spi);
+	return sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing;
+}
+
+static void of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier(void **state)
+{
+	struct bench *n = *state;
+	uint64_t second = shake_hands(n, 0);
+
+	assert_false(stands(n, 0, n->spi));
+	assert_true(stands(n, 0, second));
+	/* This node knows of the first one alone, as if all came at once. */
+	assert_true(stands(n, 1, n->spi));
+	uint64_t third = shake_hands(n, 1);
+	assert_true(stands(n, 1, third));
+	assert_non_null(control_sa_find(&n->node[1].c, second));
+	assert_false(stands(n, 1, second));
+	assert_false(stands(n, 1, n->spi));
+	learn(n, 0);
+	assert_false(stands(n, 0, second));
+	assert_true(stands(n, 0, third));
+	assert_int_equal(n->node[0].tunnel.cur_spi, third);
+}
+
+/* All duties are the other node's, or this one's. */
+static void give_duties(struct bench *n, unsigned node, bool ours)
+{
+	struct cluster_members *m = &n->node[node].c.members;
+
+	m->on = m->held = true;
+	m->self = (uint16_t)(node + 1);
+	for (unsigned i = 0; i < CLUSTER_BUCKETS; i++)
+		m->owner[i] = (uint16_t)(ours ? node + 1 : NODES + 1);
+}
+
+static void what_is_due_is_done_by_whose_duty_it_is(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+
+	give_duties(n, 1, false);
+	c->now_us += 40 * UINT64_C(1000000); /* the peer is silent for longer than dpd_delay_s */
+	control_sas_timers(c);
+	settle(n, 1);
+	assert_int_equal(sent_cnt, 0);
+	/* The other node has died. */
+	give_duties(n, 1, true);
+	c->now_us += 1000000;
+	control_sas_timers(c);
+	settle(n, 1);
+	control_held_run(c);
+	assert_int_equal(sent_cnt, 1);
+	assert_int_equal(sa_at(n, 1).request.kind, IKE_REQUEST_LIVENESS);
+	/* Its answer may come to any. */
+	answer(n, &sent[0]);
+	struct mail m[4];
+	assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
+	post(n, 0, &m[0]);
+	assert_int_equal(sa_at(n, 0).request.kind, IKE_REQUEST_NONE);
+}
+
+static void the_end_of_a_lifetime_is_everybodys(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	const uint32_t spi = sa_at(n, 1).children[0].spi_in;
+	struct fwd_child_stats s;
+
+	give_duties(n, 1, false);
+	c->now_us = control_child_find(c, spi)->expires_us + 1;
+	control_children_timers(c);
+	settle(n, 1);
+	assert_int_equal(fwd_child_stats(c->fwd, spi, &s), ERR_NOTFOUND);
+	assert_int_equal(sent_cnt, 0);
+	/* The Delete is sent once the duty is ours. */
+	give_duties(n, 1, true);
+	c->now_us += 1000000;
+	control_children_timers(c);
+	settle(n, 1);
+	assert_int_equal(sa_at(n, 1).request.kind, IKE_REQUEST_DELETE_CHILD);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -696,6 +810,9 @@ int main(void)
 		TEST(rows_that_come_late_change_nothing),
 		TEST(a_child_sa_that_comes_again_goes_on_with_its_counters),
 		TEST(a_list_finds_what_the_watch_has_not_told),
+		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
+		TEST(what_is_due_is_done_by_whose_duty_it_is),
+		TEST(the_end_of_a_lifetime_is_everybodys),
 		TEST(an_ike_sa_that_is_not_known_is_looked_up_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
