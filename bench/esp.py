@@ -4,8 +4,7 @@
 
 All stand in the same four namespaces at once, each with a network of its own at either end, and are measured in turns. What
 stands idle costs nothing. Client and server, all gateways and the kernel share this machine's cores. Client and site send,
-server and gw receive. Between `onrampd` and `onrampd --site` the strongest suite is chosen, aes256gcm16: the rows of it are
-theirs. The suites that the others have are measured with esp-pair, the same packet road with fixed keys.
+server and gw receive. Onramp's ends are `onrampd --site` and `onrampd`, with a tunnel for each suite.
 """
 import json
 import pathlib
@@ -83,49 +82,40 @@ class Veth(System):
         self.lab.ip("gw", f"route add {self.client_net()} via {SITE}")
 
 
-class Daemons(System):
-    """`onrampd` and `onrampd --site`."""
-    name = OURS
-    encap = "udp"
+class Daemons:
+    """`onrampd` and `onrampd --site`, with a tunnel for each suite."""
 
-    def up(self):
-        self.gateway = Gateway(self.lab, BUILD, addresses=(ANYCAST4,))
+    def __init__(self, lab, suites):
+        """suites: {number of the networks: what stands in the site's file}"""
+        self.gateway = Gateway(lab, BUILD, addresses=(ANYCAST4,))
         self.gateway.start()
         self.gateway.create_account("bench")
-        tunnel = self.gateway.create_tunnel("site", "10.252.0.2/31")
-        self.gateway.create_route(self.client_net(), "10.252.0.3")
-        self.site = Site(self.lab, "site", {"gw": {
-            "identity": "fqdn:" + tunnel["remote_identities"]["fqdn_id"], "psk": self.gateway.generate_psk(tunnel),
-            "addresses": "10.252.0.3/31", "routes": self.server_net(), "encap": self.encap}}, build=BUILD)
+        tunnels = {}
+        for number, algorithms in suites.items():
+            tunnel = self.gateway.create_tunnel(f"t{number}", f"10.252.0.{2 * number}/31")
+            self.gateway.create_route(f"10.1.{number}.0/24", f"10.252.0.{2 * number + 1}")
+            tunnels[f"t{number}"] = {
+                "identity": "fqdn:" + tunnel["remote_identities"]["fqdn_id"], "psk": self.gateway.generate_psk(tunnel),
+                "addresses": f"10.252.0.{2 * number + 1}/31", "routes": f"192.168.{number}.0/24", "encap": "udp",
+                "esp_algorithms": algorithms}
+        self.site = Site(lab, "site", tunnels, build=BUILD)
         self.site.start()
-        if not self.site.up("gw"):
-            raise LabError(f"onramp: not up: {self.site.log()[-2000:]}")
-
-    def pids(self):
-        return [self.site.child_pid()], [self.gateway.child_pid("gateway")]
 
 
-class Pair(System):
-    """Two ends with fixed keys, for a suite."""
+class Onramp(System):
+    """One of their tunnels."""
     name = OURS
 
-    def __init__(self, lab, number, suite):
-        self.suite = suite
+    def __init__(self, lab, number, daemons):
+        self.daemons = daemons
         super().__init__(lab, number)
 
     def up(self):
-        self.processes = []
-        site, gw, device = f"203.0.113.{10 * self.number}", f"203.0.113.{10 * self.number + 1}", f"pair{self.number}"
-        for end, node, own, other, net in ((0, "site", site, gw, self.server_net()), (1, "gw", gw, site, self.client_net())):
-            self.lab.ip(node, f"addr add {own}/32 dev wan")
-            self.processes.append(self.lab.spawn(node, BUILD / "bench" / "esp-pair", end, own, other, device, 1400, self.suite,
-                                                 log=f"esp-pair-{node}-{self.number}.log"))
-            if not wait_until(lambda: self.lab.run(node, "ip", "link", "show", device, check=False).returncode == 0, 10):
-                raise LabError(f"esp-pair: {self.processes[-1].log_tail()}")
-            self.lab.ip(node, f"route add {net} dev {device}")
+        if not self.daemons.site.up(f"t{self.number}"):
+            raise LabError(f"onramp: not up: {self.daemons.site.log()[-2000:]}")
 
     def pids(self):
-        return [self.processes[0].pid], [self.processes[1].pid]
+        return [self.daemons.site.child_pid()], [self.daemons.gateway.child_pid("gateway")]
 
 
 class Strongswan(System):
@@ -288,7 +278,7 @@ class Bench:
         return json.loads(done.stdout)["median_us"]
 
 
-def measure_tcp(bench, systems, cbc, daemons):
+def measure_tcp(bench, systems, cbc, strong):
     note, streams = bench.results.note, {}
     raw = {row["name"]: row["median"] for row in read_rows(bench.results.path) if row["name"].startswith("esp.raw.")}
     for system in systems:
@@ -305,14 +295,14 @@ def measure_tcp(bench, systems, cbc, daemons):
         note("esp.tcp8.aes128gcm16", "Gbit/s", system.name, bench.tcp(system, 8)[0])
     for name in ("esp.tcp1.aes256-sha256", "esp.tcp1.aes256gcm16"):
         note(name, "Gbit/s", "veth", streams["veth"])
-    note("esp.tcp1.aes256gcm16", "Gbit/s", OURS, bench.tcp(daemons, 1)[0])
+    note("esp.tcp1.aes256gcm16", "Gbit/s", OURS, bench.tcp(strong, 1)[0])
     for system in cbc:
         note("esp.tcp1.aes256-sha256", "Gbit/s", system.name, bench.tcp(system, 1)[0])
 
 
-def measure_round(bench, systems, cbc, daemons):
+def measure_round(bench, systems, cbc, strong):
     note = bench.results.note
-    measure_tcp(bench, systems, cbc, daemons)
+    measure_tcp(bench, systems, cbc, strong)
     set_plain(bench.lab, True)
     for system in systems:
         note("esp.plain_nic.tcp1.aes128gcm16", "Gbit/s", system.name, bench.tcp(system, 1)[0])
@@ -332,12 +322,13 @@ def run(path, runs):
     with Lab(f"e{time.monotonic_ns() % 100000}") as lab:
         build_network(lab)
         swan = Strongswan(lab, 2)
-        systems = [Veth(lab, 0), Pair(lab, 5, "aes128gcm16"), swan, Wireguard(lab, 4)]
-        cbc = [Pair(lab, 6, "aes256-sha256"), StrongswanCbc(lab, 3, swan)]
-        daemons = Daemons(lab, 1)
+        daemons = Daemons(lab, {1: "aes256gcm16", 5: "aes128gcm16", 6: "aes256-sha256"})
+        systems = [Veth(lab, 0), Onramp(lab, 5, daemons), swan, Wireguard(lab, 4)]
+        cbc = [Onramp(lab, 6, daemons), StrongswanCbc(lab, 3, swan)]
+        strong = Onramp(lab, 1, daemons)
         bench = Bench(lab, results, systems)
         for number in range(runs):
             print(f"data plane, round {number + 1} of {runs}", flush=True)
-            measure_round(bench, systems, cbc, daemons)
+            measure_round(bench, systems, cbc, strong)
     results.print_table()
     results.write()
