@@ -273,7 +273,7 @@ static enum err start_control(struct gateway *g)
 		.conf = env->conf, .site = env->site,
 		.cluster = env->conf->cluster.mesh_address.port != 0 ? &env->conf->cluster : NULL, .mesh_fd = env->mesh_fd,
 		.store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
-		.seal_key = &env->seal_key, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
+		.seal_keys = env->seal_keys, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
 		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,
 		.parent = { .arg = g, .fd = env->parent_fd, .want_offramp = want_offramp,
 			    .drop_offramp = drop_offramp, .set_routes = set_routes, .on_readable = read_parent },

@@ -47,12 +47,12 @@ static enum err read_end(struct end *e)
 /* What is sealed can be read at the other end only under the same key. */
 static enum err compare_keys(const struct end *from, const struct end *to)
 {
-	struct crypt_seal_private a = { 0 }, b = { 0 };
+	struct crypt_seal_ring a = { 0 }, b = { 0 };
 
-	enum err e = host_open_seal_key(&from->conf, &a);
+	enum err e = host_open_seal_keys(&from->conf, &a);
 	if (e == ERR_NONE)
-		e = host_open_seal_key(&to->conf, &b);
-	bool same = e == ERR_NONE && bytes_eq_ct(BYTES_OF(a.b), BYTES_OF(b.b));
+		e = host_open_seal_keys(&to->conf, &b);
+	bool same = e == ERR_NONE && bytes_eq_ct(BYTES_OF(a.key[0].b), BYTES_OF(b.key[0].b));
 	secret_wipe(&a, sizeof(a));
 	secret_wipe(&b, sizeof(b));
 	if (e == ERR_NONE && !same) {

@@ -445,16 +445,19 @@ static enum err change_tunnel(struct control *c, const struct store_row *row)
 /* A box costs a Diffie-Hellman to open: that is done here, once, and not in each handshake. The key then lies in memory under
  * a key of this process, no more in reach than under the one that opens the box. Returns the new length, 0: it cannot be
  * opened. */
-static uint16_t relock(const struct control *c, const struct control_tunnel *t, struct space room, uint16_t len)
+static uint16_t relock(const struct control *c, struct control_tunnel *t, struct space room, uint16_t len)
 {
 	struct model_key key = model_key_psk(&t->account->m.id, &t->id);
 	uint8_t text[SECRET_MAX];
 	char id[MODEL_ID_TEXT_MAX];
 	size_t text_len, locked_len = 0;
+	unsigned which = 0;
 
 	if (len == 0)
 		return 0;
-	enum err e = crypt_box_open(&c->seal_key, model_key_bytes(&key), bytes_of(room.p, len), SPACE_OF(text), &text_len);
+	enum err e = crypt_box_open_any(&c->seal_keys, model_key_bytes(&key), bytes_of(room.p, len), SPACE_OF(text), &text_len,
+					&which);
+	t->psk_old_seal = t->psk_old_seal || which != 0;
 	if (e == ERR_NONE)
 		e = crypt_lock_seal(c->psk_key, model_key_bytes(&key), bytes_of(text, text_len), room, &locked_len);
 	secret_wipe(text, sizeof(text));
@@ -481,6 +484,7 @@ static enum err change_psk(struct control *c, const struct store_row *row)
 	}
 	enum err e = model_psk_decode(row->value, &m);
 	if (e == ERR_NONE) {
+		t->psk_old_seal = false;
 		m.current_len = relock(c, t, SPACE_OF(m.current), m.current_len);
 		m.previous_len = relock(c, t, SPACE_OF(m.previous), m.previous_len);
 		t->psk = m;

@@ -39,7 +39,7 @@ struct control_config {
 	struct store *store;             /* taken over */
 	int store_ipc_fd;                /* the api's, taken over; -1: none yet */
 	int live_fd;                     /* model/live.h, taken over; -1: none yet. At a site it listens */
-	const struct crypt_seal_private *seal_key; /* copied */
+	const struct crypt_seal_ring *seal_keys; /* copied */
 	uint32_t incarnation;
 	struct fwd *fwd;
 	struct fwd_punt_rings *rings;    /* one a worker */

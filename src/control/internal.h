@@ -155,10 +155,19 @@ uint64_t control_held_next_us(const struct control *c);
 void control_held_free(struct control *c);
 
 /* restore.c */
-MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len);
 MUST_USE enum err control_restore(struct control *c, struct store *s);
+
+/* keys.c: what is sealed in the store */
+
+/* Takes the keys of the configuration, and the secret of the store; made by the first process. ERR_AUTH: it is sealed under
+ * none of our keys; in a cluster only, elsewhere everything begins anew. */
+MUST_USE enum err control_keys_load(struct control *c, struct store *s);
+/* After the configuration: PSKs that lie under an older key are sealed again, to the first one. */
+MUST_USE enum err control_keys_reseal(struct control *c, struct store *s);
 MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
 				      struct space out, size_t *ret_len);
+/* ERR_AUTH: under none of our keys. */
+MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len);
 
 /* state.c: up and down, and the store's copy */
 void control_tunnel_check_up(struct control *c, struct control_tunnel *t);

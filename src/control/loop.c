@@ -57,9 +57,9 @@ static enum err make_world(struct control *c)
 {
 	uint8_t spi_key[16];
 
-	enum err e = crypt_seal_sa_key(&c->seal_key, c->sa_key);
+	enum err e = control_keys_load(c, c->cfg.store);
 	if (e == ERR_NONE)
-		e = crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), bytes_str("onramp spi"), spi_key,
+		e = crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->secret), bytes_str("onramp spi"), spi_key,
 			       sizeof(spi_key));
 	if (e != ERR_NONE)
 		return e;
@@ -148,6 +148,8 @@ static enum err load_all(struct control *c, uint64_t *ret_rev)
 	if (e == ERR_NONE && c->cfg.site != NULL)
 		e = control_site_load(c);
 	if (e == ERR_NONE)
+		e = control_keys_reseal(c, c->cfg.store);
+	if (e == ERR_NONE)
 		e = control_states_load(c, c->cfg.store);
 	if (e == ERR_NONE)
 		e = control_why_load(c, c->cfg.store);
@@ -179,7 +181,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	c->epoll_fd = c->signal_fd = -1;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		c->client_fds[i] = -1;
-	c->seal_key = *config->seal_key;
+	c->seal_keys = *config->seal_keys;
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
 	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
 	read_clock(c);

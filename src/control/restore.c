@@ -5,12 +5,6 @@
 
 #include "base/secret.h"
 
-MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
-				      struct space out, size_t *ret_len)
-{
-	return crypt_lock_seal(c->sa_key, model_key_bytes(key), record, out, ret_len);
-}
-
 #define MARKS_TXNS 16 /* in one durable write */
 
 /* ---- reading back ---- */
@@ -43,12 +37,6 @@ static void add_stale(struct found *f, struct bytes key)
 	rd_copy(&r, k->text, key.len);
 	k->text[key.len] = 0;
 	f->stale++;
-}
-
-MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out,
-				      size_t *ret_len)
-{
-	return crypt_lock_open(c->sa_key, row->key, row->value, out, ret_len);
 }
 
 static void read_child(void *arg, const struct store_row *row)

@@ -70,7 +70,7 @@ static enum err make_id(const struct control *c, const struct conf_tunnel *t, st
 		wr_u8(&w, 0); /* never a value of the one before */
 	put_words(&w, 'i', &t->ike_algorithms);
 	put_words(&w, 'e', &t->esp_algorithms);
-	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->sa_key), wr_bytes(&w), ret->b,
+	return w.bad ? ERR_FULL : crypt_hkdf((struct bytes){ NULL, 0 }, BYTES_OF(c->secret), wr_bytes(&w), ret->b,
 					     sizeof(ret->b));
 }
 

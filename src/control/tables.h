@@ -65,6 +65,7 @@ struct control_tunnel {
 	struct model_tunnel m;
 	bool has_psk;
 	struct model_psk psk;         /* each key locked under psk_key */
+	bool psk_old_seal;            /* the store has it under a sealing key that is not the first */
 	struct control_sa *sas;
 	/* of the store's cur/, in a cluster: the IKE SA that came last, what a commit compares, and how new that is */
 	uint64_t cur_spi, cur_rev, cur_seen;
@@ -284,8 +285,9 @@ struct control_held {
 struct control {
 	struct control_config cfg;
 	bool clustered;               /* other nodes work on the same SAs */
-	struct crypt_seal_private seal_key;
-	uint8_t sa_key[CRYPT_SEAL_KEY_LEN];
+	struct crypt_seal_ring seal_keys;
+	uint8_t lock_keys[CRYPT_SEAL_KEYS_MAX][CRYPT_SEAL_KEY_LEN]; /* of the same: under the first SAs are in the store */
+	uint8_t secret[CRYPT_SEAL_KEY_LEN];  /* of all processes over this store, and all their sealing keys (keys.c) */
 	uint8_t psk_key[CRYPT_SEAL_KEY_LEN]; /* of this process: under it PSKs are in memory */
 	size_t decoy_len;             /* a locked key of no tunnel, opened where there is none */
 	uint8_t decoy[MODEL_PSK_SEALED_MAX];

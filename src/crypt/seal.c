@@ -192,6 +192,19 @@ MUST_USE enum err crypt_box_open(const struct crypt_seal_private *key, struct by
 	return e;
 }
 
+MUST_USE enum err crypt_box_open_any(const struct crypt_seal_ring *ring, struct bytes aad, struct bytes sealed,
+				     struct space out, size_t *ret_len, unsigned *ret_which)
+{
+	enum err e = ERR_AUTH;
+
+	for (unsigned i = 0; e == ERR_AUTH && i < ring->cnt; i++) {
+		e = crypt_box_open(&ring->key[i], aad, sealed, out, ret_len);
+		if (e == ERR_NONE)
+			*ret_which = i;
+	}
+	return e;
+}
+
 MUST_USE enum err crypt_lock_seal(const uint8_t key[static CRYPT_SEAL_KEY_LEN], struct bytes aad,
 				  struct bytes text, struct space out, size_t *ret_len)
 {

@@ -22,6 +22,13 @@ struct crypt_seal_private {
 	uint8_t b[CRYPT_SEAL_KEY_LEN]; /* wipe with secret_wipe */
 };
 
+/* The key that seals, and behind it those that only open what was sealed before a change of keys. */
+#define CRYPT_SEAL_KEYS_MAX 4
+struct crypt_seal_ring {
+	unsigned cnt; /* at least 1 */
+	struct crypt_seal_private key[CRYPT_SEAL_KEYS_MAX]; /* wipe with secret_wipe */
+};
+
 MUST_USE enum err crypt_seal_generate(struct crypt_seal_private *ret);
 MUST_USE enum err crypt_seal_public_of(const struct crypt_seal_private *key, struct crypt_seal_public *ret);
 
@@ -36,6 +43,10 @@ MUST_USE enum err crypt_lock_seal(const uint8_t key[static CRYPT_SEAL_KEY_LEN], 
 				  struct bytes text, struct space out, size_t *ret_len);
 MUST_USE enum err crypt_lock_open(const uint8_t key[static CRYPT_SEAL_KEY_LEN], struct bytes aad,
 				  struct bytes sealed, struct space out, size_t *ret_len);
+
+/* The same by whichever key of a ring fits; *ret_which says which. */
+MUST_USE enum err crypt_box_open_any(const struct crypt_seal_ring *ring, struct bytes aad, struct bytes sealed,
+				     struct space out, size_t *ret_len, unsigned *ret_which);
 
 /* The symmetric key for SA records that belongs to a gateway's private key (HKDF, "onramp sa"). */
 MUST_USE enum err crypt_seal_sa_key(const struct crypt_seal_private *key, uint8_t ret[static CRYPT_SEAL_KEY_LEN]);

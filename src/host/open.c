@@ -292,15 +292,38 @@ static enum err make_seal_key(const char *path, struct crypt_seal_private *ret)
 	return ERR_NONE;
 }
 
-MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_private *ret)
+/* Lines of 64 digits, of which the last may lack its end. */
+static enum err parse_seal_keys(struct bytes text, struct crypt_seal_ring *ret)
 {
-	char text[SEAL_TEXT_LEN + 2];
-	struct crypt_seal_private key;
+	struct crypt_seal_ring ring = { 0 };
+	struct rd r = rd_of(text);
+	enum err e = ERR_NONE;
+
+	while (e == ERR_NONE && rd_left(&r) != 0) {
+		e = ring.cnt == CRYPT_SEAL_KEYS_MAX ? ERR_FULL
+						    : text_hex_parse(rd_bytes(&r, SEAL_TEXT_LEN), ring.key[ring.cnt].b, CRYPT_SEAL_KEY_LEN);
+		ring.cnt++;
+		if (rd_left(&r) != 0 && rd_u8(&r) != '\n')
+			e = ERR_SYNTAX;
+	}
+	if (e == ERR_NONE && (ring.cnt == 0 || r.bad))
+		e = ERR_SYNTAX;
+	if (e == ERR_NONE)
+		*ret = ring;
+	secret_wipe(&ring, sizeof(ring));
+	return e;
+}
+
+MUST_USE enum err host_open_seal_keys(const struct conf *c, struct crypt_seal_ring *ret)
+{
+	char text[CRYPT_SEAL_KEYS_MAX * (SEAL_TEXT_LEN + 1) + 1];
 	struct stat st;
 
 	int fd = open(c->seal_key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT)
-		return make_seal_key(c->seal_key, ret);
+	if (fd < 0 && errno == ENOENT) {
+		ret->cnt = 1;
+		return make_seal_key(c->seal_key, &ret->key[0]);
+	}
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		log_error("[node] seal_key: cannot read %s: %s", c->seal_key, strerror(errno));
 		if (fd >= 0)
@@ -314,16 +337,13 @@ MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_pri
 		log_error("[node] seal_key: others may read %s: chmod 0600 it", c->seal_key);
 		return ERR_DENIED;
 	}
-	if (n == SEAL_TEXT_LEN + 1 && text[SEAL_TEXT_LEN] == '\n')
-		n--;
-	enum err e = n < 0 ? ERR_SYSTEM : text_hex_parse(bytes_of(text, (size_t)n), key.b, sizeof(key.b));
+	enum err e = n < 0 ? ERR_SYSTEM : parse_seal_keys(bytes_of(text, (size_t)n), ret);
 	secret_wipe(text, sizeof(text));
 	if (e != ERR_NONE) {
-		log_error("[node] seal_key: %s does not hold 64 hex digits", c->seal_key);
+		log_error("[node] seal_key: %s does not hold 64 hex digits in a line, or has more than %d lines", c->seal_key,
+			  CRYPT_SEAL_KEYS_MAX);
 		return ERR_SYNTAX;
 	}
-	*ret = key;
-	secret_wipe(&key, sizeof(key));
 	return ERR_NONE;
 }
 

@@ -49,9 +49,9 @@ MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd);
 /* state_dir: made if missing, owned by the user, mode 0700. */
 MUST_USE enum err host_open_state_dir(const struct conf *c);
 
-/* The key that opens PSKs: 64 hex digits in a file of mode 0600, made at the first start.
- * ERR_DENIED: others may read it; ERR_SYNTAX: not a key. */
-MUST_USE enum err host_open_seal_key(const struct conf *c, struct crypt_seal_private *ret);
+/* The keys that open PSKs and SAs: 64 hex digits in a line of a file of mode 0600, made at the first start. The first seals.
+ * ERR_DENIED: others may read it; ERR_SYNTAX: not a key, or too many. The caller wipes *ret. */
+MUST_USE enum err host_open_seal_keys(const struct conf *c, struct crypt_seal_ring *ret);
 
 /* The files that [store] names for etcd, as heap strings. */
 struct host_etcd_tls {

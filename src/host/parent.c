@@ -39,7 +39,7 @@ struct parent {
 	struct conf_site *site; /* NULL: a gateway */
 	struct host_uplink uplink;
 	const struct host_mains *mains;
-	struct crypt_seal_private seal_key;
+	struct crypt_seal_ring seal_keys;
 	struct crypt_seal_public seal;
 	struct host_sockets sockets;
 	struct host_offramps *offramps;
@@ -123,7 +123,7 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 			close(p->child[i].fd);
 	host_offramps_free(p->offramps);
 	if (kind == CHILD_GATEWAY) {
-		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_key = p->seal_key, .sockets = p->sockets,
+		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_keys = &p->seal_keys, .sockets = p->sockets,
 						.workers = p->workers, .parent_fd = pairs->parent[1],
 						.store_fd = pairs->store[0], .live_fd = pairs->live[0],
 						.mesh_fd = p->mesh_fd, .etcd_tls = p->etcd_tls };
@@ -136,14 +136,13 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 			close(p->http_fd);
 			close(p->admin_fd);
 		}
-		secret_wipe(&p->seal_key, sizeof(p->seal_key));
 		exit(p->mains->gateway(&env));
 	}
 	struct host_api_env env = { .conf = p->conf, .seal = p->seal, .parent_fd = pairs->parent[1],
 				    .store_fd = pairs->store[1], .live_fd = pairs->live[1], .http_fd = p->http_fd,
 				    .admin_fd = p->admin_fd, .tls_cert_pem = p->tls_cert_pem,
 				    .tls_key_pem = p->tls_key_pem };
-	secret_wipe(&p->seal_key, sizeof(p->seal_key));
+	secret_wipe(&p->seal_keys, sizeof(p->seal_keys));
 	host_etcd_tls_fini(&p->etcd_tls);
 	for (unsigned i = 0; i < p->sockets.cnt; i++)
 		close(p->sockets.s[i].fd);
@@ -384,9 +383,9 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = host_open_state_dir(c);
 	if (e == ERR_NONE)
-		e = host_open_seal_key(c, &p->seal_key);
+		e = host_open_seal_keys(c, &p->seal_keys);
 	if (e == ERR_NONE)
-		e = crypt_seal_public_of(&p->seal_key, &p->seal);
+		e = crypt_seal_public_of(&p->seal_keys.key[0], &p->seal);
 	if (e == ERR_NONE)
 		e = p->site != NULL ? open_site(p) : open_api(p);
 	if (e == ERR_NONE)
@@ -419,7 +418,7 @@ int host_run(const struct conf *c, struct conf_site *site, const struct host_mai
 	}
 	if (site != NULL)
 		host_site_unpin(site);
-	secret_wipe(&p.seal_key, sizeof(p.seal_key));
+	secret_wipe(&p.seal_keys, sizeof(p.seal_keys));
 	if (p.tls_key_pem != NULL)
 		secret_wipe(p.tls_key_pem, strlen(p.tls_key_pem));
 	free(p.tls_key_pem);

@@ -9,7 +9,7 @@
 struct host_gateway_env {
 	const struct conf *conf;
 	struct conf_site *site; /* NULL: a gateway */
-	struct crypt_seal_private seal_key; /* wipe after use */
+	const struct crypt_seal_ring *seal_keys;
 	struct host_sockets sockets;
 	unsigned workers;
 	int parent_fd; /* host/msg.h */

@@ -13,6 +13,7 @@
 //   st/why/<account>/<tunnel>/<slot>  the failures of a tunnel, one each
 //   st/unknown/<slot>             failures that belong to no tunnel
 //   meta/incarnation              last incarnation given out (u32)
+//   meta/secret                   of all gateways over the store, sealed
 //   meta/schema                   version of the key layout (u32)
 //   meta/copying, meta/moved      a store that no gateway may use (store/copy.h)
 //   node/<slot>                   a running node, under its lease
@@ -63,6 +64,7 @@ bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel);
 #define MODEL_KEY_TOKENS "cfg/tok/"
 #define MODEL_KEY_NEXT_ACCOUNT "cfg/next-acctnum"
 #define MODEL_KEY_INCARNATION "meta/incarnation"
+#define MODEL_KEY_SECRET "meta/secret"
 #define MODEL_KEY_SCHEMA "meta/schema"
 #define MODEL_KEY_COPYING "meta/copying"
 #define MODEL_KEY_MOVED "meta/moved"
