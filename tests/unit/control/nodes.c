@@ -92,6 +92,7 @@ static void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	must(fwd_account_put(c->fwd, 7, true) == ERR_NONE && fwd_tunnel_put(c->fwd, &config) == ERR_NONE);
 	must(control_steps_init(c) == ERR_NONE);
 	c->clustered = true;
+	c->seal_keys.cnt = 1;
 	c->store = n->store;
 	c->counters = fwd_control_counters(c->fwd);
 	c->cfg.conf = &n->conf;
