@@ -46,6 +46,6 @@ struct bytes crypt_dh_public(const struct crypt_dh_key *key); /* borrowed */
 MUST_USE enum err crypt_dh_derive(const struct crypt_dh_key *key, struct bytes peer_public,
 				  uint8_t secret[static CRYPT_DH_SECRET_MAX], size_t *ret_len);
 
-/* What computes the MODP groups and group 20 on this machine: "avx512-ifma", "mulx" or "libcrypto". */
+/* What computes the MODP groups and group 20 on this machine: "avx512-ifma", "avx512-fma", "mulx" or "libcrypto". */
 const char *crypt_dh_engine(void);
 const char *crypt_dh_p384_engine(void);

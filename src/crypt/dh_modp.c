@@ -26,6 +26,8 @@ static const struct crypt_modp_engine *find_engine(void)
 #ifdef __x86_64__
 	if (crypt_modp_ifma.usable())
 		return &crypt_modp_ifma;
+	if (crypt_modp_fma.usable())
+		return &crypt_modp_fma;
 #endif
 	return &crypt_modp_bn;
 }

@@ -1,7 +1,7 @@
-// Powers modulo the primes of RFC 3526, by one of two engines with the same results.
+// Powers modulo the primes of RFC 3526, by one of several engines with the same results.
 // Private to crypt/ and its tests; any thread.
 //
-// Both keep to this: the sequence of operations depends on lengths only, and of each table all entries are read.
+// All keep to this: the sequence of operations depends on lengths only, and of each table all entries are read.
 #pragma once
 
 #include <openssl/bn.h>
@@ -27,6 +27,7 @@ struct crypt_modp_engine {
 extern const struct crypt_modp_engine crypt_modp_bn;   /* libcrypto's Montgomery multiplication */
 #ifdef __x86_64__
 extern const struct crypt_modp_engine crypt_modp_ifma; /* AVX-512 IFMA, three times as fast */
+extern const struct crypt_modp_engine crypt_modp_fma;  /* AVX-512 without it */
 #endif
 
 /* The digit of 4 bits with the weight 16^i of a big-endian number. */

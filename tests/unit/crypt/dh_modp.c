@@ -24,7 +24,7 @@ struct rig {
 	size_t len, exponent_len;
 };
 
-static unsigned find_engines(const struct crypt_modp_engine *ret[static 2])
+static unsigned find_engines(const struct crypt_modp_engine *ret[static 3])
 {
 	unsigned cnt = 0;
 
@@ -34,13 +34,17 @@ static unsigned find_engines(const struct crypt_modp_engine *ret[static 2])
 		ret[cnt++] = &crypt_modp_ifma;
 	else
 		print_message("this CPU has no AVX-512 IFMA: that engine is not tested\n");
+	if (crypt_modp_fma.usable())
+		ret[cnt++] = &crypt_modp_fma;
+	else
+		print_message("this CPU has no AVX-512: that engine is not tested\n");
 #endif
 	return cnt;
 }
 
 static void for_each(void (*check)(const struct rig *r))
 {
-	const struct crypt_modp_engine *engines[2];
+	const struct crypt_modp_engine *engines[3];
 	unsigned cnt = find_engines(engines);
 
 	for (unsigned e = 0; e < cnt; e++) {

@@ -1,6 +1,7 @@
-// Powers modulo a prime by AVX-512 IFMA: Montgomery multiplication of digits of 52 bits, eight in a register
+// Powers modulo a prime by AVX-512: Montgomery multiplication of digits of 52 bits, eight in a register
 // (Gueron, Krasnov: "Software Implementation of Modular Exponentiation, Using Advanced Vector Instructions
-// Architectures", 2012: almost Montgomery multiplication).
+// Architectures", 2012: almost Montgomery multiplication). Two engines: with IFMA, which multiplies such digits, and for CPUs
+// without it with the fused multiply-add of doubles, whose fraction has 52 bits as well.
 //
 // Values are below 2p and R is at least 4p, so that a product (a*b + m*p)/R is below 2p again without a subtraction.
 // The primes of RFC 3526 end with 64 ones. Hence -1/p modulo 2^52 is 1, so that m is the lowest digit itself; and with
@@ -12,8 +13,9 @@
 #include "crypt/dh_modp.h"
 #include "crypt/mask.h"
 
-#define TARGET __attribute__((target("avx512f,avx512ifma")))
-#define INLINE TARGET static inline __attribute__((always_inline))
+#define TARGET __attribute__((target("avx512f")))
+#define TARGET_IFMA __attribute__((target("avx512f,avx512ifma")))
+#define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -32,7 +34,7 @@ struct number {
 	_Alignas(64) uint64_t d[DIGITS_MAX];
 };
 
-/* The arithmetic for one length of the prime, with loops that the compiler can unroll. */
+/* The arithmetic of one engine for one length of the prime, with loops that the compiler can unroll. */
 struct core {
 	size_t len;       /* of the prime, in bytes */
 	unsigned digits;  /* R is 2^(52 * digits) */
@@ -41,7 +43,7 @@ struct core {
 	void (*pick)(uint64_t *r, const uint64_t *row, unsigned value);
 };
 
-struct ifma_state {
+struct state {
 	struct number p1;  /* p + 1 */
 	struct number one; /* R modulo p */
 	struct number r2;  /* R * R modulo p */
@@ -54,7 +56,7 @@ struct ifma_state {
 
 /* Carries what exceeds 52 bits of each digit to the next one. After the first round a digit is at most one too large; a
  * carry runs on through digits of 52 ones: the sum of the two sets of bits finds where each one ends. */
-INLINE void carry(__m512i *acc, const unsigned vectors)
+INLINE TARGET void carry(__m512i *acc, const unsigned vectors)
 {
 	const __m512i mask = _mm512_set1_epi64((long long)DIGIT_MASK), ones = _mm512_set1_epi64(-1);
 	__m512i high = _mm512_setzero_si512();
@@ -78,8 +80,8 @@ INLINE void carry(__m512i *acc, const unsigned vectors)
 
 /* r = a * b / R modulo p. A round adds the low halves of a * b[i] and m * (p+1), moves all down by a digit, then
  * adds the high halves. The first vector decides on m, hence its part that does not wait for m is summed apart. */
-INLINE void multiply(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1, const unsigned digits,
-		     const unsigned vectors)
+INLINE TARGET_IFMA void multiply_ifma(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1,
+				      const unsigned digits, const unsigned vectors)
 {
 	const __m512i zero = _mm512_setzero_si512();
 	__m512i acc[VECTORS_MAX], va[VECTORS_MAX], vp[VECTORS_MAX];
@@ -110,8 +112,93 @@ INLINE void multiply(uint64_t *r, const uint64_t *a, const uint64_t *b, const ui
 		_mm512_store_si512(r + 8 * j, acc[j]);
 }
 
+/* The product of two digits as doubles, without IFMA. Rounded towards zero, a*b + 2^104 is 2^104 + 2^52 * the high half,
+ * for which its lowest bit stands; what that leaves of a*b, plus 2^52, is exact. Integers are added to the sums as the bits of
+ * these doubles, exponents too (ERROR_LOW and ERROR_HIGH): how many is known beforehand. All values are whole numbers, so
+ * nothing is ever denormal and no instruction's time depends on them. */
+#define TWO_52 0x1p52
+#define TWO_104 0x1p104
+#define ERROR_LOW ((uint64_t)(1023 + 52) << 52)
+#define ERROR_HIGH ((uint64_t)(1023 + 104) << 52)
+#define TO_ZERO (_MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)
+
+INLINE TARGET __m512d high_half(__m512d a, __m512d b)
+{
+	return _mm512_fmadd_round_pd(a, b, _mm512_set1_pd(TWO_104), TO_ZERO);
+}
+
+INLINE TARGET __m512d low_half(__m512d a, __m512d b, __m512d high)
+{
+	return _mm512_fmadd_round_pd(a, b, _mm512_sub_pd(_mm512_set1_pd(TWO_104 + TWO_52), high), TO_ZERO);
+}
+
+INLINE TARGET __m512i add_bits(__m512i sum, __m512d half)
+{
+	return _mm512_add_epi64(sum, _mm512_castpd_si512(half));
+}
+
+/* The lowest 52 bits of each. */
+INLINE TARGET __m512d to_doubles(__m512i digits)
+{
+	const __m512i mask = _mm512_set1_epi64((long long)DIGIT_MASK), exponent = _mm512_set1_epi64((long long)ERROR_LOW);
+	__m512i bits = _mm512_or_si512(_mm512_and_si512(digits, mask), exponent);
+	return _mm512_sub_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(TWO_52));
+}
+
+/* Less than nothing by all the errors that a sum takes in until it has moved from its place in vector j to that of the
+ * lowest digit and is looked at there: two of both kinds a round, and in the last one that of a * b[i]. */
+INLINE TARGET __m512i sums_at(const unsigned j)
+{
+	const uint64_t round = 2 * ERROR_LOW + 2 * ERROR_HIGH, at = 8 * (uint64_t)j;
+#define SUM_AT(lane) (long long)(0 - ((at + (lane)) * round + ERROR_LOW))
+	return _mm512_set_epi64(SUM_AT(7), SUM_AT(6), SUM_AT(5), SUM_AT(4), SUM_AT(3), SUM_AT(2), SUM_AT(1), SUM_AT(0));
+#undef SUM_AT
+}
+
+/* As multiply_ifma. */
+INLINE TARGET void multiply_fma(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1,
+				const unsigned digits, const unsigned vectors)
+{
+	const __m512i top = _mm512_sub_epi64(_mm512_alignr_epi64(sums_at(0), sums_at(vectors - 1), 7),
+					     _mm512_set1_epi64((long long)(2 * ERROR_HIGH)));
+	_Alignas(64) double bs[DIGITS_MAX];
+	__m512i acc[VECTORS_MAX], high[VECTORS_MAX];
+	__m512d va[VECTORS_MAX], vp[VECTORS_MAX];
+
+	UNROLL for (unsigned j = 0; j < vectors; j++) {
+		acc[j] = sums_at(j);
+		va[j] = to_doubles(_mm512_load_si512(a + 8 * j));
+		vp[j] = to_doubles(_mm512_load_si512(p1 + 8 * j));
+		_mm512_store_pd(bs + 8 * j, to_doubles(_mm512_load_si512(b + 8 * j)));
+	}
+	for (unsigned i = 0; i < digits; i++) {
+		__m512d bi = _mm512_set1_pd(bs[i]), half = high_half(va[0], bi);
+		acc[0] = add_bits(acc[0], low_half(va[0], bi, half));
+		__m512d m = _mm512_broadcastsd_pd(_mm512_castpd512_pd128(to_doubles(acc[0])));
+		high[0] = add_bits(_mm512_maskz_srli_epi64(1, acc[0], DIGIT_BITS), half);
+		UNROLL for (unsigned j = 0; j < vectors; j++) {
+			if (j != 0) {
+				half = high_half(va[j], bi);
+				high[j] = _mm512_castpd_si512(half);
+				acc[j] = add_bits(acc[j], low_half(va[j], bi, half));
+			}
+			half = high_half(vp[j], m);
+			high[j] = add_bits(high[j], half);
+			acc[j] = add_bits(acc[j], low_half(vp[j], m, half));
+		}
+		UNROLL for (unsigned j = 0; j < vectors; j++)
+			acc[j] = _mm512_add_epi64(_mm512_alignr_epi64(j + 1 < vectors ? acc[j + 1] : top, acc[j], 1), high[j]);
+	}
+	UNROLL for (unsigned j = 0; j < vectors; j++)
+		acc[j] = _mm512_sub_epi64(acc[j], sums_at(j));
+	carry(acc, vectors);
+	UNROLL for (unsigned j = 0; j < vectors; j++)
+		_mm512_store_si512(r + 8 * j, acc[j]);
+	secret_wipe(bs, vectors * sizeof(acc[0]));
+}
+
 /* The entry of a row; all of them are read. */
-INLINE void pick_entry(uint64_t *r, const uint64_t *row, unsigned value, const unsigned vectors)
+INLINE TARGET void pick_entry(uint64_t *r, const uint64_t *row, unsigned value, const unsigned vectors)
 {
 	__m512i acc[VECTORS_MAX];
 
@@ -126,20 +213,26 @@ INLINE void pick_entry(uint64_t *r, const uint64_t *row, unsigned value, const u
 		_mm512_store_si512(r + 8 * j, acc[j]);
 }
 
-#define DEFINE_CORE(bits, digits, vectors)                                                                       \
-	TARGET static void mul_##bits(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1)     \
-	{                                                                                                        \
-		multiply(r, a, b, p1, digits, vectors);                                                          \
-	}                                                                                                        \
-	TARGET static void pick_##bits(uint64_t *r, const uint64_t *row, unsigned value)                         \
-	{                                                                                                        \
-		pick_entry(r, row, value, vectors);                                                              \
-	}                                                                                                        \
+#define DEFINE_CORE(bits, digits, vectors)                                                                            \
+	TARGET_IFMA static void mul_ifma_##bits(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1) \
+	{                                                                                                             \
+		multiply_ifma(r, a, b, p1, digits, vectors);                                                          \
+	}                                                                                                             \
+	TARGET static void mul_fma_##bits(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1)      \
+	{                                                                                                             \
+		multiply_fma(r, a, b, p1, digits, vectors);                                                           \
+	}                                                                                                             \
+	TARGET static void pick_##bits(uint64_t *r, const uint64_t *row, unsigned value)                              \
+	{                                                                                                             \
+		pick_entry(r, row, value, vectors);                                                                   \
+	}                                                                                                             \
 	_Static_assert((digits) * DIGIT_BITS >= (bits) + 2 && (digits) <= 8 * (vectors), "R is too small");
-#define CORE_ROW(bits, digits, vectors) { (bits) / 8, digits, vectors, mul_##bits, pick_##bits },
+#define IFMA_ROW(bits, digits, vectors) { (bits) / 8, digits, vectors, mul_ifma_##bits, pick_##bits },
+#define FMA_ROW(bits, digits, vectors) { (bits) / 8, digits, vectors, mul_fma_##bits, pick_##bits },
 #define CORES(X) X(1536, 30, 4) X(2048, 40, 5) X(3072, 60, 8) X(4096, 79, 10)
 CORES(DEFINE_CORE)
-static const struct core cores[] = { CORES(CORE_ROW) };
+static const struct core ifma_cores[] = { CORES(IFMA_ROW) }, fma_cores[] = { CORES(FMA_ROW) };
+#define CORE_CNT ARRAY_LEN(ifma_cores)
 
 /* ---- numbers ---- */
 
@@ -176,7 +269,7 @@ static void read_words(struct bytes number, uint64_t *words)
 
 /* Out of Montgomery form: (a + m*p) / R is at most p for a below 2p, and p itself only for a multiple of p, which no power
  * is. */
-static void finish(const struct ifma_state *s, struct number *a, uint8_t *ret)
+static void finish(const struct state *s, struct number *a, uint8_t *ret)
 {
 	static const struct number unit = { { 1 } };
 	uint64_t words[WORDS_MAX];
@@ -193,9 +286,14 @@ static void finish(const struct ifma_state *s, struct number *a, uint8_t *ret)
 
 /* ---- the engine ---- */
 
-static bool usable(void)
+static bool can_ifma(void)
 {
 	return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512ifma") != 0;
+}
+
+static bool can_fma(void)
+{
+	return __builtin_cpu_supports("avx512f") != 0;
 }
 
 static void take_number(const BIGNUM *n, size_t len, struct number *ret)
@@ -209,7 +307,7 @@ static void take_number(const BIGNUM *n, size_t len, struct number *ret)
 }
 
 /* p+1, R and R * R modulo p. */
-static bool take_prime(struct ifma_state *s, const BIGNUM *prime)
+static bool take_prime(struct state *s, const BIGNUM *prime)
 {
 	size_t len = s->core->len;
 	BN_CTX *ctx = BN_CTX_new();
@@ -232,7 +330,7 @@ static bool take_prime(struct ifma_state *s, const BIGNUM *prime)
 }
 
 /* base^0 to base^15 as one row; *base becomes its 16th power. */
-static void fill_row(const struct ifma_state *s, struct number *base, uint64_t *row)
+static void fill_row(const struct state *s, struct number *base, uint64_t *row)
 {
 	size_t stride = 8 * (size_t)s->core->vectors;
 
@@ -244,21 +342,21 @@ static void fill_row(const struct ifma_state *s, struct number *base, uint64_t *
 
 static void free_state(void *state)
 {
-	struct ifma_state *s = state;
+	struct state *s = state;
 
 	free(s->table);
 	free(s);
 }
 
-static void *make_state(const BIGNUM *prime, size_t exponent_len)
+static void *make_state(const struct core cores[static CORE_CNT], const BIGNUM *prime, size_t exponent_len)
 {
-	struct ifma_state *s = aligned_alloc(64, (sizeof(*s) + 63) / 64 * 64);
+	struct state *s = aligned_alloc(64, (sizeof(*s) + 63) / 64 * 64);
 	struct number base = { { 2 } };
 
 	if (s == NULL)
 		return NULL;
 	memset(s, 0, sizeof(*s));
-	for (size_t i = 0; i < ARRAY_LEN(cores); i++)
+	for (size_t i = 0; i < CORE_CNT; i++)
 		if (cores[i].len == (size_t)BN_num_bytes(prime))
 			s->core = &cores[i];
 	must(s->core != NULL);
@@ -275,9 +373,19 @@ static void *make_state(const BIGNUM *prime, size_t exponent_len)
 	return s;
 }
 
+static void *make_ifma(const BIGNUM *prime, size_t exponent_len)
+{
+	return make_state(ifma_cores, prime, exponent_len);
+}
+
+static void *make_fma(const BIGNUM *prime, size_t exponent_len)
+{
+	return make_state(fma_cores, prime, exponent_len);
+}
+
 static enum err power(const void *state, struct bytes base, struct bytes exponent, uint8_t *ret)
 {
-	const struct ifma_state *s = state;
+	const struct state *s = state;
 	const struct core *core = s->core;
 	_Alignas(64) uint64_t row[WINDOW_VALUES * DIGITS_MAX];
 	struct number y, z, factor;
@@ -305,7 +413,7 @@ static enum err power(const void *state, struct bytes base, struct bytes exponen
 
 static enum err power_of_2(const void *state, struct bytes exponent, uint8_t *ret)
 {
-	const struct ifma_state *s = state;
+	const struct state *s = state;
 	const struct core *core = s->core;
 	size_t row = WINDOW_VALUES * 8 * (size_t)core->vectors;
 	struct number z = { { 0 } }, factor;
@@ -324,8 +432,17 @@ static enum err power_of_2(const void *state, struct bytes exponent, uint8_t *re
 
 const struct crypt_modp_engine crypt_modp_ifma = {
 	.name = "avx512-ifma",
-	.usable = usable,
-	.new = make_state,
+	.usable = can_ifma,
+	.new = make_ifma,
+	.free = free_state,
+	.power = power,
+	.power_of_2 = power_of_2,
+};
+
+const struct crypt_modp_engine crypt_modp_fma = {
+	.name = "avx512-fma",
+	.usable = can_fma,
+	.new = make_fma,
 	.free = free_state,
 	.power = power,
 	.power_of_2 = power_of_2,
