@@ -154,16 +154,13 @@ static void unlock(struct store_thread *t)
 /* A full counter is as readable as can be. */
 static void ring_bell(int fd)
 {
-	const uint64_t one = 1;
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;
+	(void)eventfd_write(fd, 1);
 }
 
 static void hush_bell(int fd)
 {
-	uint64_t cnt;
-	if (read(fd, &cnt, sizeof(cnt)) < 0)
-		return;
+	eventfd_t cnt;
+	(void)eventfd_read(fd, &cnt);
 }
 
 /* ---- the store thread ---- */
@@ -196,6 +193,38 @@ static bool has_work(struct store_thread *t)
 	return read || (waits && count_behind(t) <= CONTROL_BEHIND_MAX);
 }
 
+static bool is_watched(const struct store_thread *t, struct bytes key, uint64_t rev)
+{
+	for (size_t i = 0; i < t->watch_cnt; i++)
+		if (rev > t->watches[i].from_rev && bytes_starts(key, bytes_of(t->watches[i].prefix, t->watches[i].len)))
+			return true;
+	return false;
+}
+
+/* Control's own group needs no reading back where all changes before it were read, each revision since is one of the group's,
+ * and no watch wants a key of it: so are the records of IKE SAs. */
+static void pass_over(struct store_thread *t, const struct store_txn *txns, const struct store_result *results, size_t cnt)
+{
+	uint64_t rev = t->rev;
+	bool read = t->watch_cnt != 0 && !t->changes_due && t->pos_key.len == 0 && t->pos_rev == rev + 1;
+
+	if (!read || t->store->engine->seen_rev != NULL)
+		return;
+	for (size_t i = 0; i < cnt; i++) {
+		if (results[i].err == ERR_NONE && results[i].rev != ++rev)
+			return;
+		for (size_t k = 0; results[i].err == ERR_NONE && k < txns[i].op_cnt; k++)
+			if (is_watched(t, txns[i].ops[k].key, rev))
+				return;
+	}
+	lock(t);
+	if (!t->changes_full && t->store->last_rev == rev) {
+		t->rev = t->seen_rev = rev;
+		t->pos_rev = rev + 1;
+	}
+	unlock(t);
+}
+
 /* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
 static bool commit_group(struct store_thread *t, bool all)
 {
@@ -209,6 +238,7 @@ static bool commit_group(struct store_thread *t, bool all)
 	for (size_t i = 0; i < cnt; i++)
 		txns[i] = group[i]->t.txn;
 	store_commit_many(t->store, txns, cnt, results);
+	pass_over(t, txns, results, cnt);
 	lock(t);
 	for (size_t i = 0; i < cnt; i++) {
 		group[i]->done.result = results[i];
@@ -239,21 +269,11 @@ static void serve_reads(struct store_thread *t)
 
 /* ---- changes ---- */
 
-static bool is_watched(const struct store_thread *t, const struct store_row *row)
-{
-	for (size_t i = 0; i < t->watch_cnt; i++) {
-		const struct watch *w = &t->watches[i];
-		if (row->mod_rev > w->from_rev && bytes_starts(row->key, bytes_of(w->prefix, w->len)))
-			return true;
-	}
-	return false;
-}
-
 static bool add_change(void *arg, const struct store_row *row)
 {
 	struct fill *f = arg;
 	struct store_thread *t = f->t;
-	bool watched = is_watched(t, row);
+	bool watched = is_watched(t, row->key, row->mod_rev);
 
 	if (watched && store_ipc_row_len(row) > (size_t)(f->w.end - f->w.p)) {
 		t->pos_rev = row->mod_rev;
@@ -452,12 +472,6 @@ static void note_commits(struct store_thread *t)
 	}
 }
 
-/* The descriptor that tells of others' commits; -1 where nobody else commits. */
-static int news_fd(const struct store_thread *t)
-{
-	return t->store->engine->seen_rev == NULL ? -1 : store_wake_fd(t->store);
-}
-
 static bool is_stopping(struct store_thread *t)
 {
 	lock(t);
@@ -475,7 +489,8 @@ static void *run(void *arg)
 			{ .fd = t->wake_fd, .events = POLLIN },
 			{ .fd = may_serve(t) ? store_ipc_server_fd(t->ipc) : -1,
 			  .events = may_serve(t) ? store_ipc_server_events(t->ipc) : 0 },
-			{ .fd = news_fd(t), .events = POLLIN },
+			/* Others' commits; -1 where nobody else commits. */
+			{ .fd = t->store->engine->seen_rev == NULL ? -1 : store_wake_fd(t->store), .events = POLLIN },
 		};
 		if (poll(pfds, ARRAY_LEN(pfds), sleep_ms(t)) < 0)
 			must(errno == EINTR || errno == ENOMEM);

@@ -739,6 +739,33 @@ static void lost_changes_are_told_and_later_ones_come(void **state)
 	seen_clear(&c.told.changes);
 }
 
+/* Of what control commits itself, only what is watched is read back: nothing is lost of what is, in whatever order they come,
+ * and of the api's changes between. */
+static void changes_between_those_of_no_interest_all_come(void **state)
+{
+	struct control *c = control_of(state);
+	struct store *api = connect_api(c, PATIENCE_MS);
+	size_t watched = 0;
+
+	assert_int_equal(store_thread_watch(c->t, bytes_str("w/"), 0), ERR_NONE);
+	for (unsigned i = 0; i < 300; i++) {
+		char key[16];
+		bool other = i % 3 == 0;
+		snprintf(key, sizeof(key), "%s/%u", other ? "x" : "w", i);
+		if (i % 5 == 4)
+			put(api, key, "1");
+		else
+			submit_put(c, key, "1", i + 1);
+		watched += !other;
+		if (i % 7 == 0)
+			poll_once(c, 0);
+	}
+	submit_put(c, "w/end", "1", 1000);
+	await_change(c, "w/end");
+	assert_int_equal(c->told.changes.cnt, watched + 1);
+	store_free(api);
+}
+
 #define ON_MEMORY(f) { #f, f, set_up, tear_down, NULL }
 #define ON_SQLITE(f) { "sqlite: " #f, f, set_up_sqlite, tear_down, NULL }
 
@@ -776,6 +803,8 @@ int main(void)
 		ON_SQLITE(list_comes_in_pages),
 		ON_MEMORY(seen_follows_what_was_handed_out),
 		ON_SQLITE(seen_follows_what_was_handed_out),
+		ON_MEMORY(changes_between_those_of_no_interest_all_come),
+		ON_SQLITE(changes_between_those_of_no_interest_all_come),
 	};
 	return cmocka_run_group_tests_name("store thread", tests, NULL, NULL);
 }
