@@ -4,6 +4,9 @@
 
 #define MUST_USE __attribute__((warn_unused_result))
 
+/* Of a large local that is written before it is read, as far as it is: the compiler is told to set all others to zero. */
+#define UNSET __attribute__((uninitialized))
+
 /* name, text for people */
 #define ERR_LIST(X)                                                       \
 	X(ERR_NONE, "no error")                                           \

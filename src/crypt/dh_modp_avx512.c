@@ -155,42 +155,48 @@ INLINE TARGET __m512i sums_at(const unsigned j)
 #undef SUM_AT
 }
 
-/* As multiply_ifma. */
+/* As multiply_ifma. Each round waits long for m, hence the next round's products of a are computed meanwhile; those of a last
+ * round that is none, with 0, leave their error alone. */
 INLINE TARGET void multiply_fma(uint64_t *r, const uint64_t *a, const uint64_t *b, const uint64_t *p1,
 				const unsigned digits, const unsigned vectors)
 {
 	const __m512i top = _mm512_sub_epi64(_mm512_alignr_epi64(sums_at(0), sums_at(vectors - 1), 7),
 					     _mm512_set1_epi64((long long)(2 * ERROR_HIGH)));
-	_Alignas(64) double bs[DIGITS_MAX];
+	const __m512i last = _mm512_set1_epi64((long long)ERROR_LOW);
+	UNSET _Alignas(64) double bs[DIGITS_MAX + 8];
 	__m512i acc[VECTORS_MAX], high[VECTORS_MAX];
 	__m512d va[VECTORS_MAX], vp[VECTORS_MAX];
 
+	_mm512_store_pd(bs + 8 * vectors, _mm512_setzero_pd());
+	UNROLL for (unsigned j = 0; j < vectors; j++)
+		_mm512_store_pd(bs + 8 * j, to_doubles(_mm512_load_si512(b + 8 * j)));
 	UNROLL for (unsigned j = 0; j < vectors; j++) {
-		acc[j] = sums_at(j);
 		va[j] = to_doubles(_mm512_load_si512(a + 8 * j));
 		vp[j] = to_doubles(_mm512_load_si512(p1 + 8 * j));
-		_mm512_store_pd(bs + 8 * j, to_doubles(_mm512_load_si512(b + 8 * j)));
+		__m512d b0 = _mm512_set1_pd(bs[0]), half = high_half(va[j], b0);
+		high[j] = _mm512_castpd_si512(half);
+		acc[j] = add_bits(sums_at(j), low_half(va[j], b0, half));
 	}
-	for (unsigned i = 0; i < digits; i++) {
-		__m512d bi = _mm512_set1_pd(bs[i]), half = high_half(va[0], bi);
-		acc[0] = add_bits(acc[0], low_half(va[0], bi, half));
+	for (unsigned i = 1; i <= digits; i++) {
+		__m512d bi = _mm512_set1_pd(bs[i]), next_high[VECTORS_MAX], next_low[VECTORS_MAX];
 		__m512d m = _mm512_broadcastsd_pd(_mm512_castpd512_pd128(to_doubles(acc[0])));
-		high[0] = add_bits(_mm512_maskz_srli_epi64(1, acc[0], DIGIT_BITS), half);
+		high[0] = _mm512_add_epi64(high[0], _mm512_maskz_srli_epi64(1, acc[0], DIGIT_BITS));
 		UNROLL for (unsigned j = 0; j < vectors; j++) {
-			if (j != 0) {
-				half = high_half(va[j], bi);
-				high[j] = _mm512_castpd_si512(half);
-				acc[j] = add_bits(acc[j], low_half(va[j], bi, half));
-			}
-			half = high_half(vp[j], m);
-			high[j] = add_bits(high[j], half);
+			next_high[j] = high_half(va[j], bi);
+			next_low[j] = low_half(va[j], bi, next_high[j]);
+		}
+		UNROLL for (unsigned j = 0; j < vectors; j++) {
+			__m512d half = high_half(vp[j], m);
+			high[j] = add_bits(add_bits(high[j], half), next_low[j]);
 			acc[j] = add_bits(acc[j], low_half(vp[j], m, half));
 		}
-		UNROLL for (unsigned j = 0; j < vectors; j++)
+		UNROLL for (unsigned j = 0; j < vectors; j++) {
 			acc[j] = _mm512_add_epi64(_mm512_alignr_epi64(j + 1 < vectors ? acc[j + 1] : top, acc[j], 1), high[j]);
+			high[j] = _mm512_castpd_si512(next_high[j]);
+		}
 	}
 	UNROLL for (unsigned j = 0; j < vectors; j++)
-		acc[j] = _mm512_sub_epi64(acc[j], sums_at(j));
+		acc[j] = _mm512_sub_epi64(acc[j], _mm512_add_epi64(sums_at(j), last));
 	carry(acc, vectors);
 	UNROLL for (unsigned j = 0; j < vectors; j++)
 		_mm512_store_si512(r + 8 * j, acc[j]);
