@@ -97,9 +97,10 @@ static uint16_t decide_selectors(struct ike_ctx *c, struct ike_ts_lists *ret)
 /* RFC 7296 3.3: picks the proposal. */
 static uint16_t decide_proposal(struct ike_ctx *c, const struct ike_ask *ask, struct ike_choice *ret)
 {
-	struct wire_ike_sa offer = { 0 };
+	UNSET struct wire_ike_sa offer;
 	enum model_failure_code code = MODEL_FAILURE_NO_PROPOSAL_CHILD;
 
+	offer.cnt = 0;
 	enum err e = wire_ike_sa_parse(wire_ike_find(&c->in, IKE_PL_SA, 0)->body, &offer);
 	if (e != ERR_NONE && e != ERR_RANGE)
 		return refuse_malformed(c, "proposals that cannot be read");
@@ -210,13 +211,13 @@ MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *
 
 void ike_child_put_sa(struct ike_ctx *c, const struct ike_child_plan *plan, uint32_t spi)
 {
-	struct wire_ike_sa answer = { .cnt = 1, .p = { plan->choice.answer } };
+	struct wire_ike_proposal answer = plan->choice.answer;
 	uint8_t spi_bytes[4];
 	struct wr w = wr_of(SPACE_OF(spi_bytes));
 
 	wr_u32(&w, spi);
-	answer.p[0].spi = BYTES_OF(spi_bytes);
-	wire_ike_put_sa(&c->reply, &answer);
+	answer.spi = BYTES_OF(spi_bytes);
+	wire_ike_put_proposal(&c->reply, &answer);
 }
 
 void ike_child_put_ts(struct ike_ctx *c, const struct ike_child_plan *plan)

@@ -191,35 +191,48 @@ static void drop_ke(const struct ike_event *ev, struct ike_out *out, const struc
 		     crypt_dh_public_rule(i->ke.group));
 }
 
-static enum err build_response(const struct ike_event *ev, const struct ike_sa *sa, const struct ike_choice *choice,
-			       struct bytes public, bool natd, bool childless, struct space room, struct bytes *ret)
+/* What an answer depends on besides the choice. */
+struct reply {
+	uint64_t spi_i, spi_r;
+	bool natd, fragments, childless;
+};
+
+static enum err build_response(const struct ike_event *ev, const struct reply *reply, const struct ike_choice *choice,
+			       struct bytes public, struct space room, struct bytes *ret)
 {
-	struct wire_ike_sa answer = { .cnt = 1, .p = { choice->answer } };
+	struct wire_ike_proposal answer = choice->answer;
 	struct wire_ike_builder b;
 
 	wire_ike_begin(&b, room, &(struct wire_ike_header){
-		.spi_i = sa->spi_i,
-		.spi_r = sa->spi_r,
+		.spi_i = reply->spi_i,
+		.spi_r = reply->spi_r,
 		.major = 2,
 		.exchange = IKE_EX_SA_INIT,
 		.flags = IKE_FLAG_RESPONSE,
 	});
-	answer.p[0].spi = (struct bytes){ 0 }; /* RFC 7296 3.3.1: none in the first negotiation */
-	wire_ike_put_sa(&b, &answer);
+	answer.spi = (struct bytes){ 0 }; /* RFC 7296 3.3.1: none in the first negotiation */
+	wire_ike_put_proposal(&b, &answer);
 	wire_ike_put_ke(&b, choice->suite.group, public);
 	wire_ike_put_nonce(&b, bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN));
-	if (natd) {
-		enum err e = ike_natd_put(&b, sa->spi_i, sa->spi_r, &ev->local, &ev->remote);
+	if (reply->natd) {
+		enum err e = ike_natd_put(&b, reply->spi_i, reply->spi_r, &ev->local, &ev->remote);
 		if (e != ERR_NONE)
 			return e;
 	}
-	if (sa->fragments) /* RFC 7383 2.3 */
+	if (reply->fragments) /* RFC 7383 2.3 */
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,
 				    (struct bytes){ 0 });
-	if (childless) /* RFC 6023 3 */
+	if (reply->childless) /* RFC 6023 3 */
 		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_CHILDLESS_IKEV2_SUPPORTED,
 				    (struct bytes){ 0 });
 	return wire_ike_finish(&b, ret);
+}
+
+static bool takes_fragments(const struct init_in *i)
+{
+	struct wire_ike_notify n;
+
+	return wire_ike_notify_find(&i->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n);
 }
 
 /* An address that is not proven gets nothing that is longer than what came from it: the last notify, which is only an
@@ -229,19 +242,57 @@ static bool answer_fits(const struct ike_world *world, const struct ike_event *e
 			const struct init_in *i, const struct ike_choice *choice, struct ike_out *out)
 {
 	static const uint8_t public[CRYPT_DH_PUBLIC_MAX];
-	struct wire_ike_notify n;
-	const struct ike_sa sa = {
-		.fragments = wire_ike_notify_find(&i->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n),
-	};
 	struct ike_natd natd;
 	struct bytes answer;
 
-	if (i->proven || ike_natd_judge(&i->in, h, ev, &natd) != ERR_NONE ||
-	    build_response(ev, &sa, choice, bytes_of(public, crypt_dh_public_len(i->ke.group)), natd.present, false,
+	if (i->proven || ike_natd_judge(&i->in, h, ev, &natd) != ERR_NONE)
+		return true;
+	const struct reply reply = { .natd = natd.present, .fragments = takes_fragments(i) };
+	if (build_response(ev, &reply, choice, bytes_of(public, crypt_dh_public_len(i->ke.group)),
 			   SPACE_OF(out->room[0]), &answer) != ERR_NONE || answer.len <= ev->msg.len)
 		return true;
 	ask_cookie(world, ev, h, i, out);
 	return false;
+}
+
+static void fill_half(const struct ike_event *ev, const struct init_in *i, const struct reply *reply,
+		      const struct ike_choice *choice, const struct ike_natd *natd, struct bytes response,
+		      struct ike_half *ret)
+{
+	struct bytes nr = bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN);
+
+	*ret = (struct ike_half){
+		.sa = {
+			.spi_i = reply->spi_i,
+			.spi_r = reply->spi_r,
+			.role = IKE_RESPONDER,
+			.state = IKE_STATE_HALF_OPEN,
+			.suite = choice->suite,
+			/* A peer that says nothing of NAT and speaks on 4500 has decided for encapsulation. */
+			.path = { .local = ev->local, .remote = ev->remote,
+				  .udp_encap = natd->nat_peer || natd->nat_local || !natd->present },
+			.start_port = ev->local.port,
+			.nat_peer = natd->nat_peer,
+			.nat_local = natd->nat_local,
+			.fragments = reply->fragments,
+			.rx_next = 1,
+			.created_us = ev->now_us,
+			.expires_us = ev->now_us + IKE_HALF_OPEN_US,
+			.last_in_us = ev->now_us,
+		},
+		.expires_us = ev->now_us + IKE_HALF_OPEN_US,
+		.ni_len = (uint16_t)i->ni.len,
+		.nr_len = (uint16_t)nr.len,
+		.request_len = (uint16_t)ev->msg.len,
+		.response_len = (uint16_t)response.len,
+	};
+	struct wr ni = wr_of(SPACE_OF(ret->ni)), own = wr_of(SPACE_OF(ret->nr));
+	struct wr request = wr_of(SPACE_OF(ret->request)), answer = wr_of(SPACE_OF(ret->response));
+	wr_put(&ni, i->ni);
+	wr_put(&own, nr);
+	wr_put(&request, ev->msg);
+	wr_put(&answer, response);
+	must(!ni.bad && !own.bad && !request.bad && !answer.bad);
 }
 
 static enum err make_half(const struct ike_world *world, const struct ike_event *ev, const struct wire_ike_header *h,
@@ -250,63 +301,48 @@ static enum err make_half(const struct ike_world *world, const struct ike_event 
 {
 	struct bytes nr = bytes_of(&ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN), response;
 	struct bytes public = bytes_of(ev->dh->public, ev->dh->public_len);
-	struct wire_ike_notify n;
-	struct ike_natd natd;
-	struct ike_sa sa = {
+	struct space room = SPACE_OF(out->room[0]);
+	struct reply reply = {
 		.spi_i = h->spi_i,
 		.spi_r = ike_spi_make(&world->spi_key, world->node_slot, &ev->random[IKE_RANDOM_SPI]),
-		.role = IKE_RESPONDER,
-		.state = IKE_STATE_HALF_OPEN,
-		.suite = choice->suite,
-		.path = { .local = ev->local, .remote = ev->remote },
-		.start_port = ev->local.port,
-		.fragments = wire_ike_notify_find(&i->in, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, &n),
-		.rx_next = 1,
-		.created_us = ev->now_us,
-		.expires_us = ev->now_us + IKE_HALF_OPEN_US,
-		.last_in_us = ev->now_us,
+		.fragments = takes_fragments(i),
+		.childless = true,
 	};
+	struct ike_natd natd;
+	struct ike_keys keys = { 0 };
 
 	enum err e = ike_natd_judge(&i->in, h, ev, &natd);
-	if (e == ERR_NONE)
-		e = build_response(ev, &sa, choice, public, natd.present, true, SPACE_OF(out->room[0]), &response);
-	if (e == ERR_NONE && response.len > ev->msg.len && !i->proven)
-		e = build_response(ev, &sa, choice, public, natd.present, false, SPACE_OF(out->room[0]), &response);
-	if (e == ERR_NONE)
-		e = ike_keys_of_init(&sa.suite, i->ni, nr, bytes_of(ev->dh->secret, ev->dh->secret_len), sa.spi_i,
-				     sa.spi_r, &sa.keys);
-	if (e == ERR_NONE) {
-		sa.nat_peer = natd.nat_peer;
-		sa.nat_local = natd.nat_local;
-		/* A peer that says nothing of NAT and speaks on 4500 has decided for encapsulation. */
-		sa.path.udp_encap = natd.nat_peer || natd.nat_local || !natd.present;
-		*ret = (struct ike_half){ .sa = sa, .expires_us = sa.expires_us };
-		struct wr ni = wr_of(SPACE_OF(ret->ni)), own = wr_of(SPACE_OF(ret->nr));
-		struct wr request = wr_of(SPACE_OF(ret->request)), answer = wr_of(SPACE_OF(ret->response));
-		wr_put(&ni, i->ni);
-		wr_put(&own, nr);
-		wr_put(&request, ev->msg);
-		wr_put(&answer, response);
-		must(!ni.bad && !own.bad && !request.bad && !answer.bad);
-		ret->ni_len = (uint16_t)i->ni.len;
-		ret->nr_len = (uint16_t)nr.len;
-		ret->request_len = (uint16_t)ev->msg.len;
-		ret->response_len = (uint16_t)response.len;
-		ike_out_send(out, response, &ev->local, &ev->remote);
+	if (e != ERR_NONE)
+		return e;
+	reply.natd = natd.present;
+	e = build_response(ev, &reply, choice, public, room, &response);
+	if (e == ERR_NONE && response.len > ev->msg.len && !i->proven) {
+		reply.childless = false;
+		e = build_response(ev, &reply, choice, public, room, &response);
 	}
-	secret_wipe(&sa, sizeof(sa));
-	return e;
+	if (e == ERR_NONE)
+		e = ike_keys_of_init(&choice->suite, i->ni, nr, bytes_of(ev->dh->secret, ev->dh->secret_len),
+				     reply.spi_i, reply.spi_r, &keys);
+	if (e != ERR_NONE)
+		return e;
+	fill_half(ev, i, &reply, choice, &natd, response, ret);
+	ret->sa.keys = keys;
+	secret_wipe(&keys, sizeof(keys));
+	ike_out_send(out, response, &ev->local, &ev->remote);
+	return ERR_NONE;
 }
 
 void ike_init_step(const struct ike_world *world, const struct ike_event *ev, struct ike_half *ret,
 		   struct ike_out *out)
 {
-	struct init_in i = { 0 };
+	UNSET struct init_in i;
 	struct ike_choice choice;
 	struct wire_ike_header h;
 
 	ike_out_reset(out);
 	must(ev->kind == IKE_EV_MESSAGE);
+	i.in.cnt = i.offer.cnt = 0;
+	i.proven = i.too_many = false;
 	if (!accept_header(ev, out, &h) || !read_payloads(ev, &h, out, &i) ||
 	    !accept_cookie(world, ev, &h, &i, out) || !choose_suite(world, ev, &h, &i, out, &choice))
 		return;

@@ -61,15 +61,15 @@ static enum ike_state keep_rival(struct ike_ctx *c, struct bytes ni, struct byte
 static enum ike_state make_rekey(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni)
 {
 	struct bytes nr = bytes_of(&c->ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN);
-	struct wire_ike_sa answer = { .cnt = 1, .p = { choice->answer } };
+	struct wire_ike_proposal answer = choice->answer;
 	uint8_t spi[8];
 	struct wr w = wr_of(SPACE_OF(spi));
 
 	if (make_new(c, choice, ni, nr, c->rekeyed) != ERR_NONE)
 		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
 	wr_u64(&w, c->rekeyed->spi_r);
-	answer.p[0].spi = BYTES_OF(spi);
-	wire_ike_put_sa(&c->reply, &answer);
+	answer.spi = BYTES_OF(spi);
+	wire_ike_put_proposal(&c->reply, &answer);
 	wire_ike_put_nonce(&c->reply, nr);
 	wire_ike_put_ke(&c->reply, choice->suite.group, bytes_of(c->ev->dh->public, c->ev->dh->public_len));
 	if (c->sa->request.kind == IKE_REQUEST_REKEY_IKE)

@@ -289,14 +289,17 @@ static enum ike_state take_half(struct ike_ctx *c)
 void ike_half_step(const struct ike_world *world, const struct ike_half *half, const struct ike_event *ev,
 		   struct ike_half *ret_half, struct ike_sa *ret, struct ike_out *out)
 {
+	bool ours = half->start != NULL; /* a peer's changes only by becoming an SA */
 	struct ike_sa sa = half->sa;
-	struct ike_half next_half = *half;
-	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .half = half, .half_ret = &next_half, .sa = &sa };
+	UNSET struct ike_half next_half;
+	struct ike_ctx c = { .world = world, .ev = ev, .out = out, .half = half, .half_ret = ours ? &next_half : NULL, .sa = &sa };
 
 	ike_out_reset(out);
 	must((ev->kind == IKE_EV_MESSAGE || ev->kind == IKE_EV_TIMER) && half->sa.state == IKE_STATE_HALF_OPEN);
+	if (ours)
+		next_half = *half;
 	enum ike_state next = take_half(&c);
-	if (c.has_half && !c.drop) {
+	if (ours && c.has_half && !c.drop) {
 		next_half.sa = sa;
 		*ret_half = next_half;
 		out->has_half = true;
@@ -312,7 +315,7 @@ void ike_half_step(const struct ike_world *world, const struct ike_half *half, c
 	} else if (c.keep) {
 		out->changed = true; /* refused: the half-open SA goes */
 	}
-	secret_wipe(&next_half, sizeof(next_half));
+	secret_wipe(&next_half, ours ? sizeof(next_half) : 0);
 	secret_wipe(&sa, sizeof(sa));
 }
 

@@ -228,9 +228,9 @@ static void pass_over(struct store_thread *t, const struct store_txn *txns, cons
 /* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
 static bool commit_group(struct store_thread *t, bool all)
 {
-	struct job *group[GROUP_MAX];
-	struct store_txn txns[GROUP_MAX];
-	struct store_result results[GROUP_MAX];
+	UNSET struct job *group[GROUP_MAX];
+	UNSET struct store_txn txns[GROUP_MAX];
+	UNSET struct store_result results[GROUP_MAX];
 	size_t cnt = take_group(t, group, all);
 
 	if (cnt == 0)

@@ -170,6 +170,7 @@ void wire_ike_open(struct wire_ike_builder *b, uint8_t type);
 
 /* unknown_attribute is not written. */
 void wire_ike_put_sa(struct wire_ike_builder *b, const struct wire_ike_sa *sa);
+void wire_ike_put_proposal(struct wire_ike_builder *b, const struct wire_ike_proposal *p); /* SA with this one alone */
 void wire_ike_put_ke(struct wire_ike_builder *b, uint16_t group, struct bytes public_value);
 void wire_ike_put_nonce(struct wire_ike_builder *b, struct bytes nonce);
 void wire_ike_put_notify(struct wire_ike_builder *b, uint8_t protocol, struct bytes spi, uint16_t type,

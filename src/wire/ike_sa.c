@@ -97,7 +97,7 @@ static enum err read_proposal(struct rd *r, struct wire_ike_proposal *p, bool *r
 		return ERR_SYNTAX;
 	if (cnt > WIRE_IKE_TRANSFORMS_MAX)
 		return ERR_RANGE;
-	for (; p->cnt < cnt; p->cnt++) {
+	for (p->cnt = 0; p->cnt < cnt; p->cnt++) {
 		enum err e = read_transform(&s, p->cnt + 1u == cnt, &p->t[p->cnt]);
 		if (e != ERR_NONE)
 			return e;
@@ -111,8 +111,9 @@ static enum err read_proposal(struct rd *r, struct wire_ike_proposal *p, bool *r
 MUST_USE enum err wire_ike_sa_parse(struct bytes body, struct wire_ike_sa *ret)
 {
 	struct rd r = rd_of(body);
-	struct wire_ike_sa sa = { 0 };
+	UNSET struct wire_ike_sa sa; /* only what is there is written, and copied */
 
+	sa.cnt = 0;
 	for (bool last = false; !last; sa.cnt++) {
 		if (sa.cnt == WIRE_IKE_PROPOSALS_MAX)
 			return ERR_RANGE;
@@ -122,7 +123,9 @@ MUST_USE enum err wire_ike_sa_parse(struct bytes body, struct wire_ike_sa *ret)
 	}
 	if (!rd_done(&r))
 		return ERR_SYNTAX;
-	*ret = sa;
+	ret->cnt = sa.cnt;
+	for (unsigned i = 0; i < sa.cnt; i++)
+		ret->p[i] = sa.p[i];
 	return ERR_NONE;
 }
 
@@ -160,6 +163,12 @@ static void put_proposal(struct wr *w, const struct wire_ike_proposal *p, bool l
 		put_transform(w, &p->t[i], i + 1 == p->cnt);
 	/* The two caps above keep it under 65536. */
 	wr_set_u16(w, start + 2, (uint16_t)(wr_len(w) - start));
+}
+
+void wire_ike_put_proposal(struct wire_ike_builder *b, const struct wire_ike_proposal *p)
+{
+	wire_ike_open(b, IKE_PL_SA);
+	put_proposal(&b->w, p, true);
 }
 
 void wire_ike_put_sa(struct wire_ike_builder *b, const struct wire_ike_sa *sa)

@@ -338,7 +338,8 @@ static void what_is_built_parses_to_the_same(void **state)
 	assert_bytes(pls.p[0].body, good, sizeof(good));
 	assert_int_equal(wire_ike_sa_parse(pls.p[0].body, &again), ERR_NONE);
 	assert_int_equal(again.cnt, 2);
-	assert_memory_equal(again.p[0].t, sa.p[0].t, sizeof(sa.p[0].t));
+	assert_int_equal(again.p[0].cnt, sa.p[0].cnt);
+	assert_memory_equal(again.p[0].t, sa.p[0].t, sa.p[0].cnt * sizeof(sa.p[0].t[0]));
 }
 
 static void room_that_ends_within_the_proposals_is_told_at_the_end(void **state)
