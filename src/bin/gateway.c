@@ -20,7 +20,6 @@
 #include "worker/worker.h"
 
 #define INCARNATION_TRIES 8
-#define EPOCH_2025_S 1735689600u
 
 /* ---- the incarnation ---- */
 
@@ -37,13 +36,11 @@ static void read_counter(void *arg, const struct store_row *row)
 	*c = (struct counter){ rd_done(&r) ? v : 0, row->mod_rev };
 }
 
-/* Never given out twice (design section 6.1): above what the store has and above the seconds since 2025, so that a
- * database that was put back from a copy cannot go back. Only an explicit success counts. */
+/* Never given out twice (design section 6.1): only an explicit success counts. */
 static enum err take_incarnation(struct store *s, uint32_t *ret)
 {
 	const struct bytes key = bytes_str(MODEL_KEY_INCARNATION);
-	uint32_t seconds = (uint32_t)(clock_unix_us() / 1000000 - EPOCH_2025_S);
-	uint32_t least = 0;
+	uint32_t next = 0;
 
 	for (unsigned i = 0; i < INCARNATION_TRIES; i++) {
 		struct counter c = { 0 };
@@ -52,9 +49,7 @@ static enum err take_incarnation(struct store *s, uint32_t *ret)
 		enum err e = store_get(s, key, read_counter, &c);
 		if (e != ERR_NONE && e != ERR_NOTFOUND)
 			return e;
-		uint32_t next = c.value >= seconds ? c.value + 1 : seconds;
-		if (next <= least)
-			next = least + 1;
+		next = crypt_iv_incarnation_next(c.value, next, clock_unix_us());
 		if (next > CRYPT_IV_INCARNATION_MAX)
 			return ERR_RANGE;
 		wr_u32(&w, next);
@@ -65,7 +60,6 @@ static enum err take_incarnation(struct store *s, uint32_t *ret)
 			*ret = next;
 			return ERR_NONE;
 		}
-		least = next;
 	}
 	return ERR_CONFLICT;
 }

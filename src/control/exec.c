@@ -568,17 +568,6 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 
 /* ---- running ---- */
 
-/* All IKE SAs draw from one space, which a step of any of them wears: no SA of them would last longer if it were rekeyed.
- * What a step did not use serves the next one: nobody can use IVs up with messages that are dropped. */
-static enum err lend_ivs(struct control *c, struct control_op *op)
-{
-	enum err e = c->iv_spare != 0 ? ERR_NONE : crypt_iv_space_take(&c->ike_iv, IKE_IV_CNT, &c->iv_spare);
-
-	op->ev.iv_wear = IKE_WEAR_FINE;
-	op->ev.iv = c->iv_spare;
-	return e;
-}
-
 static void run_step(struct control *c, struct control_op *op)
 {
 	struct control_step *s = op->step;
@@ -587,7 +576,7 @@ static void run_step(struct control *c, struct control_op *op)
 	if (op->kind == OP_SA)
 		control_record_read(&op->sa->r, &s->sa);
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
-	if (lend_ivs(c, op) != ERR_NONE) {
+	if (control_ivs_lend(c, &op->ev) != ERR_NONE) {
 		control_drop(c, MODEL_DROP_iv_exhausted);
 		return;
 	}
@@ -606,7 +595,7 @@ static void run_step(struct control *c, struct control_op *op)
 		break;
 	}
 	if (s->out.sealed)
-		c->iv_spare = 0;
+		control_ivs_used(c);
 }
 
 static void finish(struct control *c, struct control_op *op, uint64_t rev)

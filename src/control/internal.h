@@ -148,6 +148,13 @@ void control_relist_row(struct control *c, const struct store_row *row); /* that
 bool control_relist_done(struct control *c, const struct store_done *done); /* false: it was no page of it */
 void control_relist_free(struct control *c);
 
+/* ivs.c: the IVs of IKE */
+MUST_USE enum err control_ivs_lend(struct control *c, struct ike_event *ev); /* ERR_FULL */
+void control_ivs_used(struct control *c);  /* the step has sealed with what was lent */
+void control_ivs_tick(struct control *c);
+void control_ivs_row(struct control *c, const struct store_row *row); /* of meta/incarnation */
+bool control_ivs_done(struct control *c, const struct store_done *done); /* false: it was none of these */
+
 /* hold.c: answers that wait for the site. rev: of the commit that they tell. */
 void control_hold_send(struct control *c, uint64_t rev, const struct ike_action *send);
 void control_held_run(struct control *c);

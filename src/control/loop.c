@@ -288,7 +288,8 @@ static void take_committed(void *arg, const struct store_done *done)
 
 	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
-	else if (done->tag != 0 && !control_read_done(c, done) && !control_relist_done(c, done))
+	else if (done->tag != 0 && !control_read_done(c, done) && !control_relist_done(c, done) &&
+		 !control_ivs_done(c, done))
 		control_op_committed(c, done);
 }
 
@@ -299,6 +300,8 @@ static void take_change(void *arg, const struct store_row *row)
 		control_config_change(arg, row);
 	else if (bytes_starts(row->key, bytes_str(MODEL_KEY_WHY)))
 		control_why_change(arg, row);
+	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_INCARNATION)))
+		control_ivs_row(arg, row);
 	else
 		control_mirror_change(arg, row);
 }
@@ -419,6 +422,7 @@ void control_run(struct control *c)
 		if (c->publish_due)
 			control_config_publish(c);
 		control_children_check(c);
+		control_ivs_tick(c);
 		control_mirror_tick(c);
 		control_relist_tick(c);
 		control_held_run(c);

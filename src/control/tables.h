@@ -258,6 +258,16 @@ struct control_read {
 	struct control_datagram *waiting; /* the oldest first */
 };
 
+/* A fresh incarnation on its way, for the IVs of IKE (ivs.c). */
+struct control_renewal {
+	uint64_t tag;                 /* of the read or the transaction; 0: none is under way */
+	bool writes;
+	uint32_t stored;              /* what the store has, and the revision of that */
+	uint64_t mod_rev;
+	uint32_t asked;               /* the last number that we have asked for */
+	uint64_t retry_us;
+};
+
 /* The store's keys, listed again (relist.c). */
 struct control_relist {
 	bool on;
@@ -304,6 +314,7 @@ struct control {
 	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
 	struct siphash_key hash_key;
 	struct crypt_iv_space ike_iv; /* of all IKE SAs together: whatever comes and goes, no IV is made twice */
+	struct control_renewal renewal;
 	uint64_t iv_spare;            /* the first of a step's IVs that were taken and not used, 0: none */
 	struct ike_world world;
 	struct cluster_members members; /* all zero: there is no cluster */

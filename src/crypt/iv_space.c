@@ -9,6 +9,18 @@ void crypt_iv_space_init(struct crypt_iv_space *s, uint32_t incarnation)
 	s->incarnation = incarnation;
 }
 
+uint32_t crypt_iv_incarnation_next(uint32_t stored, uint32_t asked, uint64_t unix_us)
+{
+	static const uint64_t epoch_2025_s = 1735689600;
+	uint64_t s = unix_us / 1000000, next = s > epoch_2025_s ? s - epoch_2025_s : 1;
+
+	if (next <= stored)
+		next = (uint64_t)stored + 1;
+	if (next <= asked)
+		next = (uint64_t)asked + 1;
+	return next > UINT32_MAX ? UINT32_MAX : (uint32_t)next;
+}
+
 /* A compare-and-swap and not an addition: an addition past the end would wrap after enough tries,
  * and a wrapped counter repeats nonces. */
 MUST_USE enum err crypt_iv_space_take(struct crypt_iv_space *s, uint32_t cnt, uint64_t *ret_first)

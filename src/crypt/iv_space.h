@@ -23,6 +23,11 @@ struct crypt_iv_space {
 /* incarnation must be 1..MAX (asserted). */
 void crypt_iv_space_init(struct crypt_iv_space *s, uint32_t incarnation);
 
+/* The next incarnation to be asked for: above what the store has, above the one asked for before (0: none) of which the outcome is
+ * not known, and above the seconds since 2025, so that a store that was put back from a copy cannot go back. It may be
+ * beyond MAX. */
+uint32_t crypt_iv_incarnation_next(uint32_t stored, uint32_t asked, uint64_t unix_us);
+
 /* cnt consecutive IVs, the first in *ret_first. ERR_FULL: the counter is at its end, nothing was taken. */
 MUST_USE enum err crypt_iv_space_take(struct crypt_iv_space *s, uint32_t cnt, uint64_t *ret_first);
 

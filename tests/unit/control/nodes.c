@@ -150,7 +150,8 @@ static void take_done(void *arg, const struct store_done *done)
 		return;
 	if (owner == 0)
 		n->reads++;
-	else if (!control_read_done(&n->node[owner - 1].c, done) && !control_relist_done(&n->node[owner - 1].c, done))
+	else if (!control_read_done(&n->node[owner - 1].c, done) && !control_relist_done(&n->node[owner - 1].c, done) &&
+		 !control_ivs_done(&n->node[owner - 1].c, done))
 		control_op_committed(&n->node[owner - 1].c, done);
 }
 
@@ -167,6 +168,8 @@ static void take_row(void *arg, const struct store_row *row)
 	if (n->told >= NODES)
 		return;
 	control_relist_row(&n->node[n->told].c, row);
+	if (bytes_eq(row->key, bytes_str(MODEL_KEY_INCARNATION)))
+		control_ivs_row(&n->node[n->told].c, row);
 	control_mirror_change(&n->node[n->told].c, row);
 }
 
@@ -796,6 +799,62 @@ static void the_end_of_a_lifetime_is_everybodys(void **state)
 	assert_int_equal(sa_at(n, 1).request.kind, IKE_REQUEST_DELETE_CHILD);
 }
 
+static void a_rekey_of_a_child_sa_that_is_not_known_here_is_not_refused(void **state)
+{
+	struct bench *n = *state;
+	const struct mail first = peer_asks(n, IKE_EV_REKEY_CHILD);
+
+	post(n, 0, &first);
+	answer(n, &sent[0]);
+	const struct mail ends = peer_goes_on(n);
+	post(n, 0, &ends);
+	answer(n, &sent[sent_cnt - 1]);
+	const struct mail second = peer_asks(n, IKE_EV_REKEY_CHILD);
+	post(n, 1, &second);
+	answer(n, &sent[sent_cnt - 1]);
+	const struct ike_sa r = sa_at(n, 1);
+	assert_int_equal(r.child_cnt, 2);
+	assert_int_equal(r.child_rekeys, 2);
+	assert_int_equal(n->duo->end[0].failures[MODEL_FAILURE_REKEY_REFUSED], 0);
+}
+
+static void before_its_ivs_end_a_node_takes_another_incarnation(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	uint8_t b[4];
+	struct wr w = wr_of(SPACE_OF(b));
+	const struct store_op op = { STORE_PUT, bytes_str(MODEL_KEY_INCARNATION), BYTES_OF(b) };
+
+	wr_u32(&w, 1u << 29);
+	control_ivs_tick(c);
+	assert_int_equal(c->renewal.tag, 0); /* it has plenty */
+	atomic_store(&c->ike_iv.next, UINT64_C(3) << (CRYPT_IV_COUNTER_BITS - 2));
+	n->told = 1;
+	control_ivs_tick(c);
+	while (!c->renewal.writes) {
+		poll_all(n);
+		assert_int_not_equal(c->renewal.tag, 0);
+	}
+	/* Another process has got a far higher number meanwhile. */
+	must(store_thread_submit(n->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }, CONTROL_TAG_QUIET) == ERR_NONE);
+	while (c->renewal.tag != 0)
+		poll_all(n);
+	uint32_t first = c->ike_iv.incarnation;
+	assert_true(first > 2 && first < 1u << 29);
+	assert_int_equal(atomic_load(&c->ike_iv.next), 0);
+	atomic_store(&c->ike_iv.next, UINT64_C(3) << (CRYPT_IV_COUNTER_BITS - 2));
+	c->now_us += 1000000;
+	control_ivs_tick(c);
+	while (c->renewal.tag != 0)
+		poll_all(n);
+	assert_int_equal(c->ike_iv.incarnation, (1u << 29) + 1);
+	n->told = NODES;
+	const struct mail check = peer_goes_on(n);
+	post(n, 1, &check);
+	answer(n, &sent[0]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -814,6 +873,8 @@ int main(void)
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
 		TEST(the_end_of_a_lifetime_is_everybodys),
+		TEST(a_rekey_of_a_child_sa_that_is_not_known_here_is_not_refused),
+		TEST(before_its_ivs_end_a_node_takes_another_incarnation),
 		TEST(an_ike_sa_that_is_not_known_is_looked_up_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,9 +140,23 @@ static void no_iv_repeats_over_threads_up_to_the_end(void **state)
 	assert_int_equal(crypt_iv_space_take(&crowd.space, 1, &iv), ERR_FULL);
 }
 
+static void the_next_incarnation_is_above_all_that_may_be_in_use(void **state)
+{
+	const uint64_t second = 1000000, y2025 = 1735689600 * second;
+
+	(void)state;
+	assert_int_equal(crypt_iv_incarnation_next(0, 0, y2025 + 100 * second), 100);
+	assert_int_equal(crypt_iv_incarnation_next(99, 0, y2025 + 100 * second), 100);
+	assert_int_equal(crypt_iv_incarnation_next(100, 0, y2025 + 100 * second), 101);
+	assert_int_equal(crypt_iv_incarnation_next(7, 200, y2025 + 100 * second), 201);
+	assert_int_equal(crypt_iv_incarnation_next(0, 0, 0), 1); /* a clock that was never set */
+	assert_true(crypt_iv_incarnation_next(UINT32_MAX, 0, 0) > CRYPT_IV_INCARNATION_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_next_incarnation_is_above_all_that_may_be_in_use),
 		cmocka_unit_test(ivs_count_up_under_the_incarnation),
 		cmocka_unit_test(two_incarnations_share_no_iv),
 		cmocka_unit_test(the_greatest_incarnation_fits_64_bits),
