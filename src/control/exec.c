@@ -824,6 +824,8 @@ void control_op_committed(struct control *c, const struct store_done *done)
 		read_again(c, op);
 		return;
 	}
-	log_error("an IKE step could not be committed: %s", err_text(done->result.err));
+	uint32_t held;
+	if (log_limit_take(&c->commit_log, c->now_us / 1000, &held))
+		log_error("an IKE step could not be committed: %s (%u lines held back)", err_text(done->result.err), held);
 	control_op_drop(c, op);
 }

@@ -128,6 +128,7 @@ uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 void control_mirror_change(struct control *c, const struct store_row *row);
 /* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
 void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
+void control_mirror_settle(struct control *c); /* all rows that came together were told */
 void control_mirror_tick(struct control *c);
 void control_mirror_free(struct control *c);
 /* We do what has to be done unasked with that IKE SA of ours. */

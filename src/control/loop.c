@@ -182,6 +182,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		c->client_fds[i] = -1;
 	c->seal_keys = *config->seal_keys;
+	c->commit_log = (struct log_limit){ .burst = 5, .window_ms = 10000 };
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
 	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
 	read_clock(c);
@@ -321,6 +322,7 @@ static void take_dh(struct control *c)
 static void take_store(struct control *c)
 {
 	store_thread_poll(c->store, take_committed, take_change, c);
+	control_mirror_settle(c);
 	control_config_publish(c);
 	uint64_t seen = store_thread_seen(c->store);
 	if (seen <= c->seen_rev)

@@ -11,6 +11,7 @@
 
 #define SWEEP_US 60000000u           /* graves are looked after this often */
 #define GRAVE_US UINT64_C(600000000) /* longer than any read takes */
+#define REKEYED_JUST_US 10000000u    /* else it is one of before this process */
 
 bool control_duty_sa(const struct control *c, uint64_t our_spi)
 {
@@ -69,6 +70,19 @@ static bool is_buried(const struct control *c, bool child, uint64_t spi, uint64_
 	return b != NULL && rev <= b->rev;
 }
 
+/* The goodbye of a tunnel that was deleted is one node's duty, which may have died over it. */
+static void close_unwanted(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
+		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		if (!sa->tunnel->configured && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing &&
+		    control_duty_sa(c, sa->r.spi))
+			control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
+	}
+}
+
 static void sweep(struct control *c)
 {
 	struct hmap_walk w;
@@ -98,6 +112,19 @@ void control_mirror_free(struct control *c)
 static void note_unreadable(const struct store_row *row, enum err e)
 {
 	log_warn("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(e));
+}
+
+/* Nobody has a use for it any more, or will have: whoever should have deleted it has died. */
+static void delete_expired(struct control *c, const struct store_row *row, uint64_t duty, uint64_t expires_us)
+{
+	const struct store_cmp cmp = { row->key, row->mod_rev };
+	const struct store_op op = { .kind = STORE_DELETE, .key = row->key };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+
+	if (c->store == NULL || expires_us + GRAVE_US > c->now_us || !control_duty_sa(c, duty))
+		return;
+	if (store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) != ERR_NONE)
+		log_debug("an SA that has expired stays in the store for now");
 }
 
 static enum err open_sa(const struct control *c, const struct store_row *row, uint64_t spi, struct ike_sa *ret)
@@ -138,6 +165,29 @@ static void link_children(struct control *c, const struct ike_sa *r, bool path)
 	}
 }
 
+/* A rekey moves the Child SAs from one record to another, of which one comes first: what is up stays up between the two. */
+static void settle_later(struct control *c, struct control_tunnel *t)
+{
+	if (!t->up || c->settle_cnt == CONTROL_SETTLE_MAX) {
+		control_tunnel_check_up(c, t);
+		return;
+	}
+	for (unsigned i = 0; i < c->settle_cnt; i++)
+		if (model_id_eq(&c->settle[i], &t->id))
+			return;
+	c->settle[c->settle_cnt++] = t->id;
+}
+
+void control_mirror_settle(struct control *c)
+{
+	for (unsigned i = 0; i < c->settle_cnt; i++) {
+		struct control_tunnel *t = control_tunnel_find(c, &c->settle[i]);
+		if (t != NULL)
+			control_tunnel_check_up(c, t);
+	}
+	c->settle_cnt = 0;
+}
+
 static void replace_sa(struct control *c, struct control_sa *sa, const struct ike_sa *r, struct control_record *made,
 		       uint64_t rev)
 {
@@ -161,7 +211,7 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 	link_children(c, r, moved);
 	prove_children(c, r, false);
 	control_sa_arm(c, sa, r);
-	control_tunnel_check_up(c, t);
+	settle_later(c, t);
 }
 
 static void install_sa(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t rev,
@@ -169,12 +219,12 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 {
 	if (control_sa_add(c, r, made, rev, t) == NULL)
 		return;
-	if (r->ike_rekeys != 0)
+	if (r->ike_rekeys != 0 && r->created_us + REKEYED_JUST_US > c->now_us)
 		t->ike_rekeys++;
 	control_why_path(c, t, &r->path, true);
 	link_children(c, r, true);
 	prove_children(c, r, true);
-	control_tunnel_check_up(c, t);
+	settle_later(c, t);
 }
 
 static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
@@ -191,6 +241,8 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 		return;
 	}
 	struct control_tunnel *t = sa != NULL ? sa->tunnel : control_tunnel_find(c, &r.tunnel_id);
+	if (t == NULL)
+		delete_expired(c, row, spi, r.expires_us);
 	/* A step of ours that is under way has lost: its commit compares the revision before this one. */
 	if (t != NULL && (sa != NULL || t->configured) && control_record_make(&r, &made) == ERR_NONE) {
 		if (sa != NULL)
@@ -291,6 +343,8 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 		if (proven)
 			fwd_child_prove(c->fwd, spi_in);
 		control_park_ready(c, spi_in, true);
+	} else if (control_child_find(c, spi_in) == NULL) {
+		delete_expired(c, row, spi_in, m.expires_us);
 	}
 	secret_wipe(&m, sizeof(m));
 }
@@ -347,4 +401,6 @@ void control_mirror_tick(struct control *c)
 		return;
 	c->sweep_us = c->now_us + SWEEP_US;
 	sweep(c);
+	if (c->clustered)
+		close_unwanted(c);
 }

@@ -33,6 +33,7 @@
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
 #define CONTROL_IN_BLOCK (UINT64_C(1) << 28) /* inbound numbers between two marks */
 #define CONTROL_BYTES_BLOCK (UINT64_C(1) << 34)
+#define CONTROL_SETTLE_MAX 256
 #define CONTROL_TAG_QUIET UINT64_MAX /* of a transaction whose result changes nothing here */
 #define CONTROL_TRIES_MAX 4       /* of a step that loses its commit */
 #define CONTROL_CLIENTS_MAX 8     /* who may ask a site for its status at a time */
@@ -327,6 +328,8 @@ struct control {
 	/* what other nodes do */
 	struct hmap buried, reads;
 	struct control_relist relist;
+	unsigned settle_cnt;          /* tunnels whose state is looked at when all rows that came together are installed */
+	struct model_id settle[CONTROL_SETTLE_MAX];
 	uint32_t larval_spi;          /* of the last row that only kept an SPI */
 	uint64_t sweep_us;            /* when old graves are looked for */
 	uint64_t seen_rev;            /* all that the store had then is installed */
@@ -348,5 +351,5 @@ struct control {
 	unsigned gone_cnt;            /* ever; the last of them are kept */
 	struct control_gone gone[CONTROL_GONE_MAX];
 	uint64_t sample_us;           /* when the watches are fed again */
-	struct log_limit failure_log;
+	struct log_limit failure_log, commit_log;
 };

@@ -213,6 +213,7 @@ static void learn(struct bench *n, unsigned node)
 		must(store_thread_list(n->store, bytes_str(prefixes[i]), bytes_str(""), 64, 1) == ERR_NONE);
 	while (n->reads < before + ARRAY_LEN(prefixes))
 		poll_all(n);
+	control_mirror_settle(&n->node[node].c);
 	n->told = NODES;
 }
 
@@ -855,6 +856,24 @@ static void before_its_ivs_end_a_node_takes_another_incarnation(void **state)
 	answer(n, &sent[0]);
 }
 
+/* Its records come one after the other, the one without the Child SAs first. */
+static void a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down(void **state)
+{
+	struct bench *n = *state;
+	const struct mail request = peer_asks(n, IKE_EV_REKEY_IKE);
+	uint64_t since = n->node[1].tunnel.since_us;
+
+	post(n, 0, &request);
+	n->node[1].c.now_us += 1000;
+	read_key(n, 1, model_key_ike(n->spi));
+	assert_int_equal(control_sa_find(&n->node[1].c, n->spi)->r.child_cnt, 0);
+	assert_true(n->node[1].tunnel.up);
+	learn(n, 1);
+	assert_true(n->node[1].tunnel.up);
+	assert_int_equal(n->node[1].tunnel.since_us, since);
+	assert_int_equal(n->node[1].tunnel.ike_rekeys, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -875,6 +894,7 @@ int main(void)
 		TEST(the_end_of_a_lifetime_is_everybodys),
 		TEST(a_rekey_of_a_child_sa_that_is_not_known_here_is_not_refused),
 		TEST(before_its_ivs_end_a_node_takes_another_incarnation),
+		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),
 		TEST(an_ike_sa_that_is_not_known_is_looked_up_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
