@@ -230,13 +230,17 @@ static bool read_parent(void *arg, struct control *c)
 	return true;
 }
 
-static enum err make_rings(struct fwd_punt_rings *r)
+static enum err make_rings(struct fwd_punt_rings *r, bool cluster)
 {
 	enum err e = ring_init(&r->punts, FWD_PUNT_CNT, sizeof(struct fwd_punt));
 	if (e == ERR_NONE)
 		e = ring_init(&r->known, FWD_KNOWN_CNT, sizeof(struct fwd_punt));
 	if (e == ERR_NONE)
 		e = ring_init(&r->notices, FWD_NOTICE_CNT, sizeof(struct fwd_notice));
+	if (e == ERR_NONE && cluster)
+		e = ring_init(&r->strays, FWD_STRAY_CNT, sizeof(struct fwd_stray));
+	if (e == ERR_NONE && cluster)
+		e = ring_init(&r->returns, FWD_STRAY_CNT, sizeof(struct fwd_stray));
 	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return e != ERR_NONE ? e : r->wake_fd < 0 ? ERR_SYSTEM : ERR_NONE;
 }
@@ -256,7 +260,7 @@ static enum err start_control(struct gateway *g)
 	if (e == ERR_NONE)
 		e = fwd_new(env->workers, incarnation, &g->fwd);
 	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)
-		e = make_rings(&g->rings[i]);
+		e = make_rings(&g->rings[i], env->conf->cluster.mesh_address.port != 0);
 	list_sockets(g);
 	if (e != ERR_NONE) {
 		log_error("the gateway cannot start: %s", err_text(e));
@@ -303,6 +307,8 @@ int gateway_main(const struct host_gateway_env *env)
 		ring_fini(&g.rings[i].punts);
 		ring_fini(&g.rings[i].known);
 		ring_fini(&g.rings[i].notices);
+		ring_fini(&g.rings[i].strays);
+		ring_fini(&g.rings[i].returns);
 	}
 	return e == ERR_NONE ? 0 : 1;
 }

@@ -225,12 +225,13 @@ MUST_USE enum err control_why_load(struct control *c, struct store *s);
 /* A row of a tunnel's failures: another node's, or our own that comes back. */
 void control_why_change(struct control *c, const struct store_row *row);
 
-static inline void control_park_ready(struct control *c, uint32_t spi_in, bool found)
-{
-	(void)c;
-	(void)spi_in;
-	(void)found;
-}
+/* park.c: ESP packets of SAs that another node has made a moment ago */
+void control_park_packet(struct control *c, const struct fwd_stray *s);
+/* The SA is installed, or (found false) the store does not have it. */
+void control_park_ready(struct control *c, uint32_t spi_in, bool found);
+void control_park_timers(struct control *c);
+uint64_t control_park_next_us(const struct control *c);
+void control_park_free(struct control *c);
 
 static inline void control_drop(struct control *c, enum model_drop d)
 {

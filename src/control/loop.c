@@ -91,7 +91,7 @@ static enum err make_decoy(struct control *c)
 static enum err make_tables(struct control *c)
 {
 	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->halves_by_spi,
-			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads, &c->relist.seen };
+			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads, &c->lots, &c->relist.seen };
 	enum err e = ERR_NONE;
 	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(all); i++)
 		e = hmap_init(all[i]);
@@ -227,6 +227,7 @@ void control_free(struct control *c)
 	}
 	control_held_free(c);
 	control_reads_free(c);
+	control_park_free(c);
 	control_relist_free(c);
 	control_mirror_free(c);
 	control_dh_free(c->dh);
@@ -265,6 +266,17 @@ static bool take_punts(struct control *c, struct ring *ring)
 	return done < PUNTS_A_TURN;
 }
 
+/* As many as there were when it began: a flood of them does not hold up the rest. */
+static void take_strays(struct control *c, struct ring *ring)
+{
+	const struct fwd_stray *s;
+
+	for (unsigned i = 0; i < FWD_STRAY_CNT && ring->slots != NULL && (s = ring_peek(ring)) != NULL; i++) {
+		control_park_packet(c, s);
+		ring_done(ring);
+	}
+}
+
 static void take_worker(struct control *c, unsigned worker)
 {
 	struct fwd_punt_rings *r = &c->cfg.rings[worker];
@@ -275,6 +287,7 @@ static void take_worker(struct control *c, unsigned worker)
 	(void)!read(r->wake_fd, &cnt, sizeof(cnt));
 	while (ring_pop(&r->notices, &n))
 		control_notice(c, &n);
+	take_strays(c, &r->strays);
 	/* Messages to SAs first: each turn of new ones, a flood of them too, comes after all those that wait. */
 	bool empty = take_punts(c, &r->known);
 	if (empty)
@@ -397,6 +410,8 @@ static int next_timeout_ms(const struct control *c)
 		at = start;
 	if (control_held_next_us(c) < at)
 		at = control_held_next_us(c);
+	if (control_park_next_us(c) < at)
+		at = control_park_next_us(c);
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
 	if (c->publish_due && c->publish_us < at)
@@ -418,6 +433,7 @@ void control_run(struct control *c)
 			take_event(c, events[i].data.u32);
 		control_sas_timers(c);
 		control_site_timers(c);
+		control_park_timers(c);
 		c->stop = c->stop || (c->end_us != 0 && control_site_left(c));
 		control_why_tick(c);
 		control_states_flush(c);

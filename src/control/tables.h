@@ -249,6 +249,25 @@ struct control_buried {
 	uint64_t until_us;
 };
 
+/* ESP packets of one SPI that wait for its SA (park.c). */
+struct control_stray {
+	struct control_stray *next;
+	struct addr_endpoint remote;
+	uint8_t tos, worker;
+	bool native;
+	uint16_t len;
+	uint8_t b[];
+};
+
+struct control_lot {
+	struct hmap_node by_spi;
+	struct heap_node timer;       /* until when they wait, or the store is not asked again */
+	uint32_t spi;
+	bool gone;                    /* the store does not have it: what comes is dropped */
+	unsigned cnt;
+	struct control_stray *first;  /* the oldest */
+};
+
 /* An SA that is looked up in the store, and the messages that wait for it (read.c). */
 struct control_read {
 	struct hmap_node by_tag;
@@ -326,7 +345,9 @@ struct control {
 	struct hmap accounts_by_id, accounts_by_number, tunnels;
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
 	/* what other nodes do */
-	struct hmap buried, reads;
+	struct hmap buried, reads, lots;
+	struct heap lot_timers;
+	unsigned stray_cnt;           /* in all lots */
 	struct control_relist relist;
 	unsigned settle_cnt;          /* tunnels whose state is looked at when all rows that came together are installed */
 	struct model_id settle[CONTROL_SETTLE_MAX];

@@ -107,6 +107,11 @@ struct fwd_counters *fwd_reader_counters(struct fwd_reader *r)
 	return &r->counters;
 }
 
+void fwd_wake(struct fwd *f, unsigned worker)
+{
+	(void)eventfd_write(f->readers[worker].wake_fd, 1);
+}
+
 int fwd_reader_wake_fd(const struct fwd *f, unsigned worker)
 {
 	must(worker < f->worker_cnt);

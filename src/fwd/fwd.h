@@ -113,6 +113,9 @@ struct fwd_tunnel_stats {
 };
 MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret);
 
+/* Wakes that worker: something lies in its returns (fwd/punt.h). */
+void fwd_wake(struct fwd *f, unsigned worker);
+
 /* ---- counters: each worker and the control thread have a block of their own ---- */
 
 struct fwd_counters {

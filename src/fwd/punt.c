@@ -3,6 +3,11 @@
 #include "ike/step.h"
 #include "wire/ike.h"
 
+bool fwd_punt_is_stray(const struct fwd_punt_rings *r, uint32_t spi)
+{
+	return ike_esp_spi_check(&r->spi_key, spi);
+}
+
 struct ring *fwd_punt_ring(struct fwd_punt_rings *r, struct bytes msg)
 {
 	struct wire_ike_header h;

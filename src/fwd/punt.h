@@ -1,5 +1,6 @@
-// What workers hand to the control thread: IKE datagrams, and notices about SAs. Rings of one element type each.
-// A worker produces, the control thread consumes; each worker has its own pair of rings and an eventfd.
+// What workers hand to the control thread: IKE datagrams, notices about SAs, and in a cluster ESP packets of SAs that this node
+// does not know yet, which come back. Rings of one element type each.
+// A worker produces, the control thread consumes (returns: the other way round); each worker has its own rings and an eventfd.
 #pragma once
 
 #include "base/addr.h"
@@ -11,6 +12,8 @@
 #define FWD_PUNT_CNT 512
 #define FWD_KNOWN_CNT 256
 #define FWD_NOTICE_CNT 4096
+#define FWD_STRAY_MAX 9216 /* the longest ESP packet that is kept */
+#define FWD_STRAY_CNT 256
 
 /* One IKE datagram, without the non-ESP marker. */
 struct fwd_punt {
@@ -41,13 +44,33 @@ struct fwd_notice {
 	struct fwd_too_big too_big;  /* TOO_BIG */
 };
 
+/* One ESP packet, from its SPI on, of an SA that another node may have made a moment ago. */
+struct fwd_stray {
+	struct addr_endpoint remote; /* outer source; port 0 with native ESP */
+	uint32_t spi;
+	uint8_t tos;                 /* of the outer packet */
+	uint8_t worker;              /* that it came to */
+	bool native;
+	uint16_t len;
+	uint8_t b[FWD_STRAY_MAX];
+};
+
 struct fwd_punt_rings {
 	struct ring punts;   /* struct fwd_punt: to no SA of ours, so first messages and junk */
 	struct ring known;   /* struct fwd_punt: to an SPI of ours; served first, so that no flood starves an SA */
 	struct ring notices; /* struct fwd_notice */
+	struct ring strays;  /* struct fwd_stray; of no slots where there is no cluster */
+	struct ring returns; /* struct fwd_stray: to be opened now; control writes the worker's fwd_reader_wake_fd */
 	struct siphash_key spi_key; /* of the check bytes in our SPIs (design section 6.3); set before workers start */
 	int wake_fd;         /* eventfd, written by the worker after it pushed */
 };
 
 /* The ring for an IKE message: by the check byte of its SPI, which one in 256 of junk has too. */
 struct ring *fwd_punt_ring(struct fwd_punt_rings *r, struct bytes msg);
+
+/* Whether a packet of that unknown SPI is worth a look in the store. */
+static inline bool fwd_punt_has_strays(const struct fwd_punt_rings *r)
+{
+	return r->strays.slots != NULL;
+}
+bool fwd_punt_is_stray(const struct fwd_punt_rings *r, uint32_t spi);

@@ -9,6 +9,8 @@
 	X(esp_short, "ESP packet shorter than its headers")                            \
 	X(esp_unknown_spi, "no SA with this SPI")                                      \
 	X(esp_bad_spi, "SPI whose check byte is not ours")                             \
+	X(esp_park_full, "packet of an SA that is looked up in the store, and too many wait already") \
+	X(esp_park_expired, "packet of an SA that was looked up in the store, and that did not come in time") \
 	X(esp_length, "ESP length does not fit the cipher's blocks")                   \
 	X(esp_icv, "ESP integrity check failed")                                       \
 	X(esp_replay, "sequence number outside the window or seen before")             \

@@ -29,7 +29,7 @@ static void find_sas(struct worker *w)
 		struct worker_packet *p = w->opening[i];
 		p->child = children[i];
 		if (p->child == NULL) {
-			worker_drop(w, MODEL_DROP_esp_unknown_spi);
+			worker_stray(w, p, w->open_spis[i]);
 			continue;
 		}
 		w->opens[found] = (struct esp_job){
@@ -190,6 +190,43 @@ static void count_opened(struct worker *w)
 	fwd_count(w->counters, MODEL_COUNTER_esp_in_bytes, all_bytes);
 }
 
+/* What was queued. */
+static void open_all(struct worker *w)
+{
+	find_sas(w);
+	esp_open(w->opens, w->open_cnt, w->config.index);
+	count_opened(w);
+	for (unsigned i = 0; i < w->open_cnt; i++) {
+		if (w->opens[i].ok)
+			take_inner(w, w->opening[i], &w->opens[i]);
+		else
+			worker_drop(w, w->opens[i].drop);
+	}
+}
+
+bool worker_returned(struct worker *w)
+{
+	struct ring *returns = &w->config.rings->returns;
+	const struct fwd_stray *s;
+	unsigned cnt = 0;
+
+	w->open_cnt = 0;
+	w->returned = true;
+	while (cnt < WORKER_BURST && returns->slots != NULL && (s = ring_peek(returns)) != NULL) {
+		struct worker_packet *p = &w->packets[cnt];
+		struct wr out = wr_of((struct space){ w->bufs[cnt].p + WORKER_HEADROOM, WORKER_PACKET_MAX });
+		*p = (struct worker_packet){ .buf = w->bufs[cnt], .off = WORKER_HEADROOM, .len = s->len, .remote = s->remote,
+					     .outer_tos = s->tos, .native = s->native, .arrival = cnt };
+		wr_put(&out, bytes_of(s->b, s->len));
+		ring_done(returns);
+		queue_open(w, p);
+		cnt++;
+	}
+	open_all(w);
+	w->returned = false;
+	return cnt == WORKER_BURST;
+}
+
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt)
 {
 	w->open_cnt = 0;
@@ -212,13 +249,5 @@ void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cn
 			break;
 		}
 	}
-	find_sas(w);
-	esp_open(w->opens, w->open_cnt, w->config.index);
-	count_opened(w);
-	for (unsigned i = 0; i < w->open_cnt; i++) {
-		if (w->opens[i].ok)
-			take_inner(w, w->opening[i], &w->opens[i]);
-		else
-			worker_drop(w, w->opens[i].drop);
-	}
+	open_all(w);
 }

@@ -27,6 +27,35 @@ void worker_punt(struct worker *w, const struct worker_socket *s, const struct w
 	ring_give(ring);
 }
 
+void worker_stray(struct worker *w, const struct worker_packet *p, uint32_t spi)
+{
+	struct fwd_punt_rings *r = w->config.rings;
+
+	if (!fwd_punt_has_strays(r) || w->returned) {
+		worker_drop(w, MODEL_DROP_esp_unknown_spi);
+		return;
+	}
+	if (!fwd_punt_is_stray(r, spi)) {
+		worker_drop(w, MODEL_DROP_esp_bad_spi);
+		return;
+	}
+	struct fwd_stray *slot = p->len > FWD_STRAY_MAX ? NULL : ring_slot(&r->strays);
+	w->punted = true;
+	if (slot == NULL) {
+		worker_drop(w, MODEL_DROP_esp_park_full);
+		return;
+	}
+	slot->remote = p->remote;
+	slot->spi = spi;
+	slot->tos = p->outer_tos;
+	slot->worker = (uint8_t)w->config.index;
+	slot->native = p->native;
+	slot->len = (uint16_t)p->len;
+	struct wr out = wr_of(SPACE_OF(slot->b));
+	wr_put(&out, worker_packet_bytes(p));
+	ring_give(&r->strays);
+}
+
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
 		   const struct addr_endpoint *remote)
 {

@@ -113,7 +113,11 @@ static void serve(struct worker *w, uint64_t data, bool rescanned)
 		return;
 	case SOURCE_WAKE:
 		(void)eventfd_read(fwd_reader_wake_fd(w->config.fwd, w->config.index), &value);
-		return;
+		while (worker_returned(w)) { /* the next ones take the same room */
+			worker_send_flush(w);
+			worker_offramp_flush(w);
+		}
+		break;
 	case SOURCE_SOCKET:
 		serve_socket(w, &w->config.sockets[index]);
 		break;

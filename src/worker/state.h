@@ -105,6 +105,7 @@ struct worker {
 	struct worker_queue *queues;
 	size_t queue_cnt;
 	bool punted;                   /* the control thread has to be woken */
+	bool returned;                 /* the packets in hand have been with control already */
 	struct worker_limit icmp_limit, too_big_limit;
 
 	/* the burst */
@@ -180,6 +181,8 @@ unsigned worker_read(struct worker *w, const struct worker_queue *q, bool *ret_g
 
 void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
 		 struct bytes msg, bool natt, bool no_marker);
+/* An ESP packet of an SPI that is not known: to control if the store may know more, else dropped. */
+void worker_stray(struct worker *w, const struct worker_packet *p, uint32_t spi);
 /* A message to a socket of kind ICMP. */
 void worker_too_big(struct worker *w, const struct worker_socket *s, const struct worker_packet *p);
 /* Tells what is due about an SA. remote: ADDRESS only. */
@@ -190,6 +193,8 @@ void worker_punt_flush(struct worker *w);
 /* ---- inbound.c, outbound.c ---- */
 
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt);
+/* Packets that control gives back, at most a burst; true: more may wait. */
+bool worker_returned(struct worker *w);
 void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt);
 
 /* ---- check.c ---- */

@@ -83,7 +83,7 @@ static void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	struct control *c = &n->node[at].c;
 	struct control_tunnel *t = &n->node[at].tunnel;
 	struct hmap *maps[] = { &c->tunnels, &c->sas, &c->children, &c->ops, &c->halves_by_spi, &c->halves_by_init,
-				&c->sources, &c->buried, &c->reads, &c->relist.seen };
+				&c->sources, &c->buried, &c->reads, &c->lots, &c->relist.seen };
 	const struct fwd_tunnel_config config = { .tunnel_id = sa->tunnel_id, .account_number = 7, .outer_mtu = 1500 };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
@@ -122,6 +122,7 @@ static void free_node(struct node *d)
 	control_sas_free(c);
 	control_mirror_free(c);
 	control_reads_free(c);
+	control_park_free(c);
 	control_relist_free(c);
 	explain_history_free(&d->tunnel.why);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
