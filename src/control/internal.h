@@ -96,6 +96,11 @@ bool control_frag_take(struct control *c, struct control_frags **owner, const st
 void control_frag_free(struct control *c, struct control_frags **owner);
 void control_frags_timers(struct control *c);
 
+/* commit.c: what a step commits */
+MUST_USE enum err control_commit_submit(struct control *c, struct control_op *op); /* the result comes with op->tag */
+/* What found no room in that transaction, now that it was done. */
+void control_commit_rest(struct control *c, struct control_op *op);
+
 /* exec.c: steps and their actions */
 struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev);
 void control_op_run(struct control *c, struct control_op *op);
