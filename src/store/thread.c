@@ -33,11 +33,14 @@ enum {
 _Static_assert((CONTROL_BEHIND_MAX + GROUP_MAX + 1) * STORE_TXN_OPS_MAX < STORE_GONE_MAX,
 	      "no deletion is forgotten before control has seen it");
 
+enum job_kind { JOB_TXN, JOB_READ, JOB_GRANT, JOB_RENEW };
+
 struct job {
 	struct job *next;
 	struct store_done done;
+	enum job_kind kind;
+	uint64_t lease_arg; /* GRANT: its time in ms; RENEW: which */
 	struct store_ipc_txn t;
-	bool is_read;
 	struct store_page_ask ask;
 	struct store_page page;
 	uint8_t *block; /* what t and ask borrow from */
@@ -178,7 +181,7 @@ static size_t take_group(struct store_thread *t, struct job *group[static GROUP_
 	if (!all && count_behind(t) > CONTROL_BEHIND_MAX)
 		return 0;
 	lock(t);
-	while (cnt < GROUP_MAX && t->todo.head != NULL && !t->todo.head->is_read)
+	while (cnt < GROUP_MAX && t->todo.head != NULL && t->todo.head->kind == JOB_TXN)
 		group[cnt++] = jobs_take(&t->todo);
 	unlock(t);
 	return cnt;
@@ -188,9 +191,9 @@ static size_t take_group(struct store_thread *t, struct job *group[static GROUP_
 static bool has_work(struct store_thread *t)
 {
 	lock(t);
-	bool waits = t->todo.head != NULL, read = waits && t->todo.head->is_read;
+	bool waits = t->todo.head != NULL, other = waits && t->todo.head->kind != JOB_TXN;
 	unlock(t);
-	return read || (waits && count_behind(t) <= CONTROL_BEHIND_MAX);
+	return other || (waits && count_behind(t) <= CONTROL_BEHIND_MAX);
 }
 
 static bool is_watched(const struct store_thread *t, struct bytes key, uint64_t rev)
@@ -249,17 +252,27 @@ static bool commit_group(struct store_thread *t, bool all)
 	return true;
 }
 
-/* The reads at the head of the queue. */
-static void serve_reads(struct store_thread *t)
+static void do_lease(struct store_thread *t, struct job *j)
+{
+	j->done.result.err = j->kind == JOB_RENEW ? store_lease_renew(t->store, j->lease_arg)
+						  : store_lease_grant(t->store, j->lease_arg, &j->done.lease);
+}
+
+/* The reads and the leases at the head of the queue. */
+static void serve_others(struct store_thread *t)
 {
 	for (unsigned i = 0; i < READS_A_TURN; i++) {
 		lock(t);
-		struct job *j = t->todo.head != NULL && t->todo.head->is_read ? jobs_take(&t->todo) : NULL;
+		struct job *j = t->todo.head != NULL && t->todo.head->kind != JOB_TXN ? jobs_take(&t->todo) : NULL;
 		unlock(t);
 		if (j == NULL)
 			return;
-		j->done.result.err = store_page_read(t->store, &j->ask, &j->page, &j->done.result.rev);
-		j->done.row_cnt = j->page.row_cnt;
+		if (j->kind == JOB_READ) {
+			j->done.result.err = store_page_read(t->store, &j->ask, &j->page, &j->done.result.rev);
+			j->done.row_cnt = j->page.row_cnt;
+		} else {
+			do_lease(t, j);
+		}
 		lock(t);
 		jobs_add(&t->done, j);
 		unlock(t);
@@ -502,7 +515,7 @@ static void *run(void *arg)
 		}
 		replace_ipc(t);
 		answer_watch(t);
-		serve_reads(t);
+		serve_others(t);
 		(void)commit_group(t, false);
 		note_commits(t);
 		hand_over_changes(t);
@@ -582,7 +595,7 @@ static enum err queue_read(struct store_thread *t, const struct store_page_ask *
 	struct wr w = wr_of((struct space){ block, len });
 	wr_put(&w, q->prefix);
 	wr_put(&w, q->after);
-	j->is_read = true;
+	j->kind = JOB_READ;
 	j->done.tag = tag;
 	j->block = block;
 	j->ask = *q;
@@ -605,6 +618,28 @@ MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix,
 		return ERR_RANGE;
 	const struct store_page_ask q = { .list = true, .prefix = prefix, .after = after, .limit = limit };
 	return queue_read(t, &q, tag);
+}
+
+static enum err queue_lease(struct store_thread *t, enum job_kind kind, uint64_t value, uint64_t tag)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return ERR_MEMORY;
+	j->kind = kind;
+	j->lease_arg = value;
+	j->done.tag = tag;
+	return queue(t, j);
+}
+
+MUST_USE enum err store_thread_grant(struct store_thread *t, uint64_t ttl_ms, uint64_t tag)
+{
+	return queue_lease(t, JOB_GRANT, ttl_ms, tag);
+}
+
+MUST_USE enum err store_thread_renew(struct store_thread *t, uint64_t lease, uint64_t tag)
+{
+	return queue_lease(t, JOB_RENEW, lease, tag);
 }
 
 uint64_t store_thread_seen(struct store_thread *t)

@@ -1,5 +1,5 @@
 // The store thread: owns the engine, commits what control submits, serves the api process, tells changes.
-// store_thread_submit, _read, _list, _poll: the control thread. The thread itself runs inside.
+// store_thread_submit, _read, _list, _grant, _renew, _poll: the control thread. The thread itself runs inside.
 #pragma once
 
 #include "store/ipc_server.h"
@@ -17,6 +17,7 @@ struct store_done {
 	struct store_result result; /* rev of a read: a revision of which its rows are at least */
 	size_t row_cnt;             /* of a read: that were handed out for it */
 	struct bytes last_key;      /* of the last of them; borrowed for the time of the call */
+	struct store_lease lease;   /* of a grant */
 };
 typedef void store_done_fn(void *arg, const struct store_done *done);
 
@@ -42,6 +43,10 @@ MUST_USE enum err store_thread_read(struct store_thread *t, struct bytes key, ui
  * limit (up to STORE_THREAD_LIST_MAX). */
 MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix, struct bytes after, size_t limit,
 				    uint64_t tag);
+
+/* Queues store_lease_grant and store_lease_renew; what they give comes as a result with the tag. ERR_FULL, ERR_MEMORY. */
+MUST_USE enum err store_thread_grant(struct store_thread *t, uint64_t ttl_ms, uint64_t tag);
+MUST_USE enum err store_thread_renew(struct store_thread *t, uint64_t lease, uint64_t tag);
 
 /* Up to this revision every change under the watched prefixes was handed out. */
 uint64_t store_thread_seen(struct store_thread *t);

@@ -1,0 +1,161 @@
+#include "wire/mesh.h"
+
+enum { PING_DRAINING = 1, PING_FRESH = 2, FORWARD_NATT = 1, FORWARD_NO_MARKER = 2 };
+
+/* ---- header ---- */
+
+void wire_mesh_header_build(struct wr *w, const struct wire_mesh_header *h)
+{
+	wr_u8(w, WIRE_MESH_VERSION);
+	wr_zero(w, 3);
+	wr_u32(w, h->from);
+	wr_u32(w, h->to);
+	wr_u64(w, h->counter);
+}
+
+enum err wire_mesh_header_parse(struct bytes datagram, struct wire_mesh_header *ret)
+{
+	struct rd r = rd_of(datagram);
+	uint8_t version = rd_u8(&r);
+	unsigned zero = rd_u8(&r) | rd_u16(&r);
+	struct wire_mesh_header h = { .from = rd_u32(&r), .to = rd_u32(&r) };
+
+	h.counter = rd_u64(&r);
+	if (datagram.len <= WIRE_MESH_HEADER_LEN + WIRE_MESH_ICV_LEN)
+		return ERR_SHORT;
+	if (datagram.len > WIRE_MESH_DATAGRAM_MAX)
+		return ERR_LONG;
+	if (version != WIRE_MESH_VERSION)
+		return ERR_VERSION;
+	if (zero != 0 || h.from == 0 || h.to == 0)
+		return ERR_SYNTAX;
+	*ret = h;
+	return ERR_NONE;
+}
+
+/* ---- messages ---- */
+
+static void build_endpoint(struct wr *w, const struct addr_endpoint *e)
+{
+	wr_u8(w, e->addr.family);
+	wr_put(w, addr_bytes(&e->addr));
+	wr_u16(w, e->port);
+}
+
+static bool parse_endpoint(struct rd *r, struct addr_endpoint *ret)
+{
+	uint8_t family = rd_u8(r);
+
+	if (family != ADDR_V4 && family != ADDR_V6)
+		return false;
+	struct bytes b = rd_bytes(r, family == ADDR_V4 ? 4 : 16);
+	if (r->bad)
+		return false;
+	*ret = (struct addr_endpoint){ addr_from_bytes(b), rd_u16(r) };
+	return !r->bad;
+}
+
+static void build_forward(struct wr *w, const struct wire_mesh_msg *m)
+{
+	wr_u8(w, (uint8_t)((m->forward.natt ? FORWARD_NATT : 0) | (m->forward.no_marker ? FORWARD_NO_MARKER : 0)));
+	build_endpoint(w, &m->forward.local);
+	build_endpoint(w, &m->forward.remote);
+	wr_put(w, m->forward.msg);
+}
+
+static bool parse_forward(struct rd *r, struct wire_mesh_msg *m)
+{
+	uint8_t flags = rd_u8(r);
+
+	m->forward.natt = (flags & FORWARD_NATT) != 0;
+	m->forward.no_marker = (flags & FORWARD_NO_MARKER) != 0;
+	if (!parse_endpoint(r, &m->forward.local) || !parse_endpoint(r, &m->forward.remote))
+		return false;
+	m->forward.msg = rd_rest(r);
+	return m->forward.msg.len != 0 && m->forward.local.addr.family == m->forward.remote.addr.family;
+}
+
+static bool parse_piece(struct rd *r, struct wire_mesh_msg *m)
+{
+	m->piece.number = rd_u32(r);
+	m->piece.index = rd_u8(r);
+	m->piece.cnt = rd_u8(r);
+	m->piece.part = rd_rest(r);
+	return m->piece.part.len != 0 && m->piece.part.len <= WIRE_MESH_PART_MAX && m->piece.cnt >= 2 &&
+	       m->piece.cnt <= WIRE_MESH_PIECES_MAX && m->piece.index < m->piece.cnt;
+}
+
+void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
+{
+	wr_u8(w, (uint8_t)m->kind);
+	switch (m->kind) {
+	case WIRE_MESH_PING:
+		wr_u8(w, (uint8_t)((m->ping.draining ? PING_DRAINING : 0) | (m->ping.fresh ? PING_FRESH : 0)));
+		wr_u64(w, m->ping.applied);
+		break;
+	case WIRE_MESH_FORWARD:
+		build_forward(w, m);
+		break;
+	case WIRE_MESH_PROVEN:
+		wr_u32(w, m->spi_in);
+		break;
+	case WIRE_MESH_APPLIED:
+		wr_u64(w, m->applied);
+		break;
+	case WIRE_MESH_INNER:
+		wr_u32(w, m->inner.spi_in);
+		wr_put(w, m->inner.packet);
+		break;
+	case WIRE_MESH_PIECE:
+		wr_u32(w, m->piece.number);
+		wr_u8(w, m->piece.index);
+		wr_u8(w, m->piece.cnt);
+		wr_put(w, m->piece.part);
+		break;
+	}
+}
+
+/* Fills the body; each of the bodies but PING's and those that end in bytes is as long as it must be. */
+static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
+{
+	uint8_t flags;
+
+	switch (m->kind) {
+	case WIRE_MESH_PING:
+		flags = rd_u8(r);
+		m->ping.draining = (flags & PING_DRAINING) != 0;
+		m->ping.fresh = (flags & PING_FRESH) != 0;
+		m->ping.applied = rd_u64(r);
+		(void)rd_rest(r);
+		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_FORWARD:
+		return parse_forward(r, m) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_PROVEN:
+		m->spi_in = rd_u32(r);
+		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_APPLIED:
+		m->applied = rd_u64(r);
+		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_INNER:
+		m->inner.spi_in = rd_u32(r);
+		m->inner.packet = rd_rest(r);
+		return m->inner.packet.len != 0 ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_PIECE:
+		return parse_piece(r, m) ? ERR_NONE : ERR_SYNTAX;
+	}
+	return ERR_UNSUPPORTED;
+}
+
+enum err wire_mesh_parse(struct bytes text, struct wire_mesh_msg *ret)
+{
+	struct rd r = rd_of(text);
+	uint8_t kind = rd_u8(&r);
+	struct wire_mesh_msg m = { .kind = (enum wire_mesh_kind)kind };
+
+	if (r.bad)
+		return ERR_SHORT;
+	enum err e = parse_body(&r, &m);
+	if (e == ERR_NONE)
+		*ret = m;
+	return e;
+}

@@ -1,0 +1,61 @@
+// The datagrams of the mesh: what the nodes of a cluster tell each other over the management network.
+// Any thread; pure. Reference: cluster.md 4.0 (15). Sealing: cluster/link.h.
+//
+//   datagram   version u8 | 0 u8 | 0 u16 | incarnation of the sender u32 | of the receiver u32 | counter u64 |
+//              AES-256-GCM(message) | ICV 16
+//   message    kind u8 | body
+//
+//   PING       flags u8 | applied revision u64 | what newer programs add
+//   FORWARD    flags u8 | local | remote | IKE message           an endpoint: family u8 (4, 6) | address | port u16
+//   PROVEN     SPI of ours u32
+//   APPLIED    revision u64
+//   INNER      SPI of ours u32 | inner packet
+//   PIECE      message number u32 | index u8 | count u8 | a part of a message
+//
+// A longer message goes in pieces, each a datagram of at most WIRE_MESH_DATAGRAM_MAX bytes.
+#pragma once
+
+#include "base/addr.h"
+#include "base/bytes.h"
+
+#define WIRE_MESH_VERSION 1
+#define WIRE_MESH_HEADER_LEN 20
+#define WIRE_MESH_ICV_LEN 16
+#define WIRE_MESH_DATAGRAM_MAX 1452 /* with UDP and IPv6 in an Ethernet frame */
+#define WIRE_MESH_TEXT_MAX (WIRE_MESH_DATAGRAM_MAX - WIRE_MESH_HEADER_LEN - WIRE_MESH_ICV_LEN)
+#define WIRE_MESH_PIECE_LEN 7       /* in front of the part */
+#define WIRE_MESH_PART_MAX (WIRE_MESH_TEXT_MAX - WIRE_MESH_PIECE_LEN)
+#define WIRE_MESH_PIECES_MAX 7
+#define WIRE_MESH_MESSAGE_MAX 9216  /* an inner packet of 9000 bytes, an IKE datagram of 8192 */
+
+_Static_assert(WIRE_MESH_PIECES_MAX * WIRE_MESH_PART_MAX >= WIRE_MESH_MESSAGE_MAX, "every message fits the pieces");
+
+struct wire_mesh_header {
+	uint32_t from, to; /* incarnations */
+	uint64_t counter;
+};
+
+enum wire_mesh_kind {
+	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE
+};
+
+struct wire_mesh_msg {
+	enum wire_mesh_kind kind;
+	union {
+		struct { bool draining, fresh; uint64_t applied; } ping;
+		struct { bool natt, no_marker; struct addr_endpoint local, remote; struct bytes msg; } forward;
+		uint32_t spi_in;  /* PROVEN */
+		uint64_t applied; /* APPLIED */
+		struct { uint32_t spi_in; struct bytes packet; } inner;
+		struct { uint32_t number; uint8_t index, cnt; struct bytes part; } piece;
+	};
+};
+
+void wire_mesh_header_build(struct wr *w, const struct wire_mesh_header *h);
+/* Also that there may be a message behind it. ERR_SHORT, ERR_LONG, ERR_VERSION, ERR_SYNTAX. */
+MUST_USE enum err wire_mesh_header_parse(struct bytes datagram, struct wire_mesh_header *ret);
+
+/* The writer turns bad without room. */
+void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m);
+/* What *ret borrows is of text. ERR_UNSUPPORTED: a kind of a newer program; ERR_SYNTAX. */
+MUST_USE enum err wire_mesh_parse(struct bytes text, struct wire_mesh_msg *ret);
