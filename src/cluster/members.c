@@ -163,7 +163,8 @@ void cluster_members_self(struct cluster_members *m, uint16_t slot, bool held, b
 	share_out(m);
 }
 
-enum err cluster_members_put(struct cluster_members *m, uint16_t slot, const struct cluster_node *n, uint64_t now_us)
+enum err cluster_members_put(struct cluster_members *m, uint16_t slot, const struct cluster_node *n, uint64_t mod_rev,
+			     uint64_t now_us)
 {
 	struct cluster_member *at = find(m, slot);
 
@@ -177,6 +178,7 @@ enum err cluster_members_put(struct cluster_members *m, uint16_t slot, const str
 	if (at->n.incarnation != n->incarnation)
 		*at = (struct cluster_member){ .slot = slot, .heard_us = now_us, .alive = true };
 	at->n = *n;
+	at->mod_rev = mod_rev;
 	at->draining = n->state == CLUSTER_DRAINING;
 	share_out(m);
 	return ERR_NONE;
@@ -208,6 +210,13 @@ void cluster_members_heard(struct cluster_members *m, uint16_t slot, const struc
 		at->applied = p->applied;
 	if (changed)
 		share_out(m);
+}
+
+void cluster_members_applied(struct cluster_members *m, uint16_t slot, uint64_t rev)
+{
+	struct cluster_member *at = find(m, slot);
+	if (at != NULL && rev > at->applied)
+		at->applied = rev;
 }
 
 bool cluster_members_look(struct cluster_members *m, uint64_t now_us)

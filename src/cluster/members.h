@@ -21,6 +21,7 @@
 struct cluster_member {
 	uint16_t slot;
 	struct cluster_node n;
+	uint64_t mod_rev;           /* of the record */
 	uint64_t heard_us;          /* of its last ping; before the first, when its record was seen */
 	/* of its last ping */
 	bool pinged;                /* there was one */
@@ -78,8 +79,10 @@ void cluster_members_init(struct cluster_members *m, const char *site, uint64_t 
 void cluster_members_self(struct cluster_members *m, uint16_t slot, bool held, bool draining);
 /* The record of another node. ERR_FULL: there are too many. */
 MUST_USE enum err cluster_members_put(struct cluster_members *m, uint16_t slot, const struct cluster_node *n,
-				      uint64_t now_us);
+				      uint64_t mod_rev, uint64_t now_us);
 void cluster_members_remove(struct cluster_members *m, uint16_t slot);
 void cluster_members_heard(struct cluster_members *m, uint16_t slot, const struct cluster_ping *p, uint64_t now_us);
+/* It has installed what the store has up to rev: said between two pings. */
+void cluster_members_applied(struct cluster_members *m, uint16_t slot, uint64_t rev);
 /* At least each CLUSTER_PING_US, after what came was read. True: somebody died. */
 bool cluster_members_look(struct cluster_members *m, uint64_t now_us);

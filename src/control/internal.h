@@ -40,6 +40,8 @@ MUST_USE enum err control_tunnel_rekey(struct control *c, struct control_tunnel 
 void control_sas_timers(struct control *c);
 uint64_t control_sas_next_us(const struct control *c);
 void control_notice(struct control *c, const struct fwd_notice *n);
+/* The peer has this Child SA: sending may move to it. False: there is none, or it is replaced. */
+bool control_proven(struct control *c, uint32_t spi_in);
 struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
 struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
 /* Makes the entry of a record, and owns its encoding *made from then on; NULL without memory. */
@@ -69,13 +71,36 @@ void control_parked_free(struct control_parked *p);
 MUST_USE enum err control_steps_init(struct control *c); /* ERR_MEMORY */
 void control_steps_free(struct control *c);
 
+/* node.c: this node's slot in the cluster. Without a cluster there is none, and nothing is to be done */
+
+/* Reads who there is and claims a slot, before the store thread starts. ERR_CONFLICT: all that was tried was taken. */
+MUST_USE enum err control_node_start(struct control *c, struct store *s);
+/* False: it is another one's business. */
+bool control_node_change(struct control *c, const struct store_row *row);
+bool control_node_done(struct control *c, const struct store_done *done);
+void control_node_timers(struct control *c);
+bool control_node_fresh(const struct control *c); /* the store's news come */
+/* Whether this node may begin handshakes: with its lease, and not cut off from the others, to which their rest may go. */
+bool control_node_starts(const struct control *c);
+void control_node_drain(struct control *c, bool draining); /* with a cluster */
+void control_node_leave(struct control *c); /* before the end */
+void control_node_free(struct control *c);
+#define CONTROL_TAG_NODE (UINT64_C(1) << 62) /* of its transactions */
+
 /* mesh.c: what the nodes of a cluster tell each other. Without a cluster nothing is sent. All of it may be lost */
 
+MUST_USE enum err control_mesh_start(struct control *c);
+int control_mesh_fd(const struct control *c); /* -1: there is no cluster */
+void control_mesh_receive(struct control *c);
+void control_mesh_timers(struct control *c); /* last in a turn */
+uint64_t control_mesh_next_us(const struct control *c);
+void control_mesh_forget(struct control *c, uint32_t incarnation); /* that process is no member any more */
+void control_mesh_free(struct control *c);
 /* To the node with that slot: an IKE datagram that is its business. It is never forwarded again. */
 void control_mesh_forward(struct control *c, uint16_t slot, const struct fwd_punt *p);
 /* The peer has this Child SA: the others may send on it too (design section 6.7). */
 void control_mesh_proven(struct control *c, uint32_t spi_in);
-/* This node has installed what the store has up to rev; told to the others of the site. */
+/* This node has installed what the store has up to rev; told to the others of the site at the end of the turn. */
 void control_mesh_applied(struct control *c, uint64_t rev);
 /* The least revision that the other live nodes of the site have installed; UINT64_MAX: there are none. */
 uint64_t control_mesh_site_applied(const struct control *c);

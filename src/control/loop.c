@@ -25,6 +25,7 @@ enum source {
 	SOURCE_STORE,
 	SOURCE_DH,
 	SOURCE_LIVE,
+	SOURCE_MESH,
 	SOURCE_CLIENT,
 	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
 };
@@ -113,7 +114,8 @@ static enum err open_signals(struct control *c)
 static enum err start_store(struct control *c, uint64_t rev)
 {
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
-	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, MODEL_KEY_WHY };
+	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, MODEL_KEY_WHY, MODEL_KEY_NODES,
+					      MODEL_KEY_COOKIE, MODEL_KEY_TICK };
 	static const struct store_role role = { .read = read, .write = write };
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
@@ -136,6 +138,8 @@ static enum err watch_all(struct control *c)
 		e = watch_fd(c, control_dh_fd(c->dh), SOURCE_DH);
 	if (e == ERR_NONE && c->live_fd >= 0)
 		e = watch_fd(c, c->live_fd, SOURCE_LIVE);
+	if (e == ERR_NONE && control_mesh_fd(c) >= 0)
+		e = watch_fd(c, control_mesh_fd(c), SOURCE_MESH);
 	for (unsigned i = 0; e == ERR_NONE && i < c->cfg.worker_cnt; i++)
 		e = watch_fd(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
 	return e;
@@ -200,6 +204,10 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = load_all(c, &rev);
 	if (e == ERR_NONE)
+		e = control_mesh_start(c);
+	if (e == ERR_NONE)
+		e = control_node_start(c, config->store);
+	if (e == ERR_NONE)
 		e = control_dh_new(config->conf->dh_threads, &c->dh);
 	if (e == ERR_NONE)
 		e = start_store(c, rev);
@@ -210,6 +218,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 		control_free(c);
 		return e;
 	}
+	control_mesh_applied(c, rev);
 	*ret = c;
 	return ERR_NONE;
 }
@@ -223,8 +232,11 @@ void control_free(struct control *c)
 		c->stop = true;
 		control_states_flush(c);
 		control_why_flush(c);
+		control_node_leave(c);
 		store_thread_stop(c->store);
 	}
+	control_mesh_free(c);
+	control_node_free(c);
 	control_held_free(c);
 	control_reads_free(c);
 	control_park_free(c);
@@ -302,7 +314,7 @@ static void take_committed(void *arg, const struct store_done *done)
 
 	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
-	else if (done->tag != 0 && !control_read_done(c, done) && !control_relist_done(c, done) &&
+	else if (done->tag != 0 && !control_node_done(c, done) && !control_read_done(c, done) && !control_relist_done(c, done) &&
 		 !control_ivs_done(c, done))
 		control_op_committed(c, done);
 }
@@ -316,7 +328,7 @@ static void take_change(void *arg, const struct store_row *row)
 		control_why_change(arg, row);
 	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_INCARNATION)))
 		control_ivs_row(arg, row);
-	else
+	else if (!control_node_change(arg, row))
 		control_mirror_change(arg, row);
 }
 
@@ -394,6 +406,9 @@ static void take_event(struct control *c, unsigned source)
 		else
 			control_live_serve(c, &c->live_fd);
 		break;
+	case SOURCE_MESH:
+		control_mesh_receive(c);
+		break;
 	default:
 		if (source < SOURCE_WORKER)
 			control_live_serve(c, &c->client_fds[source - SOURCE_CLIENT]);
@@ -408,6 +423,8 @@ static int next_timeout_ms(const struct control *c)
 	uint64_t at = control_sas_next_us(c), turn = c->now_us + TURN_MAX_US, start = control_site_next_us(c);
 	if (start < at)
 		at = start;
+	if (control_mesh_next_us(c) < at)
+		at = control_mesh_next_us(c);
 	if (control_held_next_us(c) < at)
 		at = control_held_next_us(c);
 	if (control_park_next_us(c) < at)
@@ -445,7 +462,9 @@ void control_run(struct control *c)
 		control_relist_tick(c);
 		control_held_run(c);
 		fwd_collect(c->fwd);
-		if (c->now_us >= c->cookie_turn_us)
+		control_node_timers(c);
+		control_mesh_timers(c);
+		if (c->node == NULL && c->now_us >= c->cookie_turn_us)
 			turn_cookie_secret(c);
 	}
 }

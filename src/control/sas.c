@@ -339,6 +339,10 @@ static void start_init(struct control *c, const struct addr_endpoint *local, con
 	const struct conf *conf = c->cfg.conf;
 	size_t halves = c->halves_by_spi.cnt + c->op_cnt;
 
+	if (!control_node_starts(c)) { /* its IKE_AUTH, at another node, could not come here */
+		control_drop(c, MODEL_DROP_ike_cut);
+		return;
+	}
 	if (halves >= conf->half_open_max || !control_source_allowed(c, &remote->addr)) {
 		control_drop(c, MODEL_DROP_ike_half_open_limit);
 		return;
@@ -519,6 +523,18 @@ static bool is_replaced(const struct control_sa *sa, uint32_t spi_in)
 	return replaced;
 }
 
+bool control_proven(struct control *c, uint32_t spi_in)
+{
+	const struct control_child *child = control_child_find(c, spi_in);
+	const struct control_sa *sa = child == NULL ? NULL : control_sa_find(c, child->ike_spi);
+
+	/* A straggler on one that was replaced meanwhile must not bring sending back to it. */
+	if (child == NULL || (sa != NULL && is_replaced(sa, spi_in)))
+		return false;
+	fwd_child_prove(c->fwd, spi_in);
+	return true;
+}
+
 void control_notice(struct control *c, const struct fwd_notice *n)
 {
 	if (n->kind == FWD_NOTICE_TOO_BIG) {
@@ -532,11 +548,8 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 	struct ike_event ev = { .kind = IKE_EV_ADDRESS, .now_us = c->now_us, .remote = n->remote };
 	switch ((enum fwd_notice_kind)n->kind) {
 	case FWD_NOTICE_FIRST:
-		/* A straggler on one that was replaced meanwhile must not bring sending back to it. */
-		if (sa == NULL || !is_replaced(sa, n->spi_in)) {
-			fwd_child_prove(c->fwd, n->spi_in);
+		if (control_proven(c, n->spi_in))
 			control_mesh_proven(c, n->spi_in);
-		}
 		break;
 	case FWD_NOTICE_ADDRESS:
 		if (sa == NULL || sa->busy)

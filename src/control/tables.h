@@ -338,7 +338,8 @@ struct control {
 	uint64_t iv_spare;            /* the first of a step's IVs that were taken and not used, 0: none */
 	struct ike_world world;
 	struct cluster_members members; /* all zero: there is no cluster */
-	struct control_mesh *mesh;    /* NULL: there is no cluster */
+	struct control_node *node;    /* NULL: there is no cluster */
+	struct control_mesh *mesh;    /* likewise */
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 

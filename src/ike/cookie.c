@@ -24,7 +24,10 @@ static void compute(uint8_t version, const struct siphash_key *key, struct bytes
 void ike_cookie_make(const struct ike_world *world, struct bytes ni, const struct addr *remote, uint64_t spi_i,
 		     uint8_t ret[static IKE_COOKIE_LEN])
 {
-	compute(world->cookie_version, &world->cookie_key[0], ni, remote, spi_i, ret);
+	unsigned make = world->cookie_make;
+
+	must(make < ARRAY_LEN(world->cookie_key));
+	compute((uint8_t)(world->cookie_version - make), &world->cookie_key[make], ni, remote, spi_i, ret);
 }
 
 bool ike_cookie_check(const struct ike_world *world, struct bytes cookie, struct bytes ni,

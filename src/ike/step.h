@@ -49,6 +49,7 @@ struct ike_world {
 	struct siphash_key spi_key;    /* check bytes of SPIs */
 	struct siphash_key cookie_key[2]; /* the present secret and the one before */
 	uint8_t cookie_version;        /* of cookie_key[0]; the other one is version - 1 */
+	uint8_t cookie_make;           /* which of them new cookies are made with: 1 while not every node may have the present one */
 	uint8_t profiles;              /* MODEL_PROFILE_BIT of those that tunnels here have, 0: the default one */
 	bool want_cookie;              /* half-open SAs are above the threshold: answer INITs with a cookie */
 	/* The tunnel of an identity, for a peer that talks to local from remote. False: unknown. An address
@@ -232,6 +233,10 @@ uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us);
 
 /* IKE: slot 12 | random 44 | check 8. ESP: random 24 | check 8, at least 256. random is 8 fresh bytes. */
 uint64_t ike_spi_make(const struct siphash_key *key, uint16_t slot, const uint8_t random[static 8]);
+static inline uint16_t ike_spi_slot(uint64_t spi) /* of the node that made it; tells nothing before ike_spi_check */
+{
+	return (uint16_t)(spi >> 52);
+}
 bool ike_spi_check(const struct siphash_key *key, uint64_t spi);
 uint32_t ike_esp_spi_make(const struct siphash_key *key, const uint8_t random[static 8]);
 bool ike_esp_spi_check(const struct siphash_key *key, uint32_t spi);

@@ -52,6 +52,15 @@
 	X(ike_no_marker, "IKE without the non-ESP marker on UDP 4500")                 \
 	X(ike_address, "IKE message to an address that the tunnel does not use")       \
 	X(ike_fragment, "IKE fragment that is here already, too late, or too much") \
+	X(ike_cut, "IKE_SA_INIT while this node has no lease, or no other node is heard") \
+	X(mesh_malformed, "mesh datagram or message not well formed") \
+	X(mesh_stranger, "mesh datagram of no process of the cluster") \
+	X(mesh_auth, "mesh datagram whose integrity check failed") \
+	X(mesh_replay, "mesh datagram that came before, or far too late") \
+	X(mesh_unwanted, "mesh message of a kind that is not served") \
+	X(mesh_pieces, "mesh message of which pieces are missing") \
+	X(mesh_gone, "message for a node that is gone") \
+	X(mesh_send, "the mesh socket did not take the datagram") \
 	X(icmp_limited, "ICMP error not sent, rate limit") \
 	X(icmp_ignored, "ICMP too big that quotes no packet of an SA, or nothing new (not an error)")
 

@@ -142,6 +142,11 @@ struct model_key model_key_unknown(unsigned slot)
 	return make_key(MODEL_KEY_UNKNOWN "%u", slot);
 }
 
+struct model_key model_key_node(uint16_t slot)
+{
+	return make_key(MODEL_KEY_NODES "%03x", slot);
+}
+
 struct model_key model_key_prefix(const char *kind, const struct model_id *account)
 {
 	char t[MODEL_ID_TEXT_MAX];

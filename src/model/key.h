@@ -14,9 +14,11 @@
 //   st/unknown/<slot>             failures that belong to no tunnel
 //   meta/incarnation              last incarnation given out (u32)
 //   meta/secret                   of all gateways over the store, sealed
+//   meta/cookie                   the cookie secret of a cluster, sealed (cluster/record.h)
+//   meta/tick                     time and slot of the node that keeps it (control/node.c)
 //   meta/schema                   version of the key layout (u32)
 //   meta/copying, meta/moved      a store that no gateway may use (store/copy.h)
-//   node/<slot>                   a running node, under its lease
+//   node/<slot>                   a running node, under its lease (cluster/record.h); the slot in 3 hex digits
 #pragma once
 
 #include "model/id.h"
@@ -48,6 +50,7 @@ struct model_key model_key_why(const struct model_id *account, const struct mode
 /* The range of a tunnel's failures. */
 struct model_key model_key_why_all(const struct model_id *account, const struct model_id *tunnel);
 struct model_key model_key_unknown(unsigned slot);
+struct model_key model_key_node(uint16_t slot);
 /* All keys of a kind in one account, for ranges: kind "cfg/tun/" (or "cfg/tun") gives "cfg/tun/<account>/". */
 struct model_key model_key_prefix(const char *kind, const struct model_id *account);
 
@@ -65,6 +68,8 @@ bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel);
 #define MODEL_KEY_NEXT_ACCOUNT "cfg/next-acctnum"
 #define MODEL_KEY_INCARNATION "meta/incarnation"
 #define MODEL_KEY_SECRET "meta/secret"
+#define MODEL_KEY_COOKIE "meta/cookie"
+#define MODEL_KEY_TICK "meta/tick"
 #define MODEL_KEY_SCHEMA "meta/schema"
 #define MODEL_KEY_COPYING "meta/copying"
 #define MODEL_KEY_MOVED "meta/moved"

@@ -16,7 +16,7 @@ static void put(uint16_t slot, uint32_t incarnation, const char *site, uint64_t 
 				  .mesh = { addr_from_v4_u32(0x0a5a0000u + slot), 4700 } };
 	for (size_t i = 0; site[i] != 0; i++)
 		n.site[i] = site[i];
-	assert_int_equal(cluster_members_put(&m, slot, &n, now), ERR_NONE);
+	assert_int_equal(cluster_members_put(&m, slot, &n, 1, now), ERR_NONE);
 }
 
 /* This node has slot 1; `others` more follow. */
@@ -229,10 +229,10 @@ static void table_is_bounded(void **state)
 	(void)state;
 	struct cluster_node n = { .incarnation = 1, .mesh = { .port = 1 } };
 	begin(CLUSTER_NODES_MAX);
-	assert_int_equal(cluster_members_put(&m, 4000, &n, start), ERR_FULL);
+	assert_int_equal(cluster_members_put(&m, 4000, &n, 1, start), ERR_FULL);
 	assert_int_equal(m.cnt, CLUSTER_NODES_MAX);
 	cluster_members_remove(&m, 2);
-	assert_int_equal(cluster_members_put(&m, 4000, &n, start), ERR_NONE);
+	assert_int_equal(cluster_members_put(&m, 4000, &n, 1, start), ERR_NONE);
 	cluster_members_remove(&m, 3999); /* not there */
 	assert_int_equal(m.cnt, CLUSTER_NODES_MAX);
 }

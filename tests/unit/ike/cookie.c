@@ -30,6 +30,21 @@ static void a_cookie_is_good_for_its_nonce_address_and_spi_only(void **state)
 	assert_false(ike_cookie_check(&world, BYTES_OF(c), BYTES_OF(ni), &a, 78));
 }
 
+/* Nodes learn of a new secret one after the other; those that have it go on with the one before for a while. */
+static void a_cookie_of_the_older_secret_is_good_where_the_newer_is_not_known(void **state)
+{
+	const struct ike_world behind = { .cookie_key = { { 1, 2 }, { 3, 4 } }, .cookie_version = 255 };
+	const struct ike_world turned = { .cookie_key = { { 7, 8 }, { 1, 2 } }, .cookie_version = 0, .cookie_make = 1 };
+	uint8_t c[IKE_COOKIE_LEN];
+
+	(void)state;
+	make(&turned, c);
+	assert_true(check(&behind, c, sizeof(c)));
+	assert_true(check(&turned, c, sizeof(c)));
+	make(&behind, c);
+	assert_true(check(&turned, c, sizeof(c)));
+}
+
 static void a_changed_or_cut_cookie_is_refused(void **state)
 {
 	uint8_t c[IKE_COOKIE_LEN];
@@ -67,4 +82,5 @@ static void a_cookie_outlives_one_change_of_the_secret(void **state)
 
 TESTS(cmocka_unit_test(a_cookie_is_good_for_its_nonce_address_and_spi_only),
       cmocka_unit_test(a_changed_or_cut_cookie_is_refused),
+      cmocka_unit_test(a_cookie_of_the_older_secret_is_good_where_the_newer_is_not_known),
       cmocka_unit_test(a_cookie_outlives_one_change_of_the_secret))

@@ -1,0 +1,228 @@
+// Two nodes and their mesh over loopback sockets: what one says comes to the other, once, and nothing else does.
+#include "control/node.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cluster/link.h"
+#include "cluster/pieces.h"
+#include "io/udp.h"
+
+enum { PATIENCE_MS = 10000 };
+
+static const struct conf_cluster conf = { .mesh_address = { .port = 1 }, .site = "default" };
+static struct control *a, *b; /* slots 1 and 2, incarnations 10 and 20 */
+static struct addr_endpoint at_b;
+
+static struct control *make_node(uint16_t slot, uint32_t incarnation, struct addr_endpoint *ret_at)
+{
+	struct control *c = calloc(1, sizeof(*c));
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	const struct addr_endpoint any = { addr_from_v4_u32(0x7f000001), 0 };
+
+	assert_non_null(c);
+	c->cfg.cluster = &conf;
+	c->cfg.incarnation = incarnation;
+	c->now_us = 1000000000;
+	memset(c->sa_key, 5, sizeof(c->sa_key));
+	assert_int_equal(fwd_new(1, incarnation, &c->fwd), ERR_NONE);
+	c->counters = fwd_control_counters(c->fwd);
+	assert_int_equal(hmap_init(&c->children), ERR_NONE);
+	assert_int_equal(io_udp_open(&any, &c->cfg.mesh_fd), ERR_NONE);
+	assert_int_equal(getsockname(c->cfg.mesh_fd, (struct sockaddr *)&ss, &len), 0);
+	*ret_at = io_sockaddr_to(&ss);
+	cluster_members_init(&c->members, "default", c->now_us);
+	cluster_members_self(&c->members, slot, true, false);
+	assert_int_equal(control_mesh_start(c), ERR_NONE);
+	return c;
+}
+
+static void introduce(struct control *to, uint16_t slot, uint32_t incarnation, const struct addr_endpoint *at)
+{
+	const struct cluster_node n = { .incarnation = incarnation, .state = CLUSTER_UP, .mesh = *at, .site = "default" };
+	assert_int_equal(cluster_members_put(&to->members, slot, &n, 1, to->now_us), ERR_NONE);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	struct addr_endpoint at_a;
+	a = make_node(1, 10, &at_a);
+	b = make_node(2, 20, &at_b);
+	introduce(a, 2, 20, &at_b);
+	introduce(b, 1, 10, &at_a);
+	return 0;
+}
+
+static void free_node(struct control *c)
+{
+	control_mesh_free(c);
+	hmap_fini(&c->children);
+	fwd_free(c->fwd);
+	free(c);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	free_node(a);
+	free_node(b);
+	return 0;
+}
+
+static uint64_t dropped(const struct control *c, enum model_drop d)
+{
+	return atomic_load(&c->counters->drop[d]);
+}
+
+static uint64_t taken(const struct control *c)
+{
+	return atomic_load(&c->counters->counter[MODEL_COUNTER_mesh_in]);
+}
+
+/* Until that many datagrams were taken. */
+static void hear(struct control *c, uint64_t cnt)
+{
+	struct pollfd p = { .fd = c->cfg.mesh_fd, .events = POLLIN };
+	while (taken(c) < cnt) {
+		assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+		control_mesh_receive(c);
+	}
+}
+
+static void pings_keep_the_other_alive(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		a->now_us += CLUSTER_PING_US;
+		b->now_us += CLUSTER_PING_US;
+		control_mesh_timers(a);
+		hear(b, i + 1);
+		control_mesh_timers(b);
+		assert_true(cluster_alive(&b->members, 1));
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		b->now_us += CLUSTER_PING_US;
+		control_mesh_timers(b);
+	}
+	assert_false(cluster_alive(&b->members, 1));
+	control_mesh_forward(b, 1, &(struct fwd_punt){ .len = 28 });
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_gone), 1);
+}
+
+static void revision_comes_to_the_site(void **state)
+{
+	(void)state;
+	control_mesh_applied(a, 77);
+	control_mesh_timers(a);
+	hear(b, 1);
+	while (control_mesh_site_applied(b) != 77) /* the hint, then the ping, or the ping alone */
+		hear(b, taken(b) + 1);
+}
+
+/* What is forwarded is whole, whatever its length: the datagram is refused as IKE because it is all zero, once each. */
+static void forwarded_datagram_comes_in_pieces_or_whole(void **state)
+{
+	(void)state;
+	static struct fwd_punt p = { .natt = true };
+	static const uint16_t lens[] = { 28, 1400, 1500, FWD_PUNT_MSG_MAX };
+	const struct addr_endpoint peer = { addr_from_v4_u32(0xc6336407), 4500 };
+	uint64_t datagrams = 0;
+	p.local = p.remote = peer;
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		p.len = lens[i];
+		control_mesh_forward(a, 2, &p);
+		datagrams += cluster_pieces_cnt(1 + 1 + 2 * 7 + (size_t)lens[i]); /* kind, flags, endpoints */
+		hear(b, datagrams);
+		assert_int_equal(dropped(b, MODEL_DROP_ike_malformed), i + 1);
+	}
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_malformed), 0);
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_pieces), 0);
+}
+
+static void send_raw(struct bytes datagram)
+{
+	struct pollfd p = { .fd = b->cfg.mesh_fd, .events = POLLIN };
+	assert_int_equal(io_udp_send(a->cfg.mesh_fd, &at_b, false, datagram), ERR_NONE);
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	control_mesh_receive(b);
+}
+
+static void stranger_is_counted_and_gets_no_answer(void **state)
+{
+	(void)state;
+	static const uint8_t ping[] = { WIRE_MESH_PING, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+	uint8_t datagram[WIRE_MESH_DATAGRAM_MAX + 8] = { 0 };
+	struct cluster_link l;
+	struct pollfd p = { .fd = a->cfg.mesh_fd, .events = POLLIN };
+	size_t len;
+
+	send_raw(bytes_of(datagram, 100));
+	send_raw(BYTES_OF(datagram)); /* too long */
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_malformed), 2);
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 11), ERR_NONE); /* of the cluster, and no member */
+	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
+	send_raw(bytes_of(datagram, len));
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_stranger), 1);
+	assert_int_equal(cluster_link_init(&l, bytes_str("another cluster"), 10), ERR_NONE);
+	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
+	send_raw(bytes_of(datagram, len));
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_auth), 1);
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 10), ERR_NONE);
+	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
+	send_raw(bytes_of(datagram, len));
+	assert_int_equal(taken(b), 1);
+	send_raw(bytes_of(datagram, len)); /* played again */
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_replay), 1);
+	assert_int_equal(taken(b), 1);
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void message_of_a_newer_program_is_counted(void **state)
+{
+	(void)state;
+	static const uint8_t text[] = { 99, 1, 2, 3 };
+	uint8_t datagram[64];
+	struct cluster_link l;
+	size_t len;
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 10), ERR_NONE);
+	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(text), SPACE_OF(datagram), &len), ERR_NONE);
+	send_raw(bytes_of(datagram, len));
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_unwanted), 1);
+}
+
+static void without_a_cluster_nothing_is_sent(void **state)
+{
+	(void)state;
+	struct control *c = calloc(1, sizeof(*c));
+	assert_non_null(c);
+	assert_int_equal(control_mesh_start(c), ERR_NONE);
+	assert_int_equal(control_mesh_fd(c), -1);
+	control_mesh_forward(c, 3, &(struct fwd_punt){ .len = 1 });
+	control_mesh_proven(c, 5);
+	control_mesh_applied(c, 5);
+	control_mesh_inner(c, 3, 5, bytes_str("packet"));
+	control_mesh_timers(c);
+	assert_int_equal(control_mesh_site_applied(c), UINT64_MAX);
+	control_mesh_free(c);
+	free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(pings_keep_the_other_alive, begin, end),
+		cmocka_unit_test_setup_teardown(revision_comes_to_the_site, begin, end),
+		cmocka_unit_test_setup_teardown(forwarded_datagram_comes_in_pieces_or_whole, begin, end),
+		cmocka_unit_test_setup_teardown(stranger_is_counted_and_gets_no_answer, begin, end),
+		cmocka_unit_test_setup_teardown(message_of_a_newer_program_is_counted, begin, end),
+		cmocka_unit_test(without_a_cluster_nothing_is_sent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
