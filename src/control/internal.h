@@ -78,6 +78,8 @@ MUST_USE enum err control_node_start(struct control *c, struct store *s);
 /* False: it is another one's business. */
 bool control_node_change(struct control *c, const struct store_row *row);
 bool control_node_done(struct control *c, const struct store_done *done);
+/* What the store did not have at that revision is gone. */
+void control_node_sweep(struct control *c, bool (*is_there)(const struct control *c, const struct model_key *key), uint64_t rev);
 void control_node_timers(struct control *c);
 bool control_node_fresh(const struct control *c); /* the store's news come */
 /* Whether this node may begin handshakes: with its lease, and not cut off from the others, to which their rest may go. */

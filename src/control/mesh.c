@@ -262,11 +262,10 @@ static void take_datagram(struct control *c, struct space datagram)
 void control_mesh_receive(struct control *c)
 {
 	struct control_mesh *m = c->mesh;
-	struct addr_endpoint from;
 	size_t len;
 
 	for (unsigned i = 0; i < RECEIVE_A_TURN; i++) {
-		if (io_udp_recv(c->cfg.mesh_fd, SPACE_OF(m->in), &from, &len) != ERR_NONE)
+		if (io_udp_recv(c->cfg.mesh_fd, SPACE_OF(m->in), &len) != ERR_NONE)
 			return;
 		take_datagram(c, (struct space){ m->in, len });
 	}

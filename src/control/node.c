@@ -270,6 +270,17 @@ static void take_node(struct control *c, const struct store_row *row)
 	put_member(c, slot, &n, row->mod_rev);
 }
 
+void control_node_sweep(struct control *c, bool (*is_there)(const struct control *c, const struct model_key *key), uint64_t rev)
+{
+	for (unsigned i = c->members.cnt; i-- > 0;) { /* the last one takes the place of one that goes */
+		const uint16_t slot = c->members.m[i].slot;
+		const struct model_key key = model_key_node(slot);
+		const struct store_row gone = { .key = model_key_bytes(&key), .mod_rev = rev, .deleted = true };
+		if (!is_there(c, &key))
+			take_gone(c, slot, &gone);
+	}
+}
+
 bool control_node_change(struct control *c, const struct store_row *row)
 {
 	if (c->node == NULL)
@@ -366,17 +377,33 @@ static void take_written(struct control *c, const struct store_done *done)
 		n->dirty = true;
 }
 
+/* Somebody else wrote it. The watch tells of that, unless it was before a time of which the store tells nothing any more. */
+static void read_after_conflict(struct control *c, const struct store_done *done, const char *key)
+{
+	if (done->result.err == ERR_CONFLICT &&
+	    store_thread_read(c->store, bytes_str(key), control_node_tag(NODE_TAG_READ)) != ERR_NONE)
+		log_warn("%s cannot be read now", key);
+}
+
 bool control_node_done(struct control *c, const struct store_done *done)
 {
-	if (c->node == NULL || done->tag < CONTROL_TAG_NODE || done->tag - CONTROL_TAG_NODE > NODE_TAG_COOKIE)
+	if (c->node == NULL || done->tag < CONTROL_TAG_NODE || done->tag - CONTROL_TAG_NODE > NODE_TAG_READ)
 		return false;
 	switch ((enum control_node_tag)(done->tag - CONTROL_TAG_NODE)) {
 	case NODE_TAG_RENEW: take_renewed(c, done); return true;
 	case NODE_TAG_GRANT: take_grant(c, done); return true;
 	case NODE_TAG_CLAIM: take_claim(c, done); return true;
 	case NODE_TAG_WRITE: take_written(c, done); return true;
-	case NODE_TAG_TICK: c->node->ticking = false; return true;
-	case NODE_TAG_COOKIE: c->node->turning = false; return true;
+	case NODE_TAG_TICK:
+		c->node->ticking = false;
+		read_after_conflict(c, done, MODEL_KEY_TICK);
+		return true;
+	case NODE_TAG_COOKIE:
+		c->node->turning = false;
+		read_after_conflict(c, done, MODEL_KEY_COOKIE);
+		return true;
+	case NODE_TAG_READ:
+		return true;
 	}
 	return false;
 }

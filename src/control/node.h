@@ -35,7 +35,8 @@ struct control_node {
 };
 
 /* What a result is of: its tag is CONTROL_TAG_NODE and more. */
-enum control_node_tag { NODE_TAG_RENEW, NODE_TAG_GRANT, NODE_TAG_CLAIM, NODE_TAG_WRITE, NODE_TAG_TICK, NODE_TAG_COOKIE };
+enum control_node_tag { NODE_TAG_RENEW, NODE_TAG_GRANT, NODE_TAG_CLAIM, NODE_TAG_WRITE, NODE_TAG_TICK, NODE_TAG_COOKIE,
+			NODE_TAG_READ };
 
 static inline uint64_t control_node_tag(enum control_node_tag t)
 {

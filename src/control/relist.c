@@ -10,7 +10,7 @@
 #define RETRY_US 5000000u
 
 /* The configuration first: SAs belong to its tunnels. It is listed only when changes were lost. */
-static const char *const prefixes[] = { MODEL_KEY_CFG, MODEL_KEY_CHILD, MODEL_KEY_IKE, MODEL_KEY_CURRENT };
+static const char *const prefixes[] = { MODEL_KEY_CFG, MODEL_KEY_CHILD, MODEL_KEY_IKE, MODEL_KEY_CURRENT, MODEL_KEY_NODES };
 #define PREFIX_FIRST_SHARED 1
 
 /* A key that is there. */
@@ -108,6 +108,8 @@ static void sweep(struct control *c)
 		sweep_children(c);
 	else if (strcmp(prefix, MODEL_KEY_IKE) == 0)
 		sweep_sas(c);
+	else if (strcmp(prefix, MODEL_KEY_NODES) == 0)
+		control_node_sweep(c, is_seen, c->relist.rev);
 }
 
 /* ---- running ---- */

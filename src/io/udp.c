@@ -204,20 +204,6 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 	return errno == EAGAIN || errno == ENOBUFS ? ERR_AGAIN : ERR_SYSTEM;
 }
 
-MUST_USE enum err io_udp_recv(int fd, struct space room, struct addr_endpoint *ret_from, size_t *ret_len)
-{
-	struct sockaddr_storage from;
-	socklen_t from_len = sizeof(from);
-
-	memset(&from, 0, sizeof(from));
-	ssize_t n = recvfrom(fd, room.p, room.cap, 0, (struct sockaddr *)&from, &from_len);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYSTEM;
-	*ret_from = io_sockaddr_to(&from);
-	*ret_len = (size_t)n;
-	return ERR_NONE;
-}
-
 MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret)
 {
 	const struct addr_endpoint to = { *remote, 500 };

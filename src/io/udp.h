@@ -36,7 +36,7 @@ struct addr_endpoint io_sockaddr_to(const struct sockaddr_storage *s);
 MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marker, struct bytes msg);
 
 /* One datagram; longer ones are cut to the room. ERR_AGAIN: none waits; ERR_SYSTEM. */
-MUST_USE enum err io_udp_recv(int fd, struct space room, struct addr_endpoint *ret_from, size_t *ret_len);
+MUST_USE enum err io_udp_recv(int fd, struct space room, size_t *ret_len);
 
 /* Our address from which the kernel sends to remote now. ERR_SYSTEM with errno (ENETUNREACH: no route). */
 MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret);
