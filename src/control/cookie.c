@@ -31,7 +31,7 @@ static enum err seal(const struct control *c, struct secrets *s, struct cluster_
 {
 	size_t len;
 
-	enum err e = crypt_lock_seal(c->sa_key, bytes_str(MODEL_KEY_COOKIE), BYTES_OF(s->b), SPACE_OF(k->sealed), &len);
+	enum err e = crypt_lock_seal(c->secret, bytes_str(MODEL_KEY_COOKIE), BYTES_OF(s->b), SPACE_OF(k->sealed), &len);
 	secret_wipe(s, sizeof(*s));
 	must(e != ERR_NONE || len == sizeof(k->sealed));
 	return e;
@@ -48,7 +48,7 @@ static enum err adopt(struct control *c, struct bytes value, uint64_t rev)
 
 	enum err e = cluster_cookie_decode(value, &k);
 	if (e == ERR_NONE)
-		e = crypt_lock_open(c->sa_key, bytes_str(MODEL_KEY_COOKIE), BYTES_OF(k.sealed), SPACE_OF(s.b), &len);
+		e = crypt_lock_open(c->secret, bytes_str(MODEL_KEY_COOKIE), BYTES_OF(k.sealed), SPACE_OF(s.b), &len);
 	if (e != ERR_NONE)
 		return e;
 	struct rd r = rd_of(bytes_of(s.b, len));
@@ -158,10 +158,9 @@ void control_cookie_timers(struct control *c)
 
 	if (c->world.cookie_make != 0 && c->now_us >= n->settle_us)
 		c->world.cookie_make = 0;
-	if (c->now_us < c->cookie_turn_us || n->turning)
+	if (c->now_us < c->cookie_turn_us || n->turning || !cluster_duty(&c->members, DUTY_KEY))
 		return;
 	/* What became of it the change tells; not before is it tried again. */
 	c->cookie_turn_us = c->now_us + SETTLE_US;
-	if (cluster_duty(&c->members, DUTY_KEY))
-		turn(c);
+	turn(c);
 }

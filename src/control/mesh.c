@@ -31,7 +31,7 @@ enum err control_mesh_start(struct control *c)
 	c->mesh = calloc(1, sizeof(*c->mesh));
 	if (c->mesh == NULL)
 		return ERR_MEMORY;
-	return cluster_link_init(&c->mesh->link, BYTES_OF(c->sa_key), c->cfg.incarnation);
+	return cluster_link_init(&c->mesh->link, BYTES_OF(c->secret), c->cfg.incarnation);
 }
 
 void control_mesh_free(struct control *c)

@@ -30,7 +30,7 @@ static struct control *make_node(uint16_t slot, uint32_t incarnation, struct add
 	c->cfg.cluster = &conf;
 	c->cfg.incarnation = incarnation;
 	c->now_us = 1000000000;
-	memset(c->sa_key, 5, sizeof(c->sa_key));
+	memset(c->secret, 5, sizeof(c->secret));
 	assert_int_equal(fwd_new(1, incarnation, &c->fwd), ERR_NONE);
 	c->counters = fwd_control_counters(c->fwd);
 	assert_int_equal(hmap_init(&c->children), ERR_NONE);
@@ -166,7 +166,7 @@ static void stranger_is_counted_and_gets_no_answer(void **state)
 	send_raw(bytes_of(datagram, 100));
 	send_raw(BYTES_OF(datagram)); /* too long */
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_malformed), 2);
-	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 11), ERR_NONE); /* of the cluster, and no member */
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->secret), 11), ERR_NONE); /* of the cluster, and no member */
 	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
 	send_raw(bytes_of(datagram, len));
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_stranger), 1);
@@ -174,7 +174,7 @@ static void stranger_is_counted_and_gets_no_answer(void **state)
 	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
 	send_raw(bytes_of(datagram, len));
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_auth), 1);
-	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 10), ERR_NONE);
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->secret), 10), ERR_NONE);
 	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(ping), SPACE_OF(datagram), &len), ERR_NONE);
 	send_raw(bytes_of(datagram, len));
 	assert_int_equal(taken(b), 1);
@@ -191,7 +191,7 @@ static void message_of_a_newer_program_is_counted(void **state)
 	uint8_t datagram[64];
 	struct cluster_link l;
 	size_t len;
-	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->sa_key), 10), ERR_NONE);
+	assert_int_equal(cluster_link_init(&l, BYTES_OF(a->secret), 10), ERR_NONE);
 	assert_int_equal(cluster_link_seal(&l, 20, BYTES_OF(text), SPACE_OF(datagram), &len), ERR_NONE);
 	send_raw(bytes_of(datagram, len));
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_unwanted), 1);

@@ -26,7 +26,7 @@ static void begin(uint32_t incarnation)
 	c->cfg.incarnation = incarnation;
 	c->cfg.mesh_fd = -1;
 	c->now_us = 1000000000000;
-	memset(c->sa_key, 7, sizeof(c->sa_key));
+	memset(c->secret, 7, sizeof(c->secret));
 	assert_int_equal(store_memory_new(&store), ERR_NONE);
 }
 
@@ -345,7 +345,7 @@ static void next_process_has_the_same_secret(void **state)
 	assert_int_equal(control_node_start(c, store), ERR_NONE);
 	assert_memory_equal(c->world.cookie_key, keys, sizeof(keys));
 	control_node_free(c);
-	memset(c->sa_key, 8, sizeof(c->sa_key)); /* another sealing key: not of this cluster */
+	memset(c->secret, 8, sizeof(c->secret)); /* another sealing key: not of this cluster */
 	c->cfg.incarnation++;
 	assert_int_equal(control_node_start(c, store), ERR_AUTH);
 }
