@@ -4,6 +4,10 @@
 
 #include "control/tables.h"
 
+/* loop.c */
+/* What control_run does again and again: waits so long at most (0: not at all), then does all that is due. */
+void control_turn(struct control *c, int wait_ms);
+
 /* config.c */
 MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev);
 void control_config_change(struct control *c, const struct store_row *row);

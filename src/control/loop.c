@@ -438,34 +438,39 @@ static int next_timeout_ms(const struct control *c)
 	return at <= c->now_us ? 0 : (int)((at - c->now_us) / 1000 + 1);
 }
 
-void control_run(struct control *c)
+void control_turn(struct control *c, int wait_ms)
 {
 	struct epoll_event events[32];
 
+	int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), wait_ms);
+	read_clock(c);
+	for (int i = 0; i < n; i++)
+		take_event(c, events[i].data.u32);
+	control_sas_timers(c);
+	control_site_timers(c);
+	control_park_timers(c);
+	c->stop = c->stop || (c->end_us != 0 && control_site_left(c));
+	control_why_tick(c);
+	control_states_flush(c);
+	if (c->publish_due)
+		control_config_publish(c);
+	control_children_check(c);
+	control_ivs_tick(c);
+	control_mirror_tick(c);
+	control_relist_tick(c);
+	control_held_run(c);
+	fwd_collect(c->fwd);
+	control_node_timers(c);
+	control_mesh_timers(c);
+	if (c->node == NULL && c->now_us >= c->cookie_turn_us)
+		turn_cookie_secret(c);
+}
+
+void control_run(struct control *c)
+{
 	while (!c->stop) {
 		read_clock(c);
-		int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), next_timeout_ms(c));
-		read_clock(c);
-		for (int i = 0; i < n; i++)
-			take_event(c, events[i].data.u32);
-		control_sas_timers(c);
-		control_site_timers(c);
-		control_park_timers(c);
-		c->stop = c->stop || (c->end_us != 0 && control_site_left(c));
-		control_why_tick(c);
-		control_states_flush(c);
-		if (c->publish_due)
-			control_config_publish(c);
-		control_children_check(c);
-		control_ivs_tick(c);
-		control_mirror_tick(c);
-		control_relist_tick(c);
-		control_held_run(c);
-		fwd_collect(c->fwd);
-		control_node_timers(c);
-		control_mesh_timers(c);
-		if (c->node == NULL && c->now_us >= c->cookie_turn_us)
-			turn_cookie_secret(c);
+		control_turn(c, next_timeout_ms(c));
 	}
 }
 
