@@ -110,12 +110,19 @@ static void page_failure(void *arg, const struct model_failure *f)
 		p->sink->failure(p->sink->arg, f);
 }
 
+static void page_node(void *arg, const struct model_live_node *n)
+{
+	struct pager *p = arg;
+	if (p->sink->node != NULL)
+		p->sink->node(p->sink->arg, n);
+}
+
 static enum err ask_page(struct api_live *l, const struct model_live_request *request, struct pager *pager,
 			 bool *ret_more)
 {
 	/* too big for a stack that may be small, and there is one thread */
 	static uint8_t room[MODEL_LIVE_MESSAGE_MAX];
-	const struct model_live_sink sink = { page_tunnel, page_counter, page_failure, pager };
+	const struct model_live_sink sink = { page_tunnel, page_counter, page_failure, page_node, pager };
 	enum err said = ERR_NONE;
 	size_t len;
 	enum err e = send_request(l, request);

@@ -15,6 +15,8 @@ int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
 int cli_status(struct cli *cli), cli_tunnel_why(struct cli *cli), cli_unknown(struct cli *cli), cli_suites(struct cli *cli);
 int cli_tunnel_rekey(struct cli *cli);
+int cli_node_list(struct cli *cli), cli_node_drain(struct cli *cli), cli_node_undrain(struct cli *cli);
+int cli_node_ready(struct cli *cli);
 int cli_site_status(struct cli *cli), cli_site_why(struct cli *cli), cli_site_rekey(struct cli *cli);
 
 /* Tunnels as the API's status has them: a table, and why one is down; why: the command that says more ("tunnel why"). */

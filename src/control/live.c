@@ -191,6 +191,34 @@ static enum err rekey(struct control *c, const struct model_live_request *q)
 	return control_tunnel_rekey(c, t, q->op == MODEL_LIVE_REKEY_IKE);
 }
 
+static void add_node(struct model_live_reply *r, const struct model_live_node *n)
+{
+	(void)!model_live_reply_add_node(r, n); /* there is room for all that a cluster may have */
+}
+
+static void add_nodes(const struct control *c, struct model_live_reply *r)
+{
+	const struct cluster_members *m = &c->members;
+	bool fresh = control_node_fresh(c);
+	struct model_live_node n = { .slot = m->self, .incarnation = c->cfg.incarnation, .self = true, .alive = m->held,
+				     .draining = m->draining, .fresh = fresh, .ready = cluster_ready(m, fresh, c->now_us) };
+
+	snprintf(n.name, sizeof(n.name), "%s", c->cfg.cluster->node);
+	snprintf(n.site, sizeof(n.site), "%s", m->site);
+	addr_endpoint_format(&c->cfg.cluster->mesh_address, n.mesh);
+	add_node(r, &n);
+	for (unsigned i = 0; i < m->cnt; i++) {
+		const struct cluster_member *o = &m->m[i];
+		n = (struct model_live_node){ .slot = o->slot, .incarnation = o->n.incarnation, .alive = o->alive,
+					      .draining = o->draining || o->n.state == CLUSTER_DRAINING, .fresh = o->fresh,
+					      .applied = o->applied };
+		snprintf(n.name, sizeof(n.name), "%s", o->n.name);
+		snprintf(n.site, sizeof(n.site), "%s", o->n.site);
+		addr_endpoint_format(&o->n.mesh, n.mesh);
+		add_node(r, &n);
+	}
+}
+
 static struct bytes answer(struct control *c, const struct model_live_request *q, struct space room)
 {
 	struct model_live_reply r;
@@ -227,6 +255,15 @@ static struct bytes answer(struct control *c, const struct model_live_request *q
 	case MODEL_LIVE_REKEY_CHILD:
 	case MODEL_LIVE_REKEY_IKE:
 		model_live_reply_begin(&r, room, rekey(c, q));
+		break;
+	case MODEL_LIVE_NODES:
+	case MODEL_LIVE_NODE_DRAIN:
+	case MODEL_LIVE_NODE_UNDRAIN:
+		model_live_reply_begin(&r, room, c->clustered ? ERR_NONE : ERR_UNSUPPORTED);
+		if (c->clustered && q->op != MODEL_LIVE_NODES)
+			control_node_drain(c, q->op == MODEL_LIVE_NODE_DRAIN);
+		if (c->clustered)
+			add_nodes(c, &r);
 		break;
 	default:
 		model_live_reply_begin(&r, room, ERR_UNSUPPORTED);

@@ -39,8 +39,8 @@ enum err model_live_request_decode(struct bytes b, struct model_live_request *re
 
 /* ---- the reply ---- */
 
-enum reply_field { R_ERROR = 1, R_TUNNEL, R_COUNTER, R_FAILURE, R_MORE };
-#define REPEATED (MODEL_RECORD_BIT(R_TUNNEL) | MODEL_RECORD_BIT(R_COUNTER) | MODEL_RECORD_BIT(R_FAILURE))
+enum reply_field { R_ERROR = 1, R_TUNNEL, R_COUNTER, R_FAILURE, R_MORE, R_NODE };
+#define REPEATED (MODEL_RECORD_BIT(R_TUNNEL) | MODEL_RECORD_BIT(R_COUNTER) | MODEL_RECORD_BIT(R_FAILURE) | MODEL_RECORD_BIT(R_NODE))
 #define MORE_LEN 5 /* the last field, for which room is kept: type, length, value */
 
 enum tunnel_field {
@@ -70,6 +70,7 @@ enum tunnel_field {
 };
 
 enum counter_field { C_NAME = 1, C_VALUE };
+enum node_field { N_SLOT = 1, N_NAME, N_SITE, N_MESH, N_INCARNATION, N_SELF, N_ALIVE, N_DRAINING, N_FRESH, N_READY, N_APPLIED };
 
 void model_live_reply_begin(struct model_live_reply *r, struct space room, enum err result)
 {
@@ -139,6 +140,25 @@ enum err model_live_reply_add_counter(struct model_live_reply *r, const char *na
 	must(strlen(name) < sizeof(((struct model_live_counter *)NULL)->name));
 	tlv_text(&r->w, C_NAME, name);
 	tlv_u64(&r->w, C_VALUE, value);
+	tlv_close(&r->w, mark);
+	return keep_or_take_back(r, &before);
+}
+
+enum err model_live_reply_add_node(struct model_live_reply *r, const struct model_live_node *n)
+{
+	struct wr before = r->w;
+	size_t mark = tlv_open(&r->w, R_NODE);
+	tlv_u16(&r->w, N_SLOT, n->slot);
+	tlv_text(&r->w, N_NAME, n->name);
+	tlv_text(&r->w, N_SITE, n->site);
+	tlv_text(&r->w, N_MESH, n->mesh);
+	tlv_u32(&r->w, N_INCARNATION, n->incarnation);
+	tlv_u8(&r->w, N_SELF, n->self);
+	tlv_u8(&r->w, N_ALIVE, n->alive);
+	tlv_u8(&r->w, N_DRAINING, n->draining);
+	tlv_u8(&r->w, N_FRESH, n->fresh);
+	tlv_u8(&r->w, N_READY, n->ready);
+	tlv_u64(&r->w, N_APPLIED, n->applied);
 	tlv_close(&r->w, mark);
 	return keep_or_take_back(r, &before);
 }
@@ -227,6 +247,33 @@ static enum err read_counter(struct bytes value, const struct model_live_sink *s
 	return e;
 }
 
+static enum err read_node(struct bytes value, const struct model_live_sink *sink)
+{
+	struct model_live_node n = { 0 };
+	struct model_record d;
+
+	model_record_start_nested(&d, value);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		switch (type) {
+		case N_SLOT: n.slot = model_record_u16(&d); break;
+		case N_NAME: model_record_text(&d, n.name, sizeof(n.name)); break;
+		case N_SITE: model_record_text(&d, n.site, sizeof(n.site)); break;
+		case N_MESH: model_record_text(&d, n.mesh, sizeof(n.mesh)); break;
+		case N_INCARNATION: n.incarnation = model_record_u32(&d); break;
+		case N_SELF: n.self = model_record_bool(&d); break;
+		case N_ALIVE: n.alive = model_record_bool(&d); break;
+		case N_DRAINING: n.draining = model_record_bool(&d); break;
+		case N_FRESH: n.fresh = model_record_bool(&d); break;
+		case N_READY: n.ready = model_record_bool(&d); break;
+		case N_APPLIED: n.applied = model_record_u64(&d); break;
+		}
+	}
+	enum err e = model_record_end(&d, MODEL_RECORD_BIT(N_SLOT) | MODEL_RECORD_BIT(N_NAME));
+	if (e == ERR_NONE && sink->node != NULL)
+		sink->node(sink->arg, &n);
+	return e;
+}
+
 static enum err read_failure(struct bytes value, const struct model_live_sink *sink)
 {
 	struct model_failure f;
@@ -247,6 +294,7 @@ static enum err read_reply(struct bytes b, const struct model_live_sink *sink, e
 		case R_TUNNEL: e = read_tunnel(d.field.value, sink); break;
 		case R_COUNTER: e = read_counter(d.field.value, sink); break;
 		case R_FAILURE: e = read_failure(d.field.value, sink); break;
+		case R_NODE: e = read_node(d.field.value, sink); break;
 		case R_MORE: *more = model_record_bool(&d); break;
 		}
 	}

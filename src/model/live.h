@@ -12,7 +12,11 @@ enum model_live_op { MODEL_LIVE_TUNNEL = 1, MODEL_LIVE_TUNNELS = 2, MODEL_LIVE_C
 	/* the history of a tunnel, newest first, and behind it the failures of unknown identities that are near it */
 	MODEL_LIVE_WHY = 5,
 	/* ask for a rekey of the tunnel's Child SAs, or of its IKE SA; the answer does not wait for it. ERR_CONFLICT: not up */
-	MODEL_LIVE_REKEY_CHILD = 6, MODEL_LIVE_REKEY_IKE = 7, MODEL_LIVE_OP_LAST = MODEL_LIVE_REKEY_IKE };
+	MODEL_LIVE_REKEY_CHILD = 6, MODEL_LIVE_REKEY_IKE = 7,
+	/* the nodes of the cluster as this one knows them, itself first; and whether this one shall get traffic. ERR_UNSUPPORTED:
+	 * there is no cluster */
+	MODEL_LIVE_NODES = 8, MODEL_LIVE_NODE_DRAIN = 9, MODEL_LIVE_NODE_UNDRAIN = 10,
+	MODEL_LIVE_OP_LAST = MODEL_LIVE_NODE_UNDRAIN };
 
 /* The one account of a site (onrampd --site). */
 static inline struct model_id model_live_site_account(void)
@@ -55,6 +59,17 @@ struct model_live_counter {
 	uint64_t value;
 };
 
+struct model_live_node {
+	uint16_t slot;               /* 0: none yet */
+	char name[MODEL_LIVE_NAME_MAX], site[MODEL_LIVE_NAME_MAX];
+	char mesh[ADDR_ENDPOINT_TEXT_MAX];
+	uint32_t incarnation;
+	bool self, alive, draining;
+	bool fresh;                  /* the store's news come */
+	bool ready;                  /* of this node: routers should send here */
+	uint64_t applied;            /* revision of the store up to which it has installed SAs */
+};
+
 #define MODEL_LIVE_MESSAGE_MAX 65536
 
 MUST_USE enum err model_live_request_encode(const struct model_live_request *r, struct wr *w);
@@ -67,6 +82,7 @@ struct model_live_reply {
 void model_live_reply_begin(struct model_live_reply *r, struct space room, enum err result);
 MUST_USE enum err model_live_reply_add_tunnel(struct model_live_reply *r, const struct model_live_tunnel *t);
 MUST_USE enum err model_live_reply_add_counter(struct model_live_reply *r, const char *name, uint64_t value);
+MUST_USE enum err model_live_reply_add_node(struct model_live_reply *r, const struct model_live_node *n);
 MUST_USE enum err model_live_reply_add_failure(struct model_live_reply *r, const struct model_failure *f);
 struct bytes model_live_reply_end(struct model_live_reply *r, bool more);
 
@@ -76,6 +92,7 @@ struct model_live_sink {
 	void (*tunnel)(void *arg, const struct model_live_tunnel *t);
 	void (*counter)(void *arg, const struct model_live_counter *c);
 	void (*failure)(void *arg, const struct model_failure *f);
+	void (*node)(void *arg, const struct model_live_node *n);
 	void *arg;
 };
 MUST_USE enum err model_live_reply_parse(struct bytes b, const struct model_live_sink *sink, enum err *ret_error,

@@ -145,7 +145,7 @@ static void try_live_request(struct bytes record)
 
 struct copy {
 	struct model_live_reply *into; /* NULL: count only */
-	unsigned tunnels, counters, failures;
+	unsigned tunnels, counters, failures, nodes;
 };
 
 static void copy_tunnel(void *arg, const struct model_live_tunnel *t)
@@ -173,25 +173,34 @@ static void copy_failure(void *arg, const struct model_failure *f)
 		must(model_live_reply_add_failure(c->into, f) == ERR_NONE);
 }
 
+static void copy_node(void *arg, const struct model_live_node *n)
+{
+	struct copy *c = arg;
+	c->nodes++;
+	must_end(n->name, sizeof(n->name));
+	if (c->into != NULL)
+		must(model_live_reply_add_node(c->into, n) == ERR_NONE);
+}
+
 static void try_live_reply(struct bytes record)
 {
 	static uint8_t room[1 << 21]; /* entries grow when the fields that they lack are written */
 	struct model_live_reply second;
 	struct copy a = { .into = &second }, b = { 0 };
-	struct model_live_sink into = { copy_tunnel, copy_counter, copy_failure, &a };
-	struct model_live_sink count = { copy_tunnel, copy_counter, copy_failure, &b };
+	struct model_live_sink into = { copy_tunnel, copy_counter, copy_failure, copy_node, &a };
+	struct model_live_sink count = { copy_tunnel, copy_counter, copy_failure, copy_node, &b };
 	enum err error = ERR_NONE, error2 = ERR_NONE;
 	bool more = false, more2 = false;
 
 	model_live_reply_begin(&second, SPACE_OF(room), ERR_NONE);
 	if (model_live_reply_parse(record, &into, &error, &more) != ERR_NONE) {
-		must(a.tunnels + a.counters + a.failures == 0);
+		must(a.tunnels + a.counters + a.failures + a.nodes == 0);
 		return;
 	}
 	must(error < ERR_COUNT);
 	struct bytes written = model_live_reply_end(&second, more);
 	must(model_live_reply_parse(written, &count, &error2, &more2) == ERR_NONE);
-	must(a.tunnels == b.tunnels && a.counters == b.counters && a.failures == b.failures && more == more2);
+	must(a.tunnels == b.tunnels && a.counters == b.counters && a.failures == b.failures && a.nodes == b.nodes && more == more2);
 }
 
 /* ---- identities ---- */

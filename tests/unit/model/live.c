@@ -34,7 +34,7 @@ static void see_failure(void *arg, const struct model_failure *f)
 
 static struct model_live_sink sink_of(struct seen *s)
 {
-	return (struct model_live_sink){ see_tunnel, see_counter, see_failure, s };
+	return (struct model_live_sink){ .tunnel = see_tunnel, .counter = see_counter, .failure = see_failure, .arg = s };
 }
 
 static struct model_live_tunnel a_tunnel(void)
@@ -84,7 +84,7 @@ static void request_comes_back_as_it_was(void **state)
 		w = wr_of(SPACE_OF(room));
 		q.op = (uint8_t)op;
 		assert_int_equal(model_live_request_encode(&q, &w), ERR_NONE);
-		assert_int_equal(codec_try(&codec, wr_bytes(&w)), op >= 1 && op <= 7 ? ERR_NONE : ERR_SYNTAX);
+		assert_int_equal(codec_try(&codec, wr_bytes(&w)), op >= 1 && op <= MODEL_LIVE_OP_LAST ? ERR_NONE : ERR_SYNTAX);
 	}
 }
 
@@ -197,6 +197,35 @@ static void broken_reply_calls_nobody(void **state)
 	}
 }
 
+static void keep_node(void *arg, const struct model_live_node *n)
+{
+	*(struct model_live_node *)arg = *n;
+}
+
+static void a_node_comes_back_as_it_was(void **state)
+{
+	(void)state;
+	uint8_t room[1024];
+	const struct model_live_node n = { .slot = 4045, .name = "n1", .site = "default", .mesh = "10.90.0.1:4501",
+					   .incarnation = 60159163, .self = true, .alive = true, .fresh = true, .ready = true,
+					   .applied = 7 };
+	struct model_live_node back = { 0 };
+	const struct model_live_sink sink = { .node = keep_node, .arg = &back };
+	struct model_live_reply r;
+	enum err error;
+	bool more;
+
+	model_live_reply_begin(&r, SPACE_OF(room), ERR_NONE);
+	assert_int_equal(model_live_reply_add_node(&r, &n), ERR_NONE);
+	struct bytes b = model_live_reply_end(&r, false);
+	assert_int_equal(model_live_reply_parse(b, &sink, &error, &more), ERR_NONE);
+	assert_true(back.slot == n.slot && back.incarnation == n.incarnation && back.applied == 7);
+	assert_true(back.self && back.alive && back.fresh && back.ready && !back.draining);
+	assert_string_equal(back.name, "n1");
+	assert_string_equal(back.site, "default");
+	assert_string_equal(back.mesh, "10.90.0.1:4501");
+}
+
 static void answer_of_the_gateway_is_passed_on(void **state)
 {
 	(void)state;
@@ -240,6 +269,7 @@ int main(void)
 		cmocka_unit_test(reply_gives_each_entry_to_its_callback),
 		cmocka_unit_test(full_reply_stays_as_it_was_and_can_be_ended),
 		cmocka_unit_test(broken_reply_calls_nobody),
+		cmocka_unit_test(a_node_comes_back_as_it_was),
 		cmocka_unit_test(answer_of_the_gateway_is_passed_on),
 		cmocka_unit_test(biggest_tunnel_fits_many_times_into_a_message),
 	};

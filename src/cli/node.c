@@ -1,0 +1,97 @@
+// onramp node: this host's gateway as a node of a cluster.
+#include "cli/commands.h"
+
+static bool is(const json_t *node, const char *what)
+{
+	return json_is_true(json_object_get(node, what));
+}
+
+static const char *state_of(const json_t *n)
+{
+	if (!is(n, "alive"))
+		return is(n, "self") ? "no lease" : "not heard";
+	if (is(n, "draining"))
+		return "draining";
+	return is(n, "fresh") ? "up" : "no news from the store";
+}
+
+static void print_nodes(const json_t *nodes)
+{
+	struct cli_table t;
+	const json_t *n;
+	size_t i;
+
+	cli_table_init(&t, "node|site|state|mesh|slot");
+	json_array_foreach (nodes, i, n) {
+		cli_table_cellf(&t, "%s%s", cli_text(n, "name"), is(n, "self") ? " (this one)" : "");
+		cli_table_cell(&t, cli_text(n, "site"));
+		cli_table_cell(&t, state_of(n));
+		cli_table_cell(&t, cli_text(n, "mesh"));
+		cli_table_cellf(&t, "%" JSON_INTEGER_FORMAT, cli_number(n, "slot"));
+	}
+	cli_table_end(&t, "no nodes");
+}
+
+/* The node itself stands first. */
+static const json_t *self_of(const json_t *result)
+{
+	return json_array_get(json_object_get(result, "nodes"), 0);
+}
+
+static int call(struct cli *cli, const char *method, const char *path, json_t **ret)
+{
+	int r = cli_call(cli, method, path, NULL, ret);
+
+	if (r == CLI_OK && cli->args.json)
+		cli_print_json(*ret);
+	return r;
+}
+
+int cli_node_list(struct cli *cli)
+{
+	json_t *result = NULL;
+	int r = call(cli, "GET", "/admin/nodes", &result);
+
+	if (r == CLI_OK && !cli->args.json)
+		print_nodes(json_object_get(result, "nodes"));
+	json_decref(result);
+	return r;
+}
+
+int cli_node_ready(struct cli *cli)
+{
+	json_t *result = NULL;
+	int r = call(cli, "GET", "/admin/nodes", &result);
+
+	if (r == CLI_OK && !is(self_of(result), "ready")) {
+		if (!cli->args.json)
+			printf("Not ready: %s.\n", state_of(self_of(result)));
+		r = CLI_WRONG;
+	} else if (r == CLI_OK && !cli->args.json) {
+		printf("Ready.\n");
+	}
+	json_decref(result);
+	return r;
+}
+
+int cli_node_drain(struct cli *cli)
+{
+	json_t *result = NULL;
+	int r = call(cli, "POST", "/admin/node/drain", &result);
+
+	if (r == CLI_OK && !cli->args.json)
+		printf("Draining: let the routers send elsewhere, then stop the daemon.\n");
+	json_decref(result);
+	return r;
+}
+
+int cli_node_undrain(struct cli *cli)
+{
+	json_t *result = NULL;
+	int r = call(cli, "POST", "/admin/node/undrain", &result);
+
+	if (r == CLI_OK && !cli->args.json)
+		printf("This node takes part again.\n");
+	json_decref(result);
+	return r;
+}
