@@ -17,6 +17,7 @@ ROUND = 10
 PORT = 9000
 # Packets a second and bytes, by round: light, full size, many, and so many that something has to give.
 LOADS = ((2000, 1372), (20000, 1372), (60000, 200), (150000, 1372))
+ENDS = 6  # both senders say three times that they have ended: no packets of the flow, which a queue that is still full drops too
 NODES = ("site-a", "inet", "gw", "hq")
 # Of these nothing is a packet of the flow; the kernel tells a new TUN's multicast groups to nobody.
 OTHERS = ("drop_natt_keepalive", "drop_icmp_", "drop_inner_martian")
@@ -96,7 +97,8 @@ class Accounts:
         print(f"  round {self.number}: {rate}/s of {size} bytes both ways, {rekeys} rekeys: {sent} sent, {received} received, "
               f"counted: {lost}", flush=True)
         check(all(tally["duplicates"] == 0 and tally["beyond"] == 0 for tally in tallies), f"came twice: {tallies}")
-        check(sent - received == sum(lost.values()), f"{sent - received} did not arrive, {sum(lost.values())} are counted: {lost}")
+        check(0 <= sum(lost.values()) - (sent - received) <= ENDS,
+              f"{sent - received} did not arrive, {sum(lost.values())} are counted: {lost}")
         return sent, received
 
 
