@@ -74,24 +74,23 @@ int cli_node_ready(struct cli *cli)
 	return r;
 }
 
-int cli_node_drain(struct cli *cli)
+static int change(struct cli *cli, const char *path, const char *said)
 {
 	json_t *result = NULL;
-	int r = call(cli, "POST", "/admin/node/drain", &result);
+	int r = call(cli, "POST", path, &result);
 
 	if (r == CLI_OK && !cli->args.json)
-		printf("Draining: let the routers send elsewhere, then stop the daemon.\n");
+		printf("%s\n", said);
 	json_decref(result);
 	return r;
 }
 
+int cli_node_drain(struct cli *cli)
+{
+	return change(cli, "/admin/node/drain", "Draining: let the routers send elsewhere, then stop the daemon.");
+}
+
 int cli_node_undrain(struct cli *cli)
 {
-	json_t *result = NULL;
-	int r = call(cli, "POST", "/admin/node/undrain", &result);
-
-	if (r == CLI_OK && !cli->args.json)
-		printf("This node takes part again.\n");
-	json_decref(result);
-	return r;
+	return change(cli, "/admin/node/undrain", "This node takes part again.");
 }
