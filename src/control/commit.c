@@ -126,10 +126,10 @@ static bool is_put(const struct ike_out *out, uint32_t spi_in)
 }
 
 /* An SPI that a peer was told cannot be changed any more when its answer comes: it is taken in the store before the request
- * goes out, by a larval record (RFC 2367 has the word), and is free again when the request has come to nothing. */
-static enum err add_larval(struct commit *t, const struct control_op *op)
+ * goes out, by a larval record (RFC 2367 has the word), and is free again when the request has come to nothing. before: what
+ * was asked for before the step. */
+static enum err add_larval(struct commit *t, const struct control_op *op, uint32_t before)
 {
-	uint32_t before = op->kind == OP_SA ? asked_spi(&op->step->sa) : 0;
 	uint32_t now = op->kind == OP_SA && op->step->out.has_sa ? asked_spi(&op->step->new_sa) : before;
 	enum err e = ERR_NONE;
 
@@ -170,7 +170,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 			e = add_child(c, t, a->put.child, a->put.child->spi_in == asked);
 	}
 	if (e == ERR_NONE)
-		e = add_larval(t, op);
+		e = add_larval(t, op, asked);
 	if (e == ERR_NONE && c->clustered && op->kind == OP_HALF)
 		e = add_current(c, t, op);
 	op->deleted = 0;

@@ -210,8 +210,10 @@ MUST_USE enum err control_keys_load(struct control *c, struct store *s);
 MUST_USE enum err control_keys_reseal(struct control *c, struct store *s);
 MUST_USE enum err control_seal_record(const struct control *c, const struct model_key *key, struct bytes record,
 				      struct space out, size_t *ret_len);
-/* ERR_AUTH: under none of our keys. */
-MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len);
+/* The IKE SA and the Child SA of a row. ERR_AUTH: under none of our keys; else the errors of their decoders. The caller wipes
+ * *ret. */
+MUST_USE enum err control_open_sa(const struct control *c, const struct store_row *row, struct ike_sa *ret);
+MUST_USE enum err control_open_child(const struct control *c, const struct store_row *row, struct model_child_sa *ret);
 
 /* state.c: up and down, and the store's copy */
 void control_tunnel_check_up(struct control *c, struct control_tunnel *t);

@@ -28,10 +28,34 @@ static enum err open_any(const struct control *c, const struct store_row *row, s
 	return e;
 }
 
-MUST_USE enum err control_open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len)
+static enum err open_record(const struct control *c, const struct store_row *row, struct space out, size_t *ret_len)
 {
 	unsigned which;
 	return open_any(c, row, out, ret_len, &which);
+}
+
+MUST_USE enum err control_open_sa(const struct control *c, const struct store_row *row, struct ike_sa *ret)
+{
+	static uint8_t room[IKE_SA_RECORD_MAX]; /* the control thread's own */
+	size_t len = 0;
+
+	enum err e = open_record(c, row, SPACE_OF(room), &len);
+	if (e == ERR_NONE)
+		e = ike_sa_decode(bytes_of(room, len), ret);
+	secret_wipe(room, sizeof(room));
+	return e;
+}
+
+MUST_USE enum err control_open_child(const struct control *c, const struct store_row *row, struct model_child_sa *ret)
+{
+	uint8_t room[MODEL_CHILD_RECORD_MAX];
+	size_t len = 0;
+
+	enum err e = open_record(c, row, SPACE_OF(room), &len);
+	if (e == ERR_NONE)
+		e = model_child_decode(bytes_of(room, len), ret);
+	secret_wipe(room, sizeof(room));
+	return e;
 }
 
 /* ---- the store's secret ---- */
@@ -86,7 +110,7 @@ static enum err take_secret(struct control *c, struct store *s)
 		return e;
 	if (e == ERR_NONE && f.err == ERR_NONE)
 		return f.which == 0 ? ERR_NONE : write_secret(c, s, f.mod_rev);
-	if (e == ERR_NONE && (f.err != ERR_AUTH || c->cfg.conf->cluster.mesh_address.port != 0)) {
+	if (e == ERR_NONE && (f.err != ERR_AUTH || c->clustered)) {
 		log_error("the store's secret cannot be opened: %s (is seal_key the one that the store was made with?)",
 			  err_text(f.err));
 		return f.err;

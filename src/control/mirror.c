@@ -127,20 +127,6 @@ static void delete_expired(struct control *c, const struct store_row *row, uint6
 		log_debug("an SA that has expired stays in the store for now");
 }
 
-static enum err open_sa(const struct control *c, const struct store_row *row, uint64_t spi, struct ike_sa *ret)
-{
-	static uint8_t room[IKE_SA_RECORD_MAX]; /* the control thread's own */
-	size_t len = 0;
-
-	enum err e = control_open_record(c, row, SPACE_OF(room), &len);
-	if (e == ERR_NONE)
-		e = ike_sa_decode(bytes_of(room, len), ret);
-	if (e == ERR_NONE && ike_sa_our_spi(ret) != spi)
-		e = ERR_SYNTAX;
-	secret_wipe(room, sizeof(room));
-	return e;
-}
-
 /* Which the peer has. Of an SA that is new here sending begins where it was: a child of which the peer has not yet shown
  * that it has it comes after the one that it replaces (design section 6.7). */
 static void prove_children(struct control *c, const struct ike_sa *r, bool fresh)
@@ -235,7 +221,9 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 
 	if ((sa != NULL && row->mod_rev <= sa->mod_rev) || is_buried(c, false, spi, row->mod_rev))
 		return;
-	enum err e = open_sa(c, row, spi, &r);
+	enum err e = control_open_sa(c, row, &r);
+	if (e == ERR_NONE && ike_sa_our_spi(&r) != spi)
+		e = ERR_SYNTAX;
 	if (e != ERR_NONE) {
 		note_unreadable(row, e);
 		return;
@@ -269,20 +257,6 @@ static void end_sa(struct control *c, uint64_t spi, uint64_t rev)
 
 /* ---- Child SAs ---- */
 
-static enum err open_child(const struct control *c, const struct store_row *row, uint32_t spi_in, struct model_child_sa *ret)
-{
-	uint8_t room[MODEL_CHILD_RECORD_MAX];
-	size_t len = 0;
-
-	enum err e = control_open_record(c, row, SPACE_OF(room), &len);
-	if (e == ERR_NONE)
-		e = model_child_decode(bytes_of(room, len), ret);
-	if (e == ERR_NONE && ret->spi_in != spi_in)
-		e = ERR_SYNTAX;
-	secret_wipe(room, sizeof(room));
-	return e;
-}
-
 static const struct ike_child_ref *find_ref(const struct ike_sa *r, uint32_t spi_in)
 {
 	for (unsigned i = 0; i < r->child_cnt; i++)
@@ -292,12 +266,11 @@ static const struct ike_child_ref *find_ref(const struct ike_sa *r, uint32_t spi
 }
 
 /* The IKE SA that names it: the one that made it may have been replaced since. True: the peer surely has it. */
-static bool find_owner(const struct control *c, const struct control_tunnel *t, struct model_child_sa *m)
+static bool find_owner(const struct control_tunnel *t, struct model_child_sa *m)
 {
 	bool proven = false;
 	struct ike_sa r;
 
-	(void)c;
 	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
 		if (sa->r.child_cnt == 0)
 			continue;
@@ -326,7 +299,9 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 	}
 	if ((child != NULL && row->mod_rev <= child->rev) || is_buried(c, true, spi_in, row->mod_rev))
 		return;
-	enum err e = open_child(c, row, spi_in, &m);
+	enum err e = control_open_child(c, row, &m);
+	if (e == ERR_NONE && m.spi_in != spi_in)
+		e = ERR_SYNTAX;
 	if (e != ERR_NONE) {
 		note_unreadable(row, e);
 		return;
@@ -338,7 +313,7 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 		child->rev = row->mod_rev;
 	const struct control_tunnel *t = control_tunnel_find(c, &m.tunnel_id);
 	if (t != NULL && t->configured && m.expires_us > c->now_us && control_child_find(c, spi_in) == NULL) {
-		bool proven = find_owner(c, t, &m);
+		bool proven = find_owner(t, &m);
 		control_child_install(c, &m, 0, row->mod_rev);
 		if (proven)
 			fwd_child_prove(c->fwd, spi_in);

@@ -42,14 +42,9 @@ static void add_stale(struct found *f, struct bytes key)
 static void read_child(void *arg, const struct store_row *row)
 {
 	struct found *f = arg;
-	uint8_t room[MODEL_CHILD_RECORD_MAX];
-	size_t len;
 
 	f->child_rev = row->mod_rev;
-	f->child_err = control_open_record(f->c, row, SPACE_OF(room), &len);
-	if (f->child_err == ERR_NONE)
-		f->child_err = model_child_decode(bytes_of(room, len), &f->child);
-	secret_wipe(room, sizeof(room));
+	f->child_err = control_open_child(f->c, row, &f->child);
 }
 
 static void read_mark(void *arg, const struct store_row *row)
@@ -226,14 +221,9 @@ static void restore_children(struct found *f, struct ike_sa *r)
 static void read_sa(void *arg, const struct store_row *row)
 {
 	struct found *f = arg;
-	uint8_t room[IKE_SA_RECORD_MAX];
 	struct ike_sa r;
-	size_t len;
 
-	enum err e = control_open_record(f->c, row, SPACE_OF(room), &len);
-	if (e == ERR_NONE)
-		e = ike_sa_decode(bytes_of(room, len), &r);
-	secret_wipe(room, sizeof(room));
+	enum err e = control_open_sa(f->c, row, &r);
 	struct control_tunnel *t = e == ERR_NONE ? control_tunnel_find(f->c, &r.tunnel_id) : NULL;
 	bool good = t != NULL && t->configured && r.state != IKE_STATE_CLOSED && r.expires_us > f->c->now_us;
 	if (!good) {

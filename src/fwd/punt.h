@@ -60,7 +60,7 @@ struct fwd_punt_rings {
 	struct ring known;   /* struct fwd_punt: to an SPI of ours; served first, so that no flood starves an SA */
 	struct ring notices; /* struct fwd_notice */
 	struct ring strays;  /* struct fwd_stray; of no slots where there is no cluster */
-	struct ring returns; /* struct fwd_stray: to be opened now; control writes the worker's fwd_reader_wake_fd */
+	struct ring returns; /* struct fwd_stray: to be opened now; control calls fwd_wake */
 	struct siphash_key spi_key; /* of the check bytes in our SPIs (design section 6.3); set before workers start */
 	int wake_fd;         /* eventfd, written by the worker after it pushed */
 };
