@@ -1,5 +1,7 @@
 #include "cluster/members.h"
 
+#include "model/format.h"
+
 /* ---- rendezvous hashing ---- */
 
 /* The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of the input moves every bit of the result. */
@@ -136,12 +138,12 @@ bool cluster_ready(const struct cluster_members *m, bool fresh, uint64_t now_us)
 
 uint16_t cluster_format(const struct cluster_members *m)
 {
-	uint16_t least = CLUSTER_FORMAT_NEWEST;
+	uint16_t least = model_format_newest();
 
 	for (unsigned i = 0; i < m->cnt; i++)
 		if (m->m[i].n.format_newest < least)
 			least = m->m[i].n.format_newest;
-	return least < CLUSTER_FORMAT_OLDEST ? CLUSTER_FORMAT_OLDEST : least;
+	return least < MODEL_FORMAT_OLDEST ? MODEL_FORMAT_OLDEST : least;
 }
 
 /* ---- what happens ---- */

@@ -12,10 +12,6 @@
 #define CLUSTER_RECORD_MAX 1024
 #define CLUSTER_REST_MAX 256  /* of fields that this program does not know */
 
-/* The formats of SA records that this program reads and writes; all nodes write what the oldest of them reads. */
-#define CLUSTER_FORMAT_OLDEST 1
-#define CLUSTER_FORMAT_NEWEST 1
-
 /* Unknown fields, as they were read. */
 struct cluster_rest {
 	uint16_t len;
@@ -27,7 +23,7 @@ enum cluster_state { CLUSTER_UP = 1, CLUSTER_DRAINING = 2 };
 struct cluster_node {
 	uint32_t incarnation;           /* of the process: never given out twice */
 	uint8_t state;                  /* enum cluster_state */
-	uint16_t format_oldest, format_newest;
+	uint16_t format_oldest, format_newest; /* of SA records, that it reads (model/format.h) */
 	struct addr_endpoint mesh;
 	char name[CLUSTER_NAME_MAX], site[CLUSTER_NAME_MAX];
 	struct cluster_rest rest;

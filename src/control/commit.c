@@ -99,7 +99,7 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 
-	enum err e = model_child_encode(child, &w);
+	enum err e = model_child_encode(child, c->format, &w);
 	if (e == ERR_NONE)
 		e = add_sealed(c, t, model_key_child(child->spi_in), wr_bytes(&w));
 	if (e == ERR_NONE && !reserved)

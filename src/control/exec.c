@@ -423,17 +423,17 @@ static bool needs_commit(const struct control *c, const struct control_op *op)
 }
 
 /* The records that are to be committed and kept. */
-static enum err encode(struct control_op *op)
+static enum err encode(const struct control *c, struct control_op *op)
 {
 	const struct control_step *s = op->step;
 
 	if (op->kind != OP_HALF && op->kind != OP_SA)
 		return ERR_NONE;
-	enum err e = s->out.has_sa ? control_record_make(&s->new_sa, &op->made[0]) : ERR_NONE;
+	enum err e = s->out.has_sa ? control_record_make(c, &s->new_sa, &op->made[0]) : ERR_NONE;
 	if (e == ERR_NONE && s->out.has_rekeyed)
-		e = control_record_make(&s->rekeyed[0], &op->made[1]);
+		e = control_record_make(c, &s->rekeyed[0], &op->made[1]);
 	if (e == ERR_NONE && s->out.has_redundant)
-		e = control_record_make(&s->rekeyed[1], &op->made[2]);
+		e = control_record_make(c, &s->rekeyed[1], &op->made[2]);
 	return e;
 }
 
@@ -565,7 +565,7 @@ void control_op_run(struct control *c, struct control_op *op)
 		wait_for_dh(c, op);
 		return;
 	}
-	enum err e = encode(op);
+	enum err e = encode(c, op);
 	if (e == ERR_NONE && !needs_commit(c, op)) {
 		finish(c, op, 0);
 		return;

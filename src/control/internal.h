@@ -8,6 +8,10 @@
 /* What control_run does again and again: waits so long at most (0: not at all), then does all that is due. */
 void control_turn(struct control *c, int wait_ms);
 
+/* format.c */
+/* What records are written in; ERR_VERSION: a newer program wrote them. The cause is logged. */
+MUST_USE enum err control_format_load(struct control *c, struct store *s);
+
 /* config.c */
 MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev);
 void control_config_change(struct control *c, const struct store_row *row);
@@ -62,7 +66,8 @@ void control_half_remove(struct control *c, struct control_half *h);
 uint64_t control_spi_hash(const struct control *c, uint64_t spi);
 
 /* record.c: records between steps, and the room for steps */
-MUST_USE enum err control_record_make(const struct ike_sa *sa, struct control_record *ret); /* ERR_MEMORY */
+MUST_USE enum err control_record_make(const struct control *c, const struct ike_sa *sa,
+				      struct control_record *ret); /* ERR_MEMORY */
 /* The caller wipes *ret. */
 void control_record_read(const struct control_record *r, struct ike_sa *ret);
 void control_record_free(struct control_record *r);

@@ -115,7 +115,7 @@ static enum err start_store(struct control *c, uint64_t rev)
 {
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
 	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, MODEL_KEY_WHY, MODEL_KEY_NODES,
-					      MODEL_KEY_COOKIE, MODEL_KEY_TICK };
+					      MODEL_KEY_COOKIE, MODEL_KEY_TICK, MODEL_KEY_FORMAT };
 	static const struct store_role role = { .read = read, .write = write };
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
@@ -148,7 +148,9 @@ static enum err watch_all(struct control *c)
 static enum err load_all(struct control *c, uint64_t *ret_rev)
 {
 	fwd_hold(c->fwd); /* until the configuration is published */
-	enum err e = control_config_load(c, c->cfg.store, ret_rev);
+	enum err e = control_format_load(c, c->cfg.store);
+	if (e == ERR_NONE)
+		e = control_config_load(c, c->cfg.store, ret_rev);
 	if (e == ERR_NONE && c->cfg.site != NULL)
 		e = control_site_load(c);
 	if (e == ERR_NONE)

@@ -232,7 +232,7 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 	if (t == NULL)
 		delete_expired(c, row, spi, r.expires_us);
 	/* A step of ours that is under way has lost: its commit compares the revision before this one. */
-	if (t != NULL && (sa != NULL || t->configured) && control_record_make(&r, &made) == ERR_NONE) {
+	if (t != NULL && (sa != NULL || t->configured) && control_record_make(c, &r, &made) == ERR_NONE) {
 		if (sa != NULL)
 			replace_sa(c, sa, &r, &made, row->mod_rev);
 		else

@@ -182,7 +182,7 @@ static void name_self(const struct control *c, struct cluster_node *self)
 	const struct conf_cluster *conf = c->cfg.cluster;
 
 	*self = (struct cluster_node){ .incarnation = c->cfg.incarnation, .state = CLUSTER_UP,
-				       .format_oldest = CLUSTER_FORMAT_OLDEST, .format_newest = CLUSTER_FORMAT_NEWEST,
+				       .format_oldest = MODEL_FORMAT_OLDEST, .format_newest = model_format_newest(),
 				       .mesh = conf->mesh_address };
 	_Static_assert(sizeof(self->name) >= CONF_NODE_NAME_MAX, "every name of the configuration fits");
 	snprintf(self->name, sizeof(self->name), "%s", conf->node);
@@ -289,6 +289,8 @@ bool control_node_change(struct control *c, const struct store_row *row)
 		take_node(c, row);
 	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_COOKIE)))
 		control_cookie_change(c, row);
+	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_FORMAT)))
+		control_format_change(c, row);
 	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_TICK))) {
 		c->node->tick_rev = row->deleted ? 0 : row->mod_rev;
 		c->node->tick_seen_us = c->now_us;
@@ -402,6 +404,9 @@ bool control_node_done(struct control *c, const struct store_done *done)
 		c->node->turning = false;
 		read_after_conflict(c, done, MODEL_KEY_COOKIE);
 		return true;
+	case NODE_TAG_FORMAT:
+		read_after_conflict(c, done, MODEL_KEY_FORMAT);
+		return true;
 	case NODE_TAG_READ:
 		return true;
 	}
@@ -484,6 +489,7 @@ void control_node_timers(struct control *c)
 	write_self(c);
 	write_tick(c);
 	control_cookie_timers(c);
+	control_format_timers(c);
 }
 
 /* ---- questions ---- */

@@ -31,12 +31,13 @@ struct control_node {
 	struct cluster_cookie cookie;
 	uint64_t cookie_rev;       /* 0: none yet */
 	bool turning;
+	uint64_t format_us;        /* when the format of records may rise, 0: not (format.c) */
 	uint64_t settle_us;        /* from then on cookies are made with the newest secret */
 };
 
 /* What a result is of: its tag is CONTROL_TAG_NODE and more. */
 enum control_node_tag { NODE_TAG_RENEW, NODE_TAG_GRANT, NODE_TAG_CLAIM, NODE_TAG_WRITE, NODE_TAG_TICK, NODE_TAG_COOKIE,
-			NODE_TAG_READ };
+			NODE_TAG_FORMAT, NODE_TAG_READ };
 
 static inline uint64_t control_node_tag(enum control_node_tag t)
 {
@@ -47,3 +48,7 @@ static inline uint64_t control_node_tag(enum control_node_tag t)
 MUST_USE enum err control_cookie_load(struct control *c, struct store *s); /* makes it where there is none */
 void control_cookie_change(struct control *c, const struct store_row *row);
 void control_cookie_timers(struct control *c);
+
+/* format.c */
+void control_format_change(struct control *c, const struct store_row *row);
+void control_format_timers(struct control *c);

@@ -9,12 +9,12 @@
 
 #define IDLE_STEPS_MAX 4 /* that are kept for the next steps */
 
-MUST_USE enum err control_record_make(const struct ike_sa *sa, struct control_record *ret)
+MUST_USE enum err control_record_make(const struct control *c, const struct ike_sa *sa, struct control_record *ret)
 {
 	static uint8_t room[IKE_SA_RECORD_MAX]; /* the control thread's own */
 	struct wr w = wr_of(SPACE_OF(room));
 
-	enum err e = ike_sa_encode(sa, &w);
+	enum err e = ike_sa_encode(sa, c->format, &w);
 	struct bytes made = wr_bytes(&w);
 	uint8_t *b = e == ERR_NONE ? malloc(made.len) : NULL;
 	if (b != NULL) {

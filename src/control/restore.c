@@ -235,7 +235,7 @@ static void read_sa(void *arg, const struct store_row *row)
 	}
 	struct control_record made = { 0 };
 	restore_children(f, &r);
-	if (control_record_make(&r, &made) == ERR_NONE && control_sa_add(f->c, &r, &made, row->mod_rev, t) != NULL)
+	if (control_record_make(f->c, &r, &made) == ERR_NONE && control_sa_add(f->c, &r, &made, row->mod_rev, t) != NULL)
 		f->sas++;
 	control_record_free(&made);
 	control_tunnel_check_up(f->c, t);

@@ -315,6 +315,8 @@ struct control_held {
 struct control {
 	struct control_config cfg;
 	bool clustered;               /* other nodes work on the same SAs */
+	uint16_t format;              /* in which SA records are written (format.c) */
+	uint64_t format_rev;          /* of that row; 0: there is none */
 	struct crypt_seal_ring seal_keys;
 	uint8_t lock_keys[CRYPT_SEAL_KEYS_MAX][CRYPT_SEAL_KEY_LEN]; /* of the same: under the first SAs are in the store */
 	uint8_t secret[CRYPT_SEAL_KEY_LEN];  /* of all processes over this store, and all their sealing keys (keys.c) */

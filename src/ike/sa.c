@@ -3,7 +3,6 @@
 #include "base/secret.h"
 #include "model/record.h"
 
-enum { VERSION = 1 };
 
 /* Types of fields; a number is given once and for ever. */
 enum field {
@@ -373,10 +372,10 @@ bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in)
 	return false;
 }
 
-MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w)
+MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, uint16_t format, struct wr *w)
 {
 	must(sa->child_cnt <= IKE_CHILDREN_MAX && sa->id_len <= sizeof(sa->id));
-	tlv_begin(w, VERSION);
+	tlv_begin(w, format);
 	put_facts(w, sa);
 	put_keys(w, F_KEYS, &sa->keys);
 	tlv_u32(w, F_RX_NEXT, sa->rx_next);
@@ -467,7 +466,7 @@ MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret)
 {
 	struct ike_sa sa = { 0 };
 	struct model_record d;
-	enum err e = model_record_start(&d, record, VERSION);
+	enum err e = model_record_start(&d, record, model_format_newest());
 
 	while (e == ERR_NONE) {
 		unsigned type = model_record_next(&d, REPEATED);

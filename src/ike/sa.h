@@ -172,7 +172,7 @@ static inline uint64_t ike_sa_our_spi(const struct ike_sa *sa)
 /* A rekey has replaced the child: nothing is sent on it any more. */
 bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in);
 
-MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, struct wr *w);
+MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, uint16_t format, struct wr *w);
 MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret);
 
 struct ike_start;

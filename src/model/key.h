@@ -16,6 +16,7 @@
 //   meta/secret                   of all gateways over the store, sealed
 //   meta/cookie                   the cookie secret of a cluster, sealed (cluster/record.h)
 //   meta/tick                     time and slot of the node that keeps it (control/node.c)
+//   meta/format                   format of SA records (u16, model/format.h)
 //   meta/schema                   version of the key layout (u32)
 //   meta/copying, meta/moved      a store that no gateway may use (store/copy.h)
 //   node/<slot>                   a running node, under its lease (cluster/record.h); the slot in 3 hex digits
@@ -69,6 +70,7 @@ bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel);
 #define MODEL_KEY_INCARNATION "meta/incarnation"
 #define MODEL_KEY_SECRET "meta/secret"
 #define MODEL_KEY_COOKIE "meta/cookie"
+#define MODEL_KEY_FORMAT "meta/format"
 #define MODEL_KEY_TICK "meta/tick"
 #define MODEL_KEY_SCHEMA "meta/schema"
 #define MODEL_KEY_COPYING "meta/copying"

@@ -120,7 +120,6 @@ bool model_ts_contains(const struct model_ts *ts, const struct addr *a, uint8_t 
 
 /* ---- the Child SA ---- */
 
-enum { VERSION = 1 };
 enum field {
 	F_SPI_IN = 1,
 	F_SPI_OUT,
@@ -159,10 +158,10 @@ static void get_keys(struct model_record *d, struct model_child_keys *k)
 	d->bad |= !rd_done(&r);
 }
 
-enum err model_child_encode(const struct model_child_sa *c, struct wr *w)
+enum err model_child_encode(const struct model_child_sa *c, uint16_t format, struct wr *w)
 {
 	must(c->ts_local_cnt <= MODEL_TS_MAX && c->ts_remote_cnt <= MODEL_TS_MAX);
-	tlv_begin(w, VERSION);
+	tlv_begin(w, format);
 	tlv_u32(w, F_SPI_IN, c->spi_in);
 	tlv_u32(w, F_SPI_OUT, c->spi_out);
 	tlv_u64(w, F_IKE_SPI, c->ike_spi);
@@ -215,7 +214,7 @@ enum err model_child_decode(struct bytes record, struct model_child_sa *ret)
 {
 	struct model_child_sa c = { 0 };
 	struct model_record d;
-	enum err e = model_record_start(&d, record, VERSION);
+	enum err e = model_record_start(&d, record, model_format_newest());
 
 	while (e == ERR_NONE) {
 		unsigned type = model_record_next(&d, REPEATED);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/addr.h"
+#include "model/format.h"
 #include "model/id.h"
 #include "model/proposal.h"
 
@@ -51,7 +52,7 @@ struct model_child_sa {
 
 #define MODEL_CHILD_RECORD_MAX 2048 /* holds keys: seal before it leaves the process */
 
-MUST_USE enum err model_child_encode(const struct model_child_sa *c, struct wr *w);
+MUST_USE enum err model_child_encode(const struct model_child_sa *c, uint16_t format, struct wr *w);
 MUST_USE enum err model_child_decode(struct bytes record, struct model_child_sa *ret);
 
 /* The codec of a list of selectors, of suites and of paths is shared with the IKE SA's record. */

@@ -253,11 +253,12 @@ class Anycast(Lab):
             found["cluster"] = {"mesh_address": f"10.90.0.{number}:{MESH_PORT}", "node": f"n{number}"}
         return found
 
-    def start_nodes(self, account="cluster"):
-        """All of them, and an account that one has made."""
+    def start_nodes(self, account="cluster", env=None):
+        """All of them, with that in the environment, and an account that one has made."""
         seal_key = secrets.token_hex(32)
         self.nodes = [Node(self, number, self.settings(number), seal_key) for number in range(1, self.node_cnt + 1)]
         for node in self.nodes:
+            node.env.update(env or {})
             node.start()
         self.nodes[0].create_account(account)
         for node in self.nodes[1:]:

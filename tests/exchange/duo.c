@@ -129,11 +129,11 @@ static void encode(struct duo_sa *slot, const struct ike_sa *sa)
 	static uint8_t record[IKE_SA_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(record));
 
-	must(sa->auth_verified && ike_sa_encode(sa, &w) == ERR_NONE);
+	must(sa->auth_verified && ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 	must(ike_sa_decode(wr_bytes(&w), &slot->r) == ERR_NONE);
 	static uint8_t again[IKE_SA_RECORD_MAX];
 	struct wr v = wr_of(SPACE_OF(again));
-	must(ike_sa_encode(&slot->r, &v) == ERR_NONE && bytes_eq(wr_bytes(&v), wr_bytes(&w)));
+	must(ike_sa_encode(&slot->r, MODEL_FORMAT_OLDEST, &v) == ERR_NONE && bytes_eq(wr_bytes(&v), wr_bytes(&w)));
 	slot->spi = ike_sa_our_spi(sa);
 	slot->used = true;
 }

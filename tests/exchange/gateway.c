@@ -105,7 +105,7 @@ unsigned gateway_count(const struct gateway *g, enum ike_state state)
 static void encode(struct gateway_sa *slot, const struct ike_sa *sa)
 {
 	struct wr w = wr_of(SPACE_OF(slot->record));
-	must(ike_sa_encode(sa, &w) == ERR_NONE);
+	must(ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 	slot->len = wr_len(&w);
 	slot->spi = ike_sa_our_spi(sa);
 	slot->used = true;
@@ -166,7 +166,7 @@ static void put_child(struct gateway *g, const struct ike_action *a)
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 	struct model_child_sa again;
-	must(model_child_encode(&c->sa, &w) == ERR_NONE && model_child_decode(wr_bytes(&w), &again) == ERR_NONE);
+	must(model_child_encode(&c->sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE && model_child_decode(wr_bytes(&w), &again) == ERR_NONE);
 	must(memcmp(&again.keys_in, &c->sa.keys_in, sizeof(again.keys_in)) == 0 && again.spi_out == c->sa.spi_out);
 }
 

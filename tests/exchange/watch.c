@@ -51,7 +51,7 @@ static uint64_t hash_records(const struct duo_end *e, unsigned *ret_cnt)
 		struct wr w = wr_of(SPACE_OF(room));
 		if (!e->sas[i].used)
 			continue;
-		must(ike_sa_encode(&e->sas[i].r, &w) == ERR_NONE);
+		must(ike_sa_encode(&e->sas[i].r, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 		h = hash_more(h, wr_bytes(&w));
 		(*ret_cnt)++;
 	}

@@ -83,7 +83,7 @@ static void check_record(const struct ike_sa *sa)
 
 	must(sa->auth_verified && sa->state != IKE_STATE_HALF_OPEN && sa->child_cnt <= IKE_CHILDREN_MAX);
 	must(sa->state != IKE_STATE_CLOSED || sa->child_cnt == 0);
-	must(ike_sa_encode(sa, &w) == ERR_NONE && ike_sa_decode(wr_bytes(&w), &back) == ERR_NONE);
+	must(ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE && ike_sa_decode(wr_bytes(&w), &back) == ERR_NONE);
 }
 
 static void check_out(const struct ike_event *ev)
@@ -102,7 +102,7 @@ static void check_out(const struct ike_event *ev)
 		if (a->kind == IKE_ACT_CHILD_PUT) {
 			uint8_t room[MODEL_CHILD_RECORD_MAX];
 			struct wr w = wr_of(SPACE_OF(room));
-			must(out->has_sa && model_child_encode(a->put.child, &w) == ERR_NONE);
+			must(out->has_sa && model_child_encode(a->put.child, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 		}
 	}
 	must(sends <= 1 && failures <= 1 && drops <= 1);

@@ -10,8 +10,8 @@
 #include "model/token.h"
 #include "model/tunnel.h"
 
-/* What was decoded is written within the room that the header promises, and comes back the same. */
-#define CHECK_CODEC(noun, type, max)                                                           \
+/* What was decoded is written within the room that the header promises, and comes back the same. ...: what else its encoder asks for. */
+#define CHECK_CODEC(noun, type, max, ...)                                                      \
 	static bool check_##noun(struct bytes record, type *ret)                               \
 	{                                                                                      \
 		static uint8_t first[max], second[max];                                        \
@@ -19,9 +19,9 @@
 		type again;                                                                    \
 		if (model_##noun##_decode(record, ret) != ERR_NONE)                            \
 			return false;                                                          \
-		must(model_##noun##_encode(ret, &w) == ERR_NONE);                              \
+		must(model_##noun##_encode(ret, ##__VA_ARGS__, &w) == ERR_NONE);               \
 		must(model_##noun##_decode(wr_bytes(&w), &again) == ERR_NONE);                 \
-		must(model_##noun##_encode(&again, &v) == ERR_NONE);                           \
+		must(model_##noun##_encode(&again, ##__VA_ARGS__, &v) == ERR_NONE);            \
 		must(bytes_eq(wr_bytes(&w), wr_bytes(&v)));                                    \
 		return true;                                                                   \
 	}
@@ -31,7 +31,7 @@ CHECK_CODEC(tunnel, struct model_tunnel, MODEL_TUNNEL_RECORD_MAX)
 CHECK_CODEC(route, struct model_route, MODEL_ROUTE_RECORD_MAX)
 CHECK_CODEC(psk, struct model_psk, MODEL_PSK_RECORD_MAX)
 CHECK_CODEC(token, struct model_token, MODEL_TOKEN_RECORD_MAX)
-CHECK_CODEC(child, struct model_child_sa, MODEL_CHILD_RECORD_MAX)
+CHECK_CODEC(child, struct model_child_sa, MODEL_CHILD_RECORD_MAX, MODEL_FORMAT_OLDEST)
 CHECK_CODEC(failure, struct model_failure, MODEL_FAILURE_RECORD_MAX)
 CHECK_CODEC(tunnel_state, struct model_tunnel_state, MODEL_STATE_RECORD_MAX)
 CHECK_CODEC(live_request, struct model_live_request, 128)

@@ -55,6 +55,7 @@ static void prepare(struct bench *n)
 	must(fwd_new(1, 1, &n->c.fwd) == ERR_NONE && control_dh_new(1, &n->c.dh) == ERR_NONE);
 	must(control_steps_init(&n->c) == ERR_NONE);
 	n->c.counters = fwd_control_counters(n->c.fwd);
+	n->c.format = MODEL_FORMAT_OLDEST;
 	n->c.cfg.conf = &n->conf;
 	n->c.cfg.incarnation = 1;
 	crypt_iv_space_init(&n->c.ike_iv, 1);
@@ -63,7 +64,7 @@ static void prepare(struct bench *n)
 	n->tunnel.account = &n->account;
 	n->tunnel.id = n->tunnel.m.id = sa.tunnel_id;
 	n->spi = ike_sa_our_spi(&sa);
-	must(control_record_make(&sa, &made) == ERR_NONE);
+	must(control_record_make(&n->c, &sa, &made) == ERR_NONE);
 	const struct model_key key = model_key_ike(n->spi);
 	must(control_seal_record(&n->c, &key, bytes_of(made.b, made.len), SPACE_OF(sealed), &len) == ERR_NONE);
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), bytes_of(sealed, len) };

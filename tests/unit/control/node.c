@@ -52,11 +52,11 @@ static void put(const char *key, struct bytes value)
 	assert_int_equal(store_commit(store, &txn).err, ERR_NONE);
 }
 
-static struct bytes node_record(const char *name, uint32_t incarnation, uint8_t state)
+static struct bytes record_with_format(const char *name, uint32_t incarnation, uint8_t state, uint16_t newest)
 {
 	static uint8_t room[CLUSTER_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
-	struct cluster_node n = { .incarnation = incarnation, .state = state, .format_oldest = 1, .format_newest = 1,
+	struct cluster_node n = { .incarnation = incarnation, .state = state, .format_oldest = 1, .format_newest = newest,
 				  .mesh = { addr_from_v4_u32(0x0a000001), 4700 }, .site = "default" };
 	snprintf(n.name, sizeof(n.name), "%s", name);
 	cluster_node_encode(&n, &w);
@@ -64,11 +64,16 @@ static struct bytes node_record(const char *name, uint32_t incarnation, uint8_t 
 	return wr_bytes(&w);
 }
 
+static struct bytes node_record(const char *name, uint32_t incarnation, uint8_t state)
+{
+	return record_with_format(name, incarnation, state, 1);
+}
+
 static void start(void)
 {
 	static const char *const nothing[] = { NULL };
 	static const struct store_role role = { .read = nothing, .write = nothing };
-	static const char *const watched[] = { MODEL_KEY_NODES, MODEL_KEY_TICK, MODEL_KEY_COOKIE };
+	static const char *const watched[] = { MODEL_KEY_NODES, MODEL_KEY_TICK, MODEL_KEY_COOKIE, MODEL_KEY_FORMAT };
 	assert_int_equal(control_node_start(c, store), ERR_NONE);
 	assert_int_equal(store_thread_start(store, -1, &role, &c->store), ERR_NONE);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++)
@@ -291,6 +296,88 @@ static void members_come_and_go_with_their_records(void **state)
 	assert_false(cluster_alive(&c->members, other));
 }
 
+/* ---- the format of records ---- */
+
+static bool writes_newest(void)
+{
+	return c->format == model_format_newest();
+}
+
+static void turns(unsigned cnt)
+{
+	while (cnt-- != 0)
+		turn();
+}
+
+static void format_rises_when_every_node_reads_it(void **state)
+{
+	const uint64_t long_us = 61000000;
+	(void)state;
+	if (model_format_newest() == MODEL_FORMAT_OLDEST)
+		skip(); /* this build has one format */
+	begin(OWN);
+	c->clustered = true;
+	assert_int_equal(control_format_load(c, store), ERR_NONE);
+	assert_int_equal(c->format, MODEL_FORMAT_OLDEST);
+	start();
+	c->node->until_us = UINT64_MAX;
+	const uint16_t other = (uint16_t)(c->node->slot == 9 ? 10 : 9);
+	assert_int_equal(by_another(STORE_PUT, other, record_with_format("n2", 7, CLUSTER_UP, 1), 0), ERR_NONE);
+	await(knows_another);
+	for (unsigned i = 0; i < 3; i++) {
+		c->now_us += long_us;
+		turns(20);
+		assert_int_equal(c->format, MODEL_FORMAT_OLDEST); /* the other could not read more */
+	}
+	assert_int_equal(by_another(STORE_PUT, other, record_with_format("n2", 8, CLUSTER_UP, 2), 0), ERR_NONE);
+	turns(20);
+	assert_int_equal(c->format, MODEL_FORMAT_OLDEST); /* one that is only being started again might come back */
+	/* Whose duty it is depends on the slots; when the other is gone it is ours. */
+	assert_int_equal(by_another(STORE_DELETE, other, bytes_str(""), 0), ERR_NONE);
+	turns(20);
+	c->now_us += long_us;
+	await(writes_newest);
+}
+
+static void program_that_is_older_than_the_records_ends(void **state)
+{
+	uint8_t value[2];
+	struct wr w = wr_of(SPACE_OF(value));
+	(void)state;
+	begin(OWN);
+	c->clustered = true;
+	assert_int_equal(control_format_load(c, store), ERR_NONE);
+	start();
+	const struct store_row row = { .key = bytes_str(MODEL_KEY_FORMAT), .value = BYTES_OF(value), .mod_rev = 1000 };
+	wr_u16(&w, (uint16_t)(model_format_newest() + 1));
+	assert_true(control_node_change(c, &row));
+	assert_true(c->stop);
+}
+
+static void program_that_is_older_than_the_records_does_not_start(void **state)
+{
+	uint8_t value[2];
+	struct wr w = wr_of(SPACE_OF(value));
+	(void)state;
+	begin(OWN);
+	wr_u16(&w, (uint16_t)(model_format_newest() + 1));
+	put(MODEL_KEY_FORMAT, wr_bytes(&w));
+	assert_int_equal(control_format_load(c, store), ERR_VERSION);
+	put(MODEL_KEY_FORMAT, bytes_str("junk"));
+	assert_int_equal(control_format_load(c, store), ERR_SYNTAX);
+}
+
+static void gateway_that_is_alone_writes_the_newest_format(void **state)
+{
+	(void)state;
+	begin(OWN);
+	assert_int_equal(control_format_load(c, store), ERR_NONE);
+	assert_true(writes_newest());
+	c->format = 0;
+	assert_int_equal(control_format_load(c, store), ERR_NONE);
+	assert_true(writes_newest());
+}
+
 static void tick_shows_that_news_come(void **state)
 {
 	(void)state;
@@ -363,6 +450,10 @@ int main(void)
 		cmocka_unit_test_teardown(lease_counts_from_when_it_was_asked_for, end),
 		cmocka_unit_test_teardown(drain_is_written_for_the_others, end),
 		cmocka_unit_test_teardown(members_come_and_go_with_their_records, end),
+		cmocka_unit_test_teardown(format_rises_when_every_node_reads_it, end),
+		cmocka_unit_test_teardown(program_that_is_older_than_the_records_ends, end),
+		cmocka_unit_test_teardown(program_that_is_older_than_the_records_does_not_start, end),
+		cmocka_unit_test_teardown(gateway_that_is_alone_writes_the_newest_format, end),
 		cmocka_unit_test_teardown(tick_shows_that_news_come, end),
 		cmocka_unit_test_teardown(secret_is_that_of_the_store_and_turns, end),
 		cmocka_unit_test_teardown(next_process_has_the_same_secret, end),

@@ -92,6 +92,7 @@ static void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	must(fwd_account_put(c->fwd, 7, true) == ERR_NONE && fwd_tunnel_put(c->fwd, &config) == ERR_NONE);
 	must(control_steps_init(c) == ERR_NONE);
 	c->clustered = true;
+	c->format = MODEL_FORMAT_OLDEST;
 	c->seal_keys.cnt = 1;
 	c->store = n->store;
 	c->counters = fwd_control_counters(c->fwd);
@@ -327,14 +328,14 @@ static int setup(void **state)
 	n->duo->now_us = clock_unix_us();
 	n->duo->real_dh = true;
 	duo_up(n->duo);
-	must(duo_sa(n->duo, 1, &sa) && ike_sa_encode(&sa, &w) == ERR_NONE);
+	must(duo_sa(n->duo, 1, &sa) && ike_sa_encode(&sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 	must(crypt_encr_is_aead(sa.suite.encr));
 	n->spi = ike_sa_our_spi(&sa);
 	put_sealed(n, s, model_key_ike(n->spi), wr_bytes(&w));
 	for (unsigned i = 0; i < n->duo->end[1].child_cnt; i++) {
 		const struct model_child_sa *child = &n->duo->end[1].children[i].sa;
 		w = wr_of(SPACE_OF(room));
-		must(model_child_encode(child, &w) == ERR_NONE);
+		must(model_child_encode(child, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 		put_sealed(n, s, model_key_child(child->spi_in), wr_bytes(&w));
 	}
 	must(store_thread_start(s, -1, &nobody, &n->store) == ERR_NONE);

@@ -360,7 +360,7 @@ static void put_ids(struct net *n, uint32_t rx_next, uint32_t tx_next)
 
 	sa.rx_next = n->p.ike[0].tx_next = rx_next;
 	sa.tx_next = n->p.ike[0].rx_next = tx_next;
-	assert_int_equal(ike_sa_encode(&sa, &w), ERR_NONE);
+	assert_int_equal(ike_sa_encode(&sa, MODEL_FORMAT_OLDEST, &w), ERR_NONE);
 	g->len = wr_len(&w);
 }
 

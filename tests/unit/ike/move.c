@@ -319,7 +319,7 @@ static void a_former_record_keeps_its_check(void **state)
 	struct ike_sa sa = sa_of(n), back;
 
 	(void)state;
-	must(ike_sa_encode(&sa, &w) == ERR_NONE);
+	must(ike_sa_encode(&sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 	size_t mark = tlv_open(&w, 22); /* F_REQUEST */
 	tlv_u8(&w, 1, IKE_REQUEST_ADDRESS);
 	tlv_u32(&w, 4, 3);

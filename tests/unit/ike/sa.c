@@ -55,7 +55,7 @@ static struct ike_sa make_full(void)
 static size_t encode(const struct ike_sa *sa, struct space room)
 {
 	struct wr w = wr_of(room);
-	must(ike_sa_encode(sa, &w) == ERR_NONE);
+	must(ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
 	return wr_len(&w);
 }
 
@@ -136,7 +136,7 @@ static void a_newer_version_is_refused_and_a_newer_field_passed_over(void **stat
 	struct wr w = wr_of(SPACE_OF(room));
 
 	(void)state;
-	assert_int_equal(ike_sa_encode(&sa, &w), ERR_NONE);
+	assert_int_equal(ike_sa_encode(&sa, model_format_newest(), &w), ERR_NONE);
 	tlv_text(&w, 4000, "of a later version");
 	assert_int_equal(ike_sa_decode(wr_bytes(&w), &back), ERR_NONE);
 	room[1]++;

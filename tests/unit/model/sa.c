@@ -61,7 +61,7 @@ static void record_comes_back_as_it_was(void **state)
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 
-	assert_int_equal(model_child_encode(&c, &w), ERR_NONE);
+	assert_int_equal(model_child_encode(&c, model_format_newest(), &w), ERR_NONE);
 	assert_int_equal(model_child_decode(wr_bytes(&w), &d), ERR_NONE);
 	assert_int_equal(d.spi_in, c.spi_in);
 	assert_int_equal(d.spi_out, c.spi_out);
@@ -95,7 +95,7 @@ static void biggest_child_fits_its_record_and_one_selector_more_is_refused(void 
 	for (size_t i = 0; i < MODEL_TS_MAX; i++)
 		c.ts_local[i] = c.ts_remote[i] = six;
 	c.path.local.addr = c.path.remote.addr = six.first;
-	assert_int_equal(model_child_encode(&c, &w), ERR_NONE);
+	assert_int_equal(model_child_encode(&c, model_format_newest(), &w), ERR_NONE);
 	assert_int_equal(codec_try(&codec, wr_bytes(&w)), ERR_NONE);
 	model_ts_put(&w, 11, &six);
 	assert_false(w.bad);
@@ -110,7 +110,7 @@ static void no_field_that_guards_traffic_may_be_missing(void **state)
 	uint8_t room[MODEL_CHILD_RECORD_MAX], cut[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 
-	assert_int_equal(model_child_encode(&c, &w), ERR_NONE);
+	assert_int_equal(model_child_encode(&c, model_format_newest(), &w), ERR_NONE);
 	for (uint16_t gone = 1; gone <= 13; gone++) {
 		struct rd r = rd_of(wr_bytes(&w));
 		struct wr v = wr_of(SPACE_OF(cut));
