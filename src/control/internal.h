@@ -8,6 +8,14 @@
 /* What control_run does again and again: waits so long at most (0: not at all), then does all that is due. */
 void control_turn(struct control *c, int wait_ms);
 
+/* clock.c: the clock of records */
+void control_clock_init(struct control *c);
+void control_clock_read(struct control *c);
+/* Of a cluster: before anything is read that may have expired. ERR_RANGE: this machine's clock is wrong; it is logged. */
+MUST_USE enum err control_clock_load(struct control *c, struct store *s);
+void control_clock_tick(struct control *c, struct bytes value); /* another node's tick: its time draws ours */
+void control_tick_encode(uint64_t now_us, uint16_t slot, struct wr *w);
+
 /* format.c */
 /* What records are written in; ERR_VERSION: a newer program wrote them. The cause is logged. */
 MUST_USE enum err control_format_load(struct control *c, struct store *s);

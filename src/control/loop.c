@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/secret.h"
 #include "crypt/prf.h"
 #include "crypt/random.h"
@@ -29,13 +28,6 @@ enum source {
 	SOURCE_CLIENT,
 	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
 };
-
-/* Record times are wall clock; between two starts they advance with the monotonic clock, so that a step of the wall
- * clock ends no lifetime. */
-static void read_clock(struct control *c)
-{
-	c->now_us = clock_mono_ns() / 1000 + c->clock_offset_us;
-}
 
 static enum err watch_fd(struct control *c, int fd, unsigned source)
 {
@@ -148,7 +140,9 @@ static enum err watch_all(struct control *c)
 static enum err load_all(struct control *c, uint64_t *ret_rev)
 {
 	fwd_hold(c->fwd); /* until the configuration is published */
-	enum err e = control_format_load(c, c->cfg.store);
+	enum err e = control_clock_load(c, c->cfg.store);
+	if (e == ERR_NONE)
+		e = control_format_load(c, c->cfg.store);
 	if (e == ERR_NONE)
 		e = control_config_load(c, c->cfg.store, ret_rev);
 	if (e == ERR_NONE && c->cfg.site != NULL)
@@ -190,8 +184,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	c->seal_keys = *config->seal_keys;
 	c->commit_log = (struct log_limit){ .burst = 5, .window_ms = 10000 };
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
-	c->clock_offset_us = clock_unix_us() - clock_mono_ns() / 1000;
-	read_clock(c);
+	control_clock_init(c);
 	crypt_iv_space_init(&c->ike_iv, config->incarnation);
 	c->read_fill_us = c->now_us;
 	enum err e = make_tables(c);
@@ -445,7 +438,7 @@ void control_turn(struct control *c, int wait_ms)
 	struct epoll_event events[32];
 
 	int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), wait_ms);
-	read_clock(c);
+	control_clock_read(c);
 	for (int i = 0; i < n; i++)
 		take_event(c, events[i].data.u32);
 	control_sas_timers(c);
@@ -471,7 +464,7 @@ void control_turn(struct control *c, int wait_ms)
 void control_run(struct control *c)
 {
 	while (!c->stop) {
-		read_clock(c);
+		control_clock_read(c);
 		control_turn(c, next_timeout_ms(c));
 	}
 }

@@ -294,6 +294,7 @@ bool control_node_change(struct control *c, const struct store_row *row)
 	else if (bytes_eq(row->key, bytes_str(MODEL_KEY_TICK))) {
 		c->node->tick_rev = row->deleted ? 0 : row->mod_rev;
 		c->node->tick_seen_us = c->now_us;
+		control_clock_tick(c, row->value);
 	} else
 		return false;
 	return true;
@@ -470,9 +471,7 @@ static void write_tick(struct control *c)
 
 	if (n->ticking || !c->members.held || c->now_us < n->tick_seen_us + patience)
 		return;
-	tlv_begin(&w, 1);
-	tlv_u64(&w, 1, c->now_us);
-	tlv_u16(&w, 2, n->slot);
+	control_tick_encode(c->now_us, n->slot, &w);
 	must(!w.bad);
 	const struct store_cmp cmp = { key, n->tick_rev };
 	const struct store_op op = { STORE_PUT, key, wr_bytes(&w) };

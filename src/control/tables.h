@@ -333,7 +333,9 @@ struct control {
 	bool astray;                  /* an SA may be */
 	uint64_t keepalive_us;        /* when NATs are looked after again */
 	uint64_t now_us;              /* of this turn of the loop */
-	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start */
+	uint64_t clock_offset_us;     /* wall clock minus monotonic, at the start (clock.c) */
+	uint64_t clock_tick_us;       /* when the last tick came */
+	uint64_t clock_warn_us;       /* when a wrong clock may be logged again */
 	struct siphash_key hash_key;
 	struct crypt_iv_space ike_iv; /* of all IKE SAs together: whatever comes and goes, no IV is made twice */
 	struct control_renewal renewal;

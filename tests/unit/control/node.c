@@ -378,6 +378,94 @@ static void gateway_that_is_alone_writes_the_newest_format(void **state)
 	assert_true(writes_newest());
 }
 
+/* ---- the clock ---- */
+
+static struct bytes tick(uint64_t now_us, uint16_t slot)
+{
+	static uint8_t room[64];
+	struct wr w = wr_of(SPACE_OF(room));
+	control_tick_encode(now_us, slot, &w);
+	assert_false(w.bad);
+	return wr_bytes(&w);
+}
+
+static void node_whose_clock_is_far_off_does_not_start(void **state)
+{
+	const uint64_t far_us = 61000000, near_us = 59000000;
+	(void)state;
+	begin(OWN);
+	c->clustered = true;
+	assert_int_equal(control_clock_load(c, store), ERR_NONE); /* the first node of all */
+	put(MODEL_KEY_TICK, tick(c->now_us - far_us, 9));
+	assert_int_equal(control_clock_load(c, store), ERR_NONE); /* nobody was there for so long */
+	put("node/009", node_record("n2", 7, CLUSTER_UP));
+	assert_int_equal(control_clock_load(c, store), ERR_RANGE);
+	put(MODEL_KEY_TICK, tick(c->now_us - near_us, 9));
+	assert_int_equal(control_clock_load(c, store), ERR_NONE);
+	put(MODEL_KEY_TICK, tick(c->now_us + far_us, 9));
+	assert_int_equal(control_clock_load(c, store), ERR_RANGE);
+	c->clustered = false;
+	assert_int_equal(control_clock_load(c, store), ERR_NONE);
+}
+
+static void node_whose_clock_is_behind_starts_with_that_of_the_others(void **state)
+{
+	(void)state;
+	begin(OWN);
+	c->clustered = true;
+	c->clock_offset_us = c->now_us - clock_mono_ns() / 1000;
+	uint64_t other_us = c->now_us + 30000000;
+	put(MODEL_KEY_TICK, tick(other_us, 9));
+	assert_int_equal(control_clock_load(c, store), ERR_NONE);
+	assert_in_range(c->now_us, other_us, other_us + 20000000);
+}
+
+/* For so many seconds a tick each, by a clock that is so far ahead of ours. */
+static void hear_ticks(unsigned seconds, int64_t ahead_us)
+{
+	while (seconds-- != 0) {
+		c->now_us += 1000000;
+		control_clock_tick(c, tick(c->now_us + (uint64_t)ahead_us, 9));
+	}
+}
+
+static void clock_is_drawn_to_that_of_the_others(void **state)
+{
+	(void)state;
+	begin(OWN);
+	c->clock_offset_us = 1000000000;
+	hear_ticks(101, 30000000);
+	assert_int_equal(c->clock_offset_us, 1000000000 + 100 * 10000); /* one in a hundred; the first tick tells no gap */
+	hear_ticks(10, 3000);
+	assert_int_equal(c->clock_offset_us, 1000000000 + 100 * 10000 + 10 * 3000);
+	c->clock_offset_us = 1000000000;
+	hear_ticks(10, -900000); /* so long news may take */
+	assert_int_equal(c->clock_offset_us, 1000000000);
+	hear_ticks(10, -30000000);
+	assert_int_equal(c->clock_offset_us, 1000000000 - 10 * 10000);
+	c->clock_offset_us = 1000000000;
+	c->now_us += 30000000;
+	control_clock_tick(c, tick(c->now_us - 30000000, 9)); /* those that waited, together */
+	for (unsigned i = 0; i < 30; i++)
+		control_clock_tick(c, tick(c->now_us - 30000000 + i * 1000000, 9));
+	assert_int_equal(c->clock_offset_us, 1000000000);
+}
+
+static void clock_never_goes_back(void **state)
+{
+	(void)state;
+	begin(OWN);
+	c->now_us = 0;
+	control_clock_init(c);
+	uint64_t before = c->now_us;
+	c->clock_offset_us -= 5000000;
+	control_clock_read(c);
+	assert_int_equal(c->now_us, before);
+	c->clock_offset_us += 6000000;
+	control_clock_read(c);
+	assert_true(c->now_us > before);
+}
+
 static void tick_shows_that_news_come(void **state)
 {
 	(void)state;
@@ -454,6 +542,10 @@ int main(void)
 		cmocka_unit_test_teardown(program_that_is_older_than_the_records_ends, end),
 		cmocka_unit_test_teardown(program_that_is_older_than_the_records_does_not_start, end),
 		cmocka_unit_test_teardown(gateway_that_is_alone_writes_the_newest_format, end),
+		cmocka_unit_test_teardown(node_whose_clock_is_far_off_does_not_start, end),
+		cmocka_unit_test_teardown(node_whose_clock_is_behind_starts_with_that_of_the_others, end),
+		cmocka_unit_test_teardown(clock_is_drawn_to_that_of_the_others, end),
+		cmocka_unit_test_teardown(clock_never_goes_back, end),
 		cmocka_unit_test_teardown(tick_shows_that_news_come, end),
 		cmocka_unit_test_teardown(secret_is_that_of_the_store_and_turns, end),
 		cmocka_unit_test_teardown(next_process_has_the_same_secret, end),
