@@ -239,6 +239,31 @@ def without_mobike(checks, lab, gateway):
     use_uplink(lab, "203.0.113.1")
 
 
+def site_moves_from_strongswan(checks, lab):
+    """strongSwan is the gateway, and follows what the site says (RFC 4555 3.5)."""
+    identity, psk = "branch.example.net", "a key for strongSwan"
+    charon = Charon(lab, "gw", ANYCAST4, name="gateway")
+    charon.start()
+    charon.configure(ANYCAST4, psk, gateway="%any", gateway_id=identity, ike="aes256gcm16-prfsha256-modp2048",
+                     esp="aes256gcm16-modp2048", mobike="yes", local_ts="192.168.0.0/24", remote_ts=f"{LAN['site-a']}/32")
+    site = Site(lab, "site-a", {"swan": {"identity": f"fqdn:{identity}", "psk": psk, "routes": "192.168.0.0/24"}}, name="swan")
+    site.start()
+    with checks.case("a site moves, there and back, and strongSwan as the gateway follows: the same IKE SA, the traffic goes on"):
+        check(site.up("swan") and lab.ping_until("site-a", LAN["site-a"], HQ, 10), f"not up: {site.log()[-1500:]}")
+        flow = Flow(lab, (("site-a", LAN["site-a"]), ("hq", HQ)), 50)
+        time.sleep(0.5)
+        for address, next_hop in ((SECOND, "198.18.0.1"), (SITE_A, "203.0.113.1")):
+            use_uplink(lab, next_hop)
+            check(wait_until(lambda: re.search(rf"remote\s+'{identity}' @ {address}", charon.sas()), 10, 0.1),
+                  f"not at {address}: {charon.sas()} {site.log()[-2500:]}")
+            time.sleep(0.7)
+        out, back = flow.finish(1)
+        check(ups(site) == 1, "there was a new handshake")
+        check(out.longest_gap < 2 and back.longest_gap < 2 and len(out.lost) + len(back.lost) < 100, f"{out}; {back}")
+    site.stop()
+    charon.stop()
+
+
 def main():
     with Lab() as lab:
         lab.build_network()
@@ -252,6 +277,8 @@ def main():
         gateway.create_account("moving")
         for part in (behind_nat, strongswan_moves, site_moves, site_into_nat, refused, without_mobike):
             part(checks, lab, gateway)
+        gateway.stop()
+        site_moves_from_strongswan(checks, lab)
         checks.finish()
 
 
