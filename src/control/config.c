@@ -229,13 +229,62 @@ void control_tunnel_idle(struct control *c, struct control_tunnel *t)
 		free_tunnel(c, t);
 }
 
+/* ---- routes ---- */
+
+static struct control_route *find_route(const struct control *c, const struct model_id *id)
+{
+	for (struct hmap_node *n = hmap_first(&c->routes, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
+		struct control_route *r = CONTAINER_OF(n, struct control_route, by_id);
+		if (model_id_eq(&r->id, id))
+			return r;
+	}
+	return NULL;
+}
+
+static void free_route(struct control *c, struct control_route *r)
+{
+	*r->at = r->next;
+	if (r->next != NULL)
+		r->next->at = r->at;
+	hmap_remove(&c->routes, &r->by_id);
+	free(r);
+}
+
+static void delete_route(struct control *c, struct control_account *a, const struct model_id *id)
+{
+	struct control_route *r = find_route(c, id);
+
+	if (r == NULL)
+		return;
+	free_route(c, r);
+	a->dirty = true;
+}
+
+static void put_route(struct control *c, const struct model_route *m)
+{
+	struct control_account *a = need_account(c, &m->account_id);
+	struct control_route *r = calloc(1, sizeof(*r));
+	if (a == NULL || r == NULL) {
+		free(r);
+		log_error("no memory for a route");
+		return;
+	}
+	delete_route(c, a, &m->id);
+	*r = (struct control_route){ .next = a->routes, .at = &a->routes, .id = m->id, .prefix = m->prefix, .nexthop = m->nexthop,
+				     .priority = m->priority, .weight = m->weight };
+	if (r->next != NULL)
+		r->next->at = &r->next;
+	a->routes = r;
+	hmap_add(&c->routes, &r->by_id, hash_id(c, &r->id));
+	a->dirty = true;
+}
+
+/* ---- the end of an account ---- */
+
 static void delete_account(struct control *c, struct control_account *a)
 {
-	while (a->routes != NULL) {
-		struct control_route *r = a->routes;
-		a->routes = r->next;
-		free(r);
-	}
+	while (a->routes != NULL)
+		free_route(c, a->routes);
 	for (struct control_tunnel *t = a->tunnels, *next; t != NULL; t = next) {
 		next = t->next;
 		delete_tunnel(c, t);
@@ -248,36 +297,7 @@ static void delete_account(struct control *c, struct control_account *a)
 	a->configured = false; /* the entry stays for tunnels that still say goodbye */
 }
 
-/* ---- routes ---- */
-
-static void delete_route(struct control_account *a, const struct model_id *id)
-{
-	for (struct control_route **p = &a->routes; *p != NULL; p = &(*p)->next) {
-		if (model_id_eq(&(*p)->m.id, id)) {
-			struct control_route *r = *p;
-			*p = r->next;
-			free(r);
-			a->dirty = true;
-			return;
-		}
-	}
-}
-
-static void put_route(struct control *c, const struct model_route *m)
-{
-	struct control_account *a = need_account(c, &m->account_id);
-	struct control_route *r = calloc(1, sizeof(*r));
-	if (a == NULL || r == NULL) {
-		free(r);
-		log_error("no memory for a route");
-		return;
-	}
-	delete_route(a, &m->id);
-	r->m = *m;
-	r->next = a->routes;
-	a->routes = r;
-	a->dirty = true;
-}
+/* ---- publishing ---- */
 
 /* What a route can have as its next hop. */
 struct side {
@@ -324,7 +344,7 @@ static size_t add_kernel_prefixes(const struct control_account *a, struct addr_p
 {
 	size_t n = 0;
 	for (const struct control_route *r = a->routes; r != NULL; r = r->next)
-		out[n++] = addr_prefix_mask(&r->m.prefix);
+		out[n++] = addr_prefix_mask(&r->prefix);
 	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next) {
 		if (!t->installed)
 			continue;
@@ -348,9 +368,9 @@ static void publish_account(struct control *c, struct control_account *a)
 	struct addr_prefix *prefixes = calloc(cnt + prefix_cnt + 1, sizeof(*prefixes));
 	enum err e = sides == NULL || routes == NULL || prefixes == NULL ? ERR_MEMORY : ERR_NONE;
 	for (const struct control_route *r = a->routes; e == ERR_NONE && r != NULL; r = r->next) {
-		const struct control_tunnel *t = find_nexthop(sides, side_cnt, &r->m.nexthop);
+		const struct control_tunnel *t = find_nexthop(sides, side_cnt, &r->nexthop);
 		if (t != NULL)
-			routes[n++] = (struct fwd_route){ addr_prefix_mask(&r->m.prefix), r->m.priority, r->m.weight, t->id };
+			routes[n++] = (struct fwd_route){ addr_prefix_mask(&r->prefix), r->priority, r->weight, t->id };
 	}
 	if (e == ERR_NONE)
 		e = fwd_routes_set(c->fwd, a->m.number, routes, n);
@@ -503,7 +523,7 @@ static enum err change_route(struct control *c, const struct store_row *row)
 	if (row->deleted) {
 		struct control_account *a = control_account_find(c, &account);
 		if (a != NULL)
-			delete_route(a, &id);
+			delete_route(c, a, &id);
 		return ERR_NONE;
 	}
 	enum err e = model_route_decode(row->value, &m);
@@ -585,7 +605,7 @@ void control_config_sweep(struct control *c, bool (*is_there)(const struct contr
 		const struct model_id account = a->m.id;
 		for (const struct control_route *r = a->routes, *next; r != NULL; r = next) {
 			next = r->next;
-			end_unless(c, model_key_route(&account, &r->m.id), is_there);
+			end_unless(c, model_key_route(&account, &r->id), is_there);
 		}
 		if (a->configured)
 			end_unless(c, model_key_account(&account), is_there);
@@ -600,11 +620,8 @@ void control_config_free(struct control *c)
 		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
 		while (a->tunnels != NULL)
 			free_tunnel(c, a->tunnels);
-		while (a->routes != NULL) {
-			struct control_route *r = a->routes;
-			a->routes = r->next;
-			free(r);
-		}
+		while (a->routes != NULL)
+			free_route(c, a->routes);
 		hmap_remove(&c->accounts_by_id, &a->by_id);
 		free(a->sorted);
 		free(a);
@@ -612,6 +629,7 @@ void control_config_free(struct control *c)
 	hmap_fini(&c->accounts_by_id);
 	hmap_fini(&c->accounts_by_number);
 	hmap_fini(&c->tunnels);
+	hmap_fini(&c->routes);
 }
 
 /* ---- what a handshake asks ---- */

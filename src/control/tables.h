@@ -40,9 +40,15 @@
 
 /* ---- configuration, mirrored from the store (config.c) ---- */
 
+/* What a route says but its texts: there may be a hundred thousand. */
 struct control_route {
-	struct control_route *next;
-	struct model_route m;
+	struct hmap_node by_id;
+	struct control_route *next, **at; /* in its account, and what points to it there */
+	struct model_id id;
+	struct addr_prefix prefix;
+	struct addr nexthop;
+	uint32_t priority;
+	uint16_t weight;
 };
 
 struct control_account {
@@ -347,7 +353,7 @@ struct control {
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 
-	struct hmap accounts_by_id, accounts_by_number, tunnels;
+	struct hmap accounts_by_id, accounts_by_number, tunnels, routes;
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
 	/* what other nodes do */
 	struct hmap buried, reads, lots;
