@@ -246,9 +246,11 @@ static void end_sa(struct control *c, uint64_t spi, uint64_t rev)
 {
 	struct control_sa *sa = control_sa_find(c, spi);
 
-	if (sa == NULL || rev <= sa->mod_rev)
+	if (sa != NULL && rev <= sa->mod_rev)
 		return;
-	control_mirror_bury(c, false, spi, rev, 0);
+	control_mirror_bury(c, false, spi, rev, 0); /* also what never came by: a read may have it that was made before */
+	if (sa == NULL)
+		return;
 	if (sa->busy)
 		sa->gone = true; /* its step loses its commit, and then it goes */
 	else
@@ -328,7 +330,9 @@ static void end_child(struct control *c, uint32_t spi_in, uint64_t rev)
 {
 	const struct control_child *child = control_child_find(c, spi_in);
 
-	if (child != NULL && rev > child->rev)
+	if (child == NULL)
+		control_mirror_bury(c, true, spi_in, rev, 0);
+	else if (rev > child->rev)
 		control_child_remove(c, spi_in, rev);
 }
 

@@ -475,7 +475,7 @@ static void write_tick(struct control *c)
 	must(!w.bad);
 	const struct store_cmp cmp = { key, n->tick_rev };
 	const struct store_op op = { STORE_PUT, key, wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1, .loose = true };
 	n->ticking = store_thread_submit(c->store, &txn, control_node_tag(NODE_TAG_TICK)) == ERR_NONE;
 }
 

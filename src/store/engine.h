@@ -32,6 +32,8 @@ struct store_engine {
 			    store_visit_fn *visit, void *arg, uint64_t *ret_rev);
 	/* Up to which revision changes need not wait for news from elsewhere. NULL: they never do, and nobody else commits. */
 	uint64_t (*seen_rev)(struct store *s);
+	/* Those of the changes that have come by, also while another call waits. With seen_rev. */
+	enum err (*seen_changes)(struct store *s, const struct store_pos *from, store_visit_fn *visit, void *arg, uint64_t *ret_rev);
 	/* NULL: no leases, ERR_DENIED. */
 	enum err (*lease_grant)(struct store *s, uint64_t ttl_ms, struct store_lease *ret);
 	enum err (*lease_renew)(struct store *s, uint64_t id);
@@ -45,6 +47,9 @@ struct store {
 	int wake_fd;       /* -1: none */
 	uint64_t last_rev; /* of the last commit by this handle, 0: none yet */
 	bool busy;         /* a row function runs */
+	/* Called again and again while a call waits for others; NULL: nothing. It calls store_visit_seen alone. */
+	void (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 };
 
 /* wake: with an eventfd. ERR_SYSTEM. */
@@ -62,6 +67,11 @@ MUST_USE enum err store_visit_range(struct store *s, struct bytes prefix, struct
 				    store_visit_fn *visit, void *arg, uint64_t *ret_rev);
 MUST_USE enum err store_visit_changes(struct store *s, struct bytes prefix, const struct store_pos *from,
 				      uint64_t upto, store_visit_fn *visit, void *arg, uint64_t *ret_rev);
+
+/* Changes that have come by, of all keys. From meanwhile alone; the engine has seen_changes. ERR_AGAIN: none; ERR_COMPACTED: not
+ * here. */
+MUST_USE enum err store_visit_seen(struct store *s, const struct store_pos *from, store_visit_fn *visit, void *arg,
+				   uint64_t *ret_rev);
 
 /* ERR_COMPACTED when the position cannot be served: deletions up to `compacted` are forgotten, or the
  * position lies beyond what this store has seen (an older copy was put back). */

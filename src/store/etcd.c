@@ -326,12 +326,29 @@ static uint64_t seen_rev(struct store *s)
 	return store_etcd_watch_rev(store_etcd_of(s)->watch);
 }
 
+static enum err seen_changes(struct store *s, const struct store_pos *from, store_visit_fn *visit, void *arg, uint64_t *ret_rev)
+{
+	struct store_etcd_watch *w = store_etcd_of(s)->watch;
+
+	if (store_etcd_watch_rev(w) < from->rev)
+		return ERR_AGAIN;
+	return store_etcd_watch_visit(w, bytes_of("", 0), from, 0, visit, arg, ret_rev);
+}
+
+static void meanwhile(void *arg)
+{
+	const struct etcd *e = arg;
+	if (e->base.meanwhile != NULL)
+		e->base.meanwhile(e->base.meanwhile_arg);
+}
+
 /* ---- opening and closing ---- */
 
 static void free_etcd(struct store *s)
 {
 	struct etcd *e = store_etcd_of(s);
 
+	s->meanwhile = NULL;
 	store_etcd_watch_stop(e->watch);
 	if (e->serial != 0)
 		store_etcd_drop_marks(e);
@@ -352,6 +369,7 @@ static const struct store_engine etcd_engine = {
 	.commit_many = store_etcd_commit_many,
 	.changes = list_changes,
 	.seen_rev = seen_rev,
+	.seen_changes = seen_changes,
 	.lease_grant = store_etcd_lease_grant,
 	.lease_renew = store_etcd_lease_renew,
 	.lease_revoke = store_etcd_lease_revoke,
@@ -387,8 +405,10 @@ static enum err begin(struct etcd *e)
 		err = read_at(e, 0, &p);
 	if (err == ERR_NONE)
 		err = store_etcd_watch_start(&e->grpc_config, e->prefix, e->known_rev, e->base.wake_fd, &e->watch);
-	if (err == ERR_NONE)
+	if (err == ERR_NONE) {
+		store_grpc_meanwhile(e->grpc, e->base.wake_fd, meanwhile, e);
 		store_etcd_sweep(e);
+	}
 	return err;
 }
 

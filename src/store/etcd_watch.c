@@ -21,7 +21,7 @@ enum {
 	ASK_MS = 500,
 	STEP_MS = 250,
 	RETRY_MIN_MS = 20,
-	RETRY_MAX_MS = 500,
+	RETRY_MAX_MS = 200, /* an election ends in the middle of a pause: news are late by no more than this */
 };
 
 struct store_etcd_watch {

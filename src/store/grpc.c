@@ -11,6 +11,7 @@
 
 enum {
 	CONNECT_MS = 1000,
+	MEANWHILE_MS = 50,
 	STATUS_NONE = -1,
 	URL_MAX = 128,
 };
@@ -282,7 +283,11 @@ static enum store_grpc_outcome judge(struct exchange *x, CURLcode rc, char why[s
 struct store_grpc {
 	const struct store_grpc_config *c;
 	size_t endpoint;
+	CURLM *multi;
 	struct exchange x;
+	int meanwhile_fd;
+	void (*meanwhile)(void *arg); /* NULL: nothing */
+	void *arg;
 };
 
 MUST_USE enum err store_grpc_new(const struct store_grpc_config *c, struct store_grpc **ret)
@@ -296,18 +301,33 @@ MUST_USE enum err store_grpc_new(const struct store_grpc_config *c, struct store
 	return ERR_NONE;
 }
 
+void store_grpc_meanwhile(struct store_grpc *g, int fd, void (*fn)(void *arg), void *arg)
+{
+	g->meanwhile_fd = fd;
+	g->meanwhile = fn;
+	g->arg = arg;
+}
+
+/* A connection that failed is not used again: it goes with what made it. */
+static void end_calls(struct store_grpc *g)
+{
+	end_curl(&g->x);
+	curl_multi_cleanup(g->multi);
+	g->multi = NULL;
+}
+
 void store_grpc_free(struct store_grpc *g)
 {
 	if (g == NULL)
 		return;
+	end_calls(g);
 	free_exchange(&g->x);
 	free(g);
 }
 
-/* A connection that failed is not used again: the handle goes with it. */
 static void rotate(struct store_grpc *g)
 {
-	end_curl(&g->x);
+	end_calls(g);
 	g->endpoint = (g->endpoint + 1) % g->c->endpoint_cnt;
 }
 
@@ -326,6 +346,36 @@ static bool may_go_on_here(int status)
 	}
 }
 
+static bool make_calls(struct store_grpc *g)
+{
+	if (g->multi == NULL)
+		g->multi = curl_multi_init();
+	return g->multi != NULL && (g->x.curl != NULL || make_curl(&g->x, g->c));
+}
+
+static CURLcode perform(struct store_grpc *g)
+{
+	struct curl_waitfd also = { .fd = g->meanwhile_fd, .events = CURL_WAIT_POLLIN };
+	CURLcode result = CURLE_FAILED_INIT;
+	int running = 0, left;
+	CURLMsg *m;
+
+	if (curl_multi_add_handle(g->multi, g->x.curl) != CURLM_OK)
+		return result;
+	while (curl_multi_perform(g->multi, &running) == CURLM_OK && running != 0) {
+		bool other = g->meanwhile != NULL;
+		if (curl_multi_poll(g->multi, &also, other ? 1 : 0, other ? MEANWHILE_MS : 1000, NULL) != CURLM_OK)
+			break;
+		if (other)
+			g->meanwhile(g->arg);
+	}
+	while ((m = curl_multi_info_read(g->multi, &left)) != NULL)
+		if (m->msg == CURLMSG_DONE)
+			result = m->data.result;
+	curl_multi_remove_handle(g->multi, g->x.curl);
+	return result;
+}
+
 void store_grpc_call(struct store_grpc *g, const char *path, struct bytes request, unsigned timeout_ms,
 		     struct store_grpc_answer *ret)
 {
@@ -333,15 +383,15 @@ void store_grpc_call(struct store_grpc *g, const char *path, struct bytes reques
 	size_t at = 0;
 
 	*ret = (struct store_grpc_answer){ .outcome = GRPC_UNSENT };
-	if ((x->curl == NULL && !make_curl(x, g->c)) ||
+	if (!make_calls(g) ||
 	    !begin_exchange(x, &g->c->endpoints[g->endpoint], path) || !add_message(&x->out, request) ||
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->out.len) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms) != CURLE_OK) {
 		snprintf(ret->why, sizeof(ret->why), "no memory for a request");
-		end_curl(x);
+		end_calls(g);
 		return;
 	}
-	ret->outcome = judge(x, curl_easy_perform(x->curl), ret->why);
+	ret->outcome = judge(x, perform(g), ret->why);
 	ret->status = x->status;
 	if (ret->outcome == GRPC_ANSWERED && x->status == GRPC_OK && !take_message(x, &at, &ret->msg)) {
 		snprintf(ret->why, sizeof(ret->why), "%s: an answer without a message", x->endpoint);

@@ -178,6 +178,13 @@ MUST_USE enum err store_visit_changes(struct store *s, struct bytes prefix, cons
 	return err;
 }
 
+MUST_USE enum err store_visit_seen(struct store *s, const struct store_pos *from, store_visit_fn *visit, void *arg,
+				   uint64_t *ret_rev)
+{
+	must(s->busy && s->engine->seen_changes != NULL);
+	return s->engine->seen_changes(s, from, visit, arg, ret_rev);
+}
+
 MUST_USE enum err store_changes(struct store *s, struct bytes prefix, uint64_t from_rev, store_row_fn *row,
 				void *arg, uint64_t *ret_rev)
 {

@@ -47,6 +47,7 @@ struct store_txn {
 	const struct store_op *ops;
 	size_t op_cnt;
 	uint64_t lease; /* to which all keys that it puts belong; 0: to none */
+	bool loose;     /* only for store_thread_submit: changes of its keys may be told before its result */
 };
 
 struct store_result {

@@ -95,8 +95,11 @@ struct store_thread {
 	uint64_t pos_rev;               /* of the next change to read */
 	struct store_key_next pos_key;
 	bool changes_due;
+	bool reading;                   /* changes are being read already */
 	uint64_t retry_ms;              /* 0: no failure to get over */
 	uint64_t rev;                   /* of the newest commit known */
+	const struct store_txn *committing; /* control's group that is under way */
+	size_t committing_cnt;
 	struct log_limit limit;
 };
 
@@ -240,7 +243,10 @@ static bool commit_group(struct store_thread *t, bool all)
 		return false;
 	for (size_t i = 0; i < cnt; i++)
 		txns[i] = group[i]->t.txn;
+	t->committing = txns;
+	t->committing_cnt = cnt;
 	store_commit_many(t->store, txns, cnt, results);
+	t->committing_cnt = 0;
 	pass_over(t, txns, results, cnt);
 	lock(t);
 	for (size_t i = 0; i < cnt; i++) {
@@ -282,13 +288,23 @@ static void serve_others(struct store_thread *t)
 
 /* ---- changes ---- */
 
+/* What control has submitted is told to it by the result first, so that it takes its own work for nobody else's. */
+static bool is_committing(const struct store_thread *t, struct bytes key)
+{
+	for (size_t i = 0; i < t->committing_cnt; i++)
+		for (size_t k = 0; !t->committing[i].loose && k < t->committing[i].op_cnt; k++)
+			if (bytes_eq(t->committing[i].ops[k].key, key))
+				return true;
+	return false;
+}
+
 static bool add_change(void *arg, const struct store_row *row)
 {
 	struct fill *f = arg;
 	struct store_thread *t = f->t;
 	bool watched = is_watched(t, row->key, row->mod_rev);
 
-	if (watched && store_ipc_row_len(row) > (size_t)(f->w.end - f->w.p)) {
+	if (watched && (is_committing(t, row->key) || store_ipc_row_len(row) > (size_t)(f->w.end - f->w.p))) {
 		t->pos_rev = row->mod_rev;
 		t->pos_key = (struct store_key_next){ .len = row->key.len };
 		struct wr w = wr_of(SPACE_OF(t->pos_key.b));
@@ -344,6 +360,49 @@ static bool buffer_is_mine(struct store_thread *t)
 	return mine;
 }
 
+/* To control, with the changes up to where the position stands now. rev: up to which they were read. */
+static void give_buffer(struct store_thread *t, const struct fill *f, uint64_t rev)
+{
+	if (!f->stopped) {
+		t->changes_due = false;
+		t->pos_rev = rev + 1;
+		t->pos_key = (struct store_key_next){ 0 };
+	}
+	if (rev > t->rev)
+		t->rev = rev;
+	t->changes_len = wr_len(&f->w);
+	t->changes_rev = t->pos_rev - 1;
+	lock(t);
+	if (t->changes_len != 0)
+		t->changes_full = true;
+	else if (t->changes_rev > t->seen_rev)
+		t->seen_rev = t->changes_rev;
+	unlock(t);
+	if (t->changes_len != 0)
+		ring_bell(t->tell_fd);
+}
+
+/* A call waits, as at a member of etcd that has lost its leader. What others commit does not wait for it. */
+static void hand_over_meanwhile(void *arg)
+{
+	struct store_thread *t = arg;
+	struct fill f = { .t = t, .w = wr_of(SPACE_OF(t->changes)) };
+	const struct store_key_next key = t->pos_key;
+	const struct store_pos from = { .rev = t->pos_rev, .key = bytes_of(key.b, key.len) };
+	uint64_t rev = 0;
+
+	hush_bell(store_wake_fd(t->store));
+	t->changes_due = true;
+	if (t->watch_cnt == 0 || t->reading || !buffer_is_mine(t))
+		return;
+	if (store_visit_seen(t->store, &from, add_change, &f, &rev) == ERR_NONE) {
+		give_buffer(t, &f, rev);
+	} else {
+		t->pos_rev = from.rev;
+		t->pos_key = key;
+	}
+}
+
 /* Reads the changes since last time into the buffer, as far as they fit, and gives it to control. */
 static void hand_over_changes(struct store_thread *t)
 {
@@ -362,7 +421,9 @@ static void hand_over_changes(struct store_thread *t)
 		t->changes_due = false; /* none yet: the engine rings when there are */
 		return;
 	}
+	t->reading = true;
 	enum err err = store_visit_changes(t->store, bytes_of("", 0), &from, upto, add_change, &f, &rev);
+	t->reading = false;
 	if (err == ERR_COMPACTED && skip_lost(t))
 		return;
 	if (err != ERR_NONE) {
@@ -371,23 +432,7 @@ static void hand_over_changes(struct store_thread *t)
 		put_off(t, err);
 		return;
 	}
-	if (!f.stopped) {
-		t->changes_due = false;
-		t->pos_rev = rev + 1;
-		t->pos_key = (struct store_key_next){ 0 };
-	}
-	if (rev > t->rev)
-		t->rev = rev;
-	t->changes_len = wr_len(&f.w);
-	t->changes_rev = t->pos_rev - 1;
-	lock(t);
-	if (t->changes_len != 0)
-		t->changes_full = true;
-	else if (t->changes_rev > t->seen_rev)
-		t->seen_rev = t->changes_rev;
-	unlock(t);
-	if (t->changes_len != 0)
-		ring_bell(t->tell_fd);
+	give_buffer(t, &f, rev);
 }
 
 /* Checks that the history reaches back far enough, then lets the next reading begin there. */
@@ -571,6 +616,7 @@ static struct job *copy_job(const struct store_txn *txn, uint64_t tag)
 	struct wr w = wr_of((struct space){ j->block, len });
 	store_ipc_txn_build(&w, txn);
 	must(store_ipc_txn_parse(wr_bytes(&w), &j->t) == ERR_NONE);
+	j->t.txn.loose = txn->loose;
 	return j;
 }
 
@@ -780,6 +826,8 @@ MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct s
 	jobs_init(&t->done);
 	must(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->answered, NULL) == 0);
 	t->store = s;
+	s->meanwhile = hand_over_meanwhile;
+	s->meanwhile_arg = t;
 	t->role = role;
 	t->rev = s->last_rev;
 	t->limit = (struct log_limit){ .burst = 5, .window_ms = 10000 };
@@ -788,6 +836,7 @@ MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct s
 	t->wake_fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
 	t->tell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (t->wake_fd < 0 || t->tell_fd < 0 || start_masked(t) != 0) {
+		s->meanwhile = NULL;
 		free_thread(t);
 		return ERR_SYSTEM;
 	}
@@ -805,6 +854,7 @@ void store_thread_stop(struct store_thread *t)
 	ring_bell(t->wake_fd);
 	must(pthread_join(t->id, NULL) == 0);
 	struct store *s = t->store;
+	s->meanwhile = NULL;
 	free_thread(t);
 	store_free(s);
 }

@@ -430,6 +430,59 @@ static void store_thread_tells_what_others_commit(void **state)
 	store_free(other);
 }
 
+struct told {
+	struct seen seen;
+	bool done;
+};
+
+static void note_told_change(void *arg, const struct store_row *row)
+{
+	struct told *told = arg;
+	assert_false(told->done);
+	see_row(&told->seen, row);
+}
+
+static void note_told_done(void *arg, const struct store_done *done)
+{
+	struct told *told = arg;
+	assert_int_equal(done->result.err, ERR_NONE);
+	told->done = true;
+}
+
+/* A member that has lost its leader holds requests for as long. What others commit is told meanwhile. */
+static void store_thread_tells_changes_while_a_request_is_held(void **state)
+{
+	struct relayed r = open_relayed(true, PATIENCE_MS);
+	struct store_op held = put_op("q/held", "1");
+	struct store_thread *t;
+	struct told told = { 0 };
+
+	(void)state;
+	uint64_t from = put(r.other, "p/first", "1");
+	assert_int_equal(store_thread_start(r.s, -1, &role_all, &t), ERR_NONE);
+	assert_int_equal(store_thread_watch(t, bytes_str("p/"), from), ERR_NONE);
+	relay_set(r.relay, RELAY_CUT); /* the watch asks for a sign of life, and leaves for another member */
+	while (relay_cuts(r.relay) == 0)
+		usleep(10000);
+	relay_set(r.relay, RELAY_HOLD);
+	assert_int_equal(store_thread_submit(t, &(struct store_txn){ .ops = &held, .op_cnt = 1 }, 1), ERR_NONE);
+	while (relay_held(r.relay) == 0)
+		usleep(10000);
+	put(r.other, "p/a", "1");
+	put(r.other, "p/b", "1");
+	for (uint64_t end = clock_mono_ms() + PATIENCE_MS; told.seen.cnt < 2 && clock_mono_ms() < end;) {
+		struct pollfd pfd = { .fd = store_thread_fd(t), .events = POLLIN };
+		(void)poll(&pfd, 1, 100);
+		store_thread_poll(t, note_told_done, note_told_change, &told);
+	}
+	assert_keys(&told.seen, "p/a p/b");
+	seen_clear(&told.seen);
+	store_thread_stop(t);
+	relay_set(r.relay, RELAY_PASS);
+	store_free(r.other);
+	relay_stop(r.relay);
+}
+
 /* ---- opening ---- */
 
 static void next_endpoint_is_taken_where_one_is_down(void **state)
@@ -528,6 +581,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(compacted_history_asks_for_a_new_listing),
 		cmocka_unit_test(history_compacted_while_cut_off_is_told),
 		cmocka_unit_test(store_thread_tells_what_others_commit),
+		cmocka_unit_test(store_thread_tells_changes_while_a_request_is_held),
 		cmocka_unit_test(watch_leaves_a_member_that_is_frozen),
 		cmocka_unit_test(commits_leave_a_member_that_is_frozen),
 	};

@@ -340,7 +340,7 @@ MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store
 		j->cmps[i] = (struct store_cmp){ keep(j, txn->cmps[i].key), txn->cmps[i].mod_rev };
 	for (size_t i = 0; i < txn->op_cnt; i++)
 		j->ops[i] = (struct store_op){ txn->ops[i].kind, keep(j, txn->ops[i].key), keep(j, txn->ops[i].value) };
-	j->txn = (struct store_txn){ j->cmps, txn->cmp_cnt, j->ops, txn->op_cnt, txn->lease };
+	j->txn = (struct store_txn){ .cmps = j->cmps, .cmp_cnt = txn->cmp_cnt, .ops = j->ops, .op_cnt = txn->op_cnt, .lease = txn->lease };
 	append(t, j, tag);
 	return ERR_NONE;
 }

@@ -624,6 +624,28 @@ static void a_child_sa_that_comes_again_goes_on_with_its_counters(void **state)
 	assert_true(installed(n, 1, spi));
 }
 
+/* A read may give what was there before a deletion that has come by already. */
+static void a_row_that_is_older_than_its_end_comes_to_nothing(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	uint8_t value[STORE_VALUE_MAX];
+	const struct mail request = peer_asks(n, IKE_EV_REKEY_CHILD);
+
+	post(n, 0, &request);
+	const uint32_t spi = sa_at(n, 0).children[1].spi_in;
+	const struct model_key key = model_key_child(spi);
+	read_key(n, NODES, key);
+	const struct store_row row = { .key = model_key_bytes(&key), .value = bytes_of(value, n->kept.len),
+				       .create_rev = n->kept_create, .mod_rev = n->kept_mod };
+	memcpy(value, n->kept.p, n->kept.len);
+	const struct store_row gone = { .key = row.key, .mod_rev = row.mod_rev + 1, .deleted = true };
+	assert_false(installed(n, 1, spi));
+	control_mirror_change(c, &gone);
+	control_mirror_change(c, &row);
+	assert_false(installed(n, 1, spi));
+}
+
 static void an_ike_sa_that_is_not_known_is_looked_up_once(void **state)
 {
 	struct bench *n = *state;
@@ -895,6 +917,7 @@ int main(void)
 		TEST(an_answer_that_comes_before_its_request_is_known_is_taken),
 		TEST(rows_that_come_late_change_nothing),
 		TEST(a_child_sa_that_comes_again_goes_on_with_its_counters),
+		TEST(a_row_that_is_older_than_its_end_comes_to_nothing),
 		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
