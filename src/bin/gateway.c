@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "bin/store.h"
@@ -16,53 +15,7 @@
 #include "host/msg.h"
 #include "host/rights.h"
 #include "host/site.h"
-#include "model/key.h"
 #include "worker/worker.h"
-
-#define INCARNATION_TRIES 8
-
-/* ---- the incarnation ---- */
-
-struct counter {
-	uint32_t value;
-	uint64_t mod_rev;
-};
-
-static void read_counter(void *arg, const struct store_row *row)
-{
-	struct counter *c = arg;
-	struct rd r = rd_of(row->value);
-	uint32_t v = rd_u32(&r);
-	*c = (struct counter){ rd_done(&r) ? v : 0, row->mod_rev };
-}
-
-/* Never given out twice (design section 6.1): only an explicit success counts. */
-static enum err take_incarnation(struct store *s, uint32_t *ret)
-{
-	const struct bytes key = bytes_str(MODEL_KEY_INCARNATION);
-	uint32_t next = 0;
-
-	for (unsigned i = 0; i < INCARNATION_TRIES; i++) {
-		struct counter c = { 0 };
-		uint8_t b[4];
-		struct wr w = wr_of(SPACE_OF(b));
-		enum err e = store_get(s, key, read_counter, &c);
-		if (e != ERR_NONE && e != ERR_NOTFOUND)
-			return e;
-		next = crypt_iv_incarnation_next(c.value, next, clock_unix_us());
-		if (next > CRYPT_IV_INCARNATION_MAX)
-			return ERR_RANGE;
-		wr_u32(&w, next);
-		const struct store_cmp cmp = { key, c.mod_rev };
-		const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
-		const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-		if (store_commit(s, &txn).err == ERR_NONE) {
-			*ret = next;
-			return ERR_NONE;
-		}
-	}
-	return ERR_CONFLICT;
-}
 
 struct gateway {
 	struct fwd *fwd;
@@ -256,7 +209,7 @@ static enum err start_control(struct gateway *g)
 	enum err e = bin_store_use(env->conf, &env->etcd_tls, &store);
 	if (e != ERR_NONE)
 		return e;
-	e = take_incarnation(store, &incarnation);
+	e = control_incarnation_take(store, &incarnation);
 	if (e == ERR_NONE)
 		e = fwd_new(env->workers, incarnation, &g->fwd);
 	for (unsigned i = 0; e == ERR_NONE && i < env->workers; i++)

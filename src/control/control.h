@@ -49,6 +49,10 @@ struct control_config {
 	struct control_parent parent;
 };
 
+/* Before control_new, for config.incarnation: a number that was never given out (design section 6.1). ERR_RANGE: they are used
+ * up; ERR_CONFLICT: it could not be taken; what the store gives. */
+MUST_USE enum err control_incarnation_take(struct store *s, uint32_t *ret);
+
 /* Reads the configuration and the SAs from the store and installs them. ERR_MEMORY, ERR_SYSTEM, ERR_VERSION (records of a
  * newer program), ERR_AUTH (the sealing key does not fit the database); the cause is logged. */
 MUST_USE enum err control_new(const struct control_config *config, struct control **ret);

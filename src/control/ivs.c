@@ -5,6 +5,52 @@
 #include "base/clock.h"
 
 #define RETRY_US 1000000u
+#define FIRST_TRIES 8
+
+/* ---- at the start ---- */
+
+struct counter {
+	uint32_t value;
+	uint64_t mod_rev;
+};
+
+static void read_counter(void *arg, const struct store_row *row)
+{
+	struct counter *c = arg;
+	struct rd r = rd_of(row->value);
+	uint32_t v = rd_u32(&r);
+	*c = (struct counter){ rd_done(&r) ? v : 0, row->mod_rev };
+}
+
+/* Only an explicit success counts. */
+MUST_USE enum err control_incarnation_take(struct store *s, uint32_t *ret)
+{
+	const struct bytes key = bytes_str(MODEL_KEY_INCARNATION);
+	uint32_t next = 0;
+
+	for (unsigned i = 0; i < FIRST_TRIES; i++) {
+		struct counter c = { 0 };
+		uint8_t b[4];
+		struct wr w = wr_of(SPACE_OF(b));
+		enum err e = store_get(s, key, read_counter, &c);
+		if (e != ERR_NONE && e != ERR_NOTFOUND)
+			return e;
+		next = crypt_iv_incarnation_next(c.value, next, clock_unix_us());
+		if (next > CRYPT_IV_INCARNATION_MAX)
+			return ERR_RANGE;
+		wr_u32(&w, next);
+		const struct store_cmp cmp = { key, c.mod_rev };
+		const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
+		const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+		if (store_commit(s, &txn).err == ERR_NONE) {
+			*ret = next;
+			return ERR_NONE;
+		}
+	}
+	return ERR_CONFLICT;
+}
+
+/* ---- later ---- */
 
 /* All IKE SAs draw from one space: none would last longer if it were rekeyed, so no step hears of its wear.
  * What a step did not use serves the next one: nobody can use IVs up with messages that are dropped. */

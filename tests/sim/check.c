@@ -1,0 +1,324 @@
+#include "check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/secret.h"
+#include "fwd/state.h"
+#include "history.h"
+
+static unsigned failures[CHECK_CNT];
+
+const char *check_text(enum check what)
+{
+	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets" };
+	return text[what];
+}
+
+void check_begin(void)
+{
+	memset(failures, 0, sizeof(failures));
+}
+
+void check_fail(enum check what, const char *fmt, ...)
+{
+	char text[200];
+	va_list args;
+
+	failures[what]++;
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	history_add("WRONG (%s): %s", check_text(what), text);
+	history_keep_last();
+}
+
+unsigned check_failures(enum check what)
+{
+	return failures[what];
+}
+
+unsigned check_all_failures(void)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < CHECK_CNT; i++)
+		cnt += failures[i];
+	return cnt;
+}
+
+/* ---- what is written ---- */
+
+static const char *name_of(unsigned who)
+{
+	return who < all.cnt ? all.p[who].name : "the store";
+}
+
+/* Where both ends have begun to rekey an IKE SA, what the peer's is to become waits in the record of the old one (RFC 7296 2.8.2). */
+static bool is_rival(void *arg, const struct world_event *e)
+{
+	const uint64_t *spi = arg;
+	const struct process *node = &all.p[0];
+	uint64_t own;
+	struct ike_sa sa;
+
+	for (unsigned i = 0; i < all.gateways && node->c == NULL; i++)
+		node = &all.p[i];
+	if (node->c == NULL || !model_key_ike_parse(e->row.key, &own) || e->row.deleted || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
+		return false;
+	bool is = sa.rival.present && sa.rival.spi_r == *spi;
+	secret_wipe(&sa, sizeof(sa));
+	return is;
+}
+
+static bool is_told(const struct process *site, struct model_key key)
+{
+	return world_store_find(all.ws, model_key_bytes(&key), site->told_rev) != NULL;
+}
+
+/* A site has written an SA that it did not have. If it asked for it, the answer tells of what the gateways have committed; if it was
+ * asked, its SPI was committed with the request. */
+static void follow_site(void *arg, const struct world_event *e)
+{
+	const struct process *p = arg;
+	struct model_child_sa child;
+	struct ike_sa sa;
+	uint64_t spi;
+	uint32_t spi_in;
+
+	if (e->row.deleted || e->row.create_rev != e->row.mod_rev || p->c == NULL)
+		return;
+	if (model_key_child_parse(e->row.key, &spi_in) && !bytes_eq(e->row.value, bytes_str(CONTROL_LARVAL))) {
+		must(control_open_child(p->c, &e->row, &child) == ERR_NONE);
+		history_add("%s has Child SA %08x, %08x out", p->name, spi_in, child.spi_out);
+		if (!is_told(p, model_key_child(child.spi_out)))
+			check_fail(CHECK_ANSWERED, "%s was answered a Child SA that is not in the store: %08x", p->name, child.spi_out);
+		secret_wipe(&child, sizeof(child));
+	} else if (model_key_ike_parse(e->row.key, &spi)) {
+		must(control_open_sa(p->c, &e->row, &sa) == ERR_NONE);
+		history_add("%s has IKE SA %016llx, %s", p->name, (unsigned long long)spi, sa.role == IKE_INITIATOR ? "asked for" : "offered");
+		if (sa.role == IKE_INITIATOR && !is_told(p, model_key_ike(sa.spi_r)) &&
+		    !world_store_any(all.ws, p->told_rev, is_rival, &sa.spi_r))
+			check_fail(CHECK_ANSWERED, "%s was answered an IKE SA that is not in the store: %016llx", p->name,
+				   (unsigned long long)sa.spi_r);
+		secret_wipe(&sa, sizeof(sa));
+	}
+}
+
+static void follow_cluster(void *arg, const struct world_event *e)
+{
+	(void)arg;
+	history_mix(e->row.mod_rev, world_hash(e->row.key));
+	if (bytes_starts(e->row.key, bytes_str(MODEL_KEY_IKE)) || bytes_starts(e->row.key, bytes_str(MODEL_KEY_CHILD)) ||
+	    bytes_starts(e->row.key, bytes_str(MODEL_KEY_CURRENT)) || bytes_starts(e->row.key, bytes_str(MODEL_KEY_NODES)))
+		history_add("%s: revision %llu %s %.*s", name_of(e->who), (unsigned long long)e->row.mod_rev,
+			    e->row.deleted ? "without" : bytes_eq(e->row.value, bytes_str(CONTROL_LARVAL)) ? "larval" : "has",
+			    (int)e->row.key.len, (const char *)e->row.key.p);
+}
+
+void check_follow(void)
+{
+	world_store_follow(all.ws, follow_cluster, NULL);
+	for (unsigned i = all.gateways; i < all.cnt; i++)
+		world_store_follow(all.p[i].ws, follow_site, &all.p[i]);
+}
+
+/* ---- at any time ---- */
+
+static const struct process *process_at(const struct addr *a)
+{
+	for (unsigned i = all.gateways; i < all.cnt; i++)
+		if (addr_eq(&all.p[i].addr, a))
+			return &all.p[i];
+	return NULL;
+}
+
+static void check_auth(const struct process *p)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&p->c->sas, &w); n != NULL; n = hmap_walk_next(&p->c->sas, &w)) {
+		const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		const struct process *site = p->kind == PROCESS_SITE ? p : process_at(&sa->r.path.remote.addr);
+		if (site == NULL || !process_is_honest(site))
+			check_fail(CHECK_AUTH, "%s has an IKE SA with a stranger", p->name);
+	}
+}
+
+void check_always(void)
+{
+	static unsigned seen;
+
+	for (unsigned i = 0; i < all.cnt; i++)
+		if (all.p[i].c != NULL)
+			check_auth(&all.p[i]);
+	if (world_repeated_ivs() != seen && world_repeated_ivs() != 0)
+		check_fail(CHECK_IV, "an IV was used twice");
+	seen = world_repeated_ivs();
+}
+
+/* ---- after quiet ---- */
+
+struct counted {
+	const struct process *p;
+	unsigned sas, open_sas, children;
+};
+
+/* The table has what the store has. */
+static void check_row(void *arg, const struct store_row *row)
+{
+	struct counted *n = arg;
+	const struct control *c = n->p->c;
+	uint64_t spi;
+	uint32_t spi_in;
+
+	if (model_key_ike_parse(row->key, &spi)) {
+		const struct control_sa *sa = control_sa_find(c, spi);
+		n->sas++;
+		n->open_sas += sa != NULL && sa->r.state != IKE_STATE_CLOSED;
+		if (sa == NULL)
+			check_fail(CHECK_STORE, "%s does not have IKE SA %016llx", n->p->name, (unsigned long long)spi);
+		else if (sa->mod_rev != row->mod_rev)
+			check_fail(CHECK_STORE, "%s has IKE SA %016llx as of revision %llu, the store %llu", n->p->name,
+				   (unsigned long long)spi, (unsigned long long)sa->mod_rev, (unsigned long long)row->mod_rev);
+	} else if (model_key_child_parse(row->key, &spi_in)) {
+		if (bytes_eq(row->value, bytes_str(CONTROL_LARVAL))) {
+			check_fail(CHECK_STORE, "the SPI %08x is still reserved", spi_in);
+			return;
+		}
+		n->children++;
+		if (control_child_find(c, spi_in) == NULL)
+			check_fail(CHECK_STORE, "%s does not have Child SA %08x", n->p->name, spi_in);
+		if (fwd_child_find(&n->p->fwd->readers[0], spi_in) == NULL)
+			check_fail(CHECK_STORE, "%s has not installed Child SA %08x", n->p->name, spi_in);
+	}
+}
+
+static void note_row(void *arg, const struct store_row *row)
+{
+	(void)row;
+	*(bool *)arg = true;
+}
+
+static bool is_stored(const struct process *p, struct model_key key)
+{
+	bool found = false;
+	return store_get(world_store_direct(p->ws), model_key_bytes(&key), note_row, &found) == ERR_NONE && found;
+}
+
+/* Where there is no cluster, one that is closed answers for a while, out of memory. */
+static void check_tables(const struct process *p)
+{
+	bool node = p->kind == PROCESS_GATEWAY && all.clustered;
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&p->c->sas, &w); n != NULL; n = hmap_walk_next(&p->c->sas, &w)) {
+		const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+		if ((node || sa->r.state != IKE_STATE_CLOSED) && !is_stored(p, model_key_ike(sa->r.spi)))
+			check_fail(CHECK_STORE, "%s has IKE SA %016llx in state %u, as of revision %llu, and the store has none", p->name,
+				   (unsigned long long)sa->r.spi, sa->r.state, (unsigned long long)sa->mod_rev);
+	}
+	for (struct hmap_node *n = hmap_walk_first(&p->c->children, &w); n != NULL; n = hmap_walk_next(&p->c->children, &w)) {
+		const struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		if (!is_stored(p, model_key_child(child->spi_in)))
+			check_fail(CHECK_STORE, "%s has Child SA %08x, and the store does not", p->name, child->spi_in);
+	}
+}
+
+static struct counted check_process(const struct process *p)
+{
+	struct counted n = { .p = p };
+
+	must(store_range(world_store_direct(p->ws), bytes_str(""), bytes_str(""), 0, check_row, &n, NULL) == ERR_NONE);
+	check_tables(p);
+	if (p->kind == PROCESS_GATEWAY && all.clustered && p->c->sas.cnt > n.sas)
+		check_fail(CHECK_STORE, "%s has an IKE SA twice", p->name);
+	if (p->c->children.cnt > n.children)
+		check_fail(CHECK_STORE, "%s has a Child SA twice", p->name);
+	return n;
+}
+
+/* The other half of a site's Child SA. */
+struct half {
+	const struct process *gateway;
+	uint32_t spi_out;
+};
+
+static void read_half(void *arg, const struct store_row *row)
+{
+	struct half *h = arg;
+	struct model_child_sa m;
+
+	if (control_open_child(h->gateway->c, row, &m) == ERR_NONE)
+		h->spi_out = m.spi_out;
+	secret_wipe(&m, sizeof(m));
+}
+
+struct pairing {
+	const struct process *site, *gateway;
+};
+
+static void check_pair(void *arg, const struct store_row *row)
+{
+	const struct pairing *p = arg;
+	struct half h = { .gateway = p->gateway };
+	struct model_child_sa m;
+
+	if (!bytes_starts(row->key, bytes_str(MODEL_KEY_CHILD)) || control_open_child(p->site->c, row, &m) != ERR_NONE)
+		return;
+	const struct model_key key = model_key_child(m.spi_out);
+	if (store_get(world_store_direct(all.ws), model_key_bytes(&key), read_half, &h) != ERR_NONE || h.spi_out != m.spi_in)
+		check_fail(CHECK_AGREE, "%s has Child SA %08x, and the gateways have no %08x", p->site->name, m.spi_in, m.spi_out);
+	secret_wipe(&m, sizeof(m));
+}
+
+static void check_up(const struct process *p)
+{
+	const struct control_tunnel *t = process_tunnel(p, 0);
+
+	if (!t->up || t->sas == NULL || t->sas->r.state != IKE_STATE_ESTABLISHED)
+		check_fail(CHECK_UP, "tunnel %s is not up at %s", t->m.name, p->name);
+}
+
+static bool is_up(const struct process *p, const struct process *site)
+{
+	const struct control_tunnel *t = process_tunnel(p, process_site_number(site));
+	return t != NULL && t->up;
+}
+
+bool check_all_up(void)
+{
+	for (unsigned i = 0; i < all.gateways; i++)
+		for (unsigned k = all.gateways; k < all.cnt; k++)
+			if (process_is_honest(&all.p[k]) &&
+			    (all.p[i].c == NULL || all.p[k].c == NULL || !is_up(&all.p[i], &all.p[k]) || !is_up(&all.p[k], &all.p[k])))
+				return false;
+	return true;
+}
+
+void check_quiet(void)
+{
+	struct counted gateways = { 0 }, sites = { 0 };
+
+	for (unsigned i = 0; i < all.cnt; i++) {
+		const struct process *p = &all.p[i];
+		if (!process_is_honest(p))
+			continue;
+		const struct counted n = check_process(p);
+		if (p->kind == PROCESS_GATEWAY) {
+			gateways = n;
+			for (unsigned k = all.gateways; k < all.cnt; k++)
+				if (process_is_honest(&all.p[k]) && !is_up(p, &all.p[k]))
+					check_fail(CHECK_UP, "the tunnel of %s is not up at %s", all.p[k].name, p->name);
+			continue;
+		}
+		sites.open_sas += n.open_sas;
+		sites.children += n.children;
+		check_up(p);
+		struct pairing pair = { p, &all.p[0] };
+		must(store_range(world_store_direct(p->ws), bytes_str(""), bytes_str(""), 0, check_pair, &pair, NULL) == ERR_NONE);
+	}
+	if (gateways.open_sas != sites.open_sas || gateways.children != sites.children)
+		check_fail(CHECK_AGREE, "the gateways have %u IKE SAs and %u Child SAs, the sites %u and %u", gateways.open_sas,
+			   gateways.children, sites.open_sas, sites.children);
+}

@@ -1,0 +1,28 @@
+// What must hold, judged from outside: by what was sent, what is stored, and what is installed.
+#pragma once
+
+#include "process.h"
+
+enum check {
+	CHECK_IV,       /* no IV twice under a key */
+	CHECK_ANSWERED, /* what a site was answered is in the store */
+	CHECK_STORE,    /* after quiet each node has what the store has, and nothing else */
+	CHECK_AGREE,    /* after quiet both ends have the same SAs */
+	CHECK_AUTH,     /* an SA stands only where the key is right */
+	CHECK_UP,       /* after quiet every honest tunnel is up */
+	CHECK_ANEW,     /* no tunnel was set up anew without need */
+	CHECK_PACKETS,  /* in calm times no packet is lost */
+	CHECK_CNT
+};
+
+void check_begin(void);
+/* From now on the stores are watched. */
+void check_follow(void);
+void check_fail(enum check what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+unsigned check_failures(enum check what);
+unsigned check_all_failures(void);
+const char *check_text(enum check what);
+
+void check_always(void); /* now and then */
+void check_quiet(void);
+bool check_all_up(void);

@@ -1,0 +1,133 @@
+// Nodes of one cluster, and their sites.
+#include "fault.h"
+#include "history.h"
+#include "run.h"
+#include "traffic.h"
+
+#define SITES_MAX 3
+#define SECOND_US UINT64_C(1000000)
+#define UP_US (30 * SECOND_US)
+#define CALM_US (8 * SECOND_US)
+#define FAULTS_US (40 * SECOND_US)
+#define QUIET_US (60 * SECOND_US)
+
+static const struct world_faults quiet = { .net_us = 20000, .store_us = 5000, .dh_us = 10000, .mesh_us = 2000, .watch_us = 10000 };
+
+enum check run_breaks(enum mutation m)
+{
+	static const enum check breaks[MUTATION_CNT] = {
+		[MUTATION_INCARNATION] = CHECK_IV, [MUTATION_ROW_LOST] = CHECK_ANSWERED, [MUTATION_ROW_HIDDEN] = CHECK_STORE,
+		[MUTATION_SITE_EMPTY] = CHECK_ANEW, [MUTATION_RIGHT_KEY] = CHECK_AUTH, [MUTATION_SILENT] = CHECK_UP,
+		[MUTATION_PACKETS] = CHECK_PACKETS,
+	};
+	return breaks[m];
+}
+
+const char *run_mutation_text(enum mutation m)
+{
+	static const char *const text[MUTATION_CNT] = {
+		[MUTATION_INCARNATION] = "two nodes have the same incarnation",
+		[MUTATION_ROW_LOST] = "Child SAs are answered and not written",
+		[MUTATION_ROW_HIDDEN] = "a node does not hear of Child SAs",
+		[MUTATION_SITE_EMPTY] = "a site starts without what it had",
+		[MUTATION_RIGHT_KEY] = "a stranger has the right key",
+		[MUTATION_SILENT] = "a site is cut off",
+		[MUTATION_PACKETS] = "packets are lost in a calm time",
+	};
+	return text[m];
+}
+
+/* Before the tunnels are there. */
+static void break_early(enum mutation m)
+{
+	for (unsigned i = 0; m == MUTATION_RIGHT_KEY && i < all.cnt; i++)
+		if (all.p[i].kind == PROCESS_SITE && all.p[i].site_kind == SITE_WRONG_KEY)
+			process_give_key(&all.p[i]);
+}
+
+static void break_late(enum mutation m)
+{
+	struct process *node = &all.p[1], *site = &all.p[all.gateways];
+
+	switch (m) {
+	case MUTATION_INCARNATION:
+		process_copied = &all.p[0];
+		process_kill(node);
+		node->start_us = 0;
+		break;
+	case MUTATION_ROW_LOST:
+		world_store_forget(all.ws, MODEL_KEY_CHILD);
+		break;
+	case MUTATION_ROW_HIDDEN:
+		world_link_of(node->store)->hidden = MODEL_KEY_CHILD;
+		break;
+	case MUTATION_SITE_EMPTY:
+		process_kill(site);
+		process_empty(site);
+		site->start_us = 0;
+		break;
+	case MUTATION_SILENT:
+		run_silent = site->who;
+		break;
+	case MUTATION_PACKETS:
+		world_faults.loss = 100;
+		break;
+	case MUTATION_NONE:
+	case MUTATION_RIGHT_KEY:
+	case MUTATION_CNT:
+		break;
+	}
+}
+
+/* The network is only slow, all live: SAs are rekeyed, and no packet is lost. */
+static void pass_calm(unsigned honest)
+{
+	traffic_calm(true);
+	fault_begin(false);
+	for (uint64_t end = world_now_us() + CALM_US; world_now_us() < end;) {
+		run_step();
+		fault_step(honest);
+	}
+	traffic_calm(false);
+	run_for(SECOND_US);
+	traffic_count();
+	if (traffic_lost() != 0)
+		check_fail(CHECK_PACKETS, "%u of %u packets are lost", traffic_lost(), traffic_sent());
+}
+
+static void pass_faults(unsigned honest)
+{
+	fault_begin(true);
+	for (uint64_t end = world_now_us() + FAULTS_US; world_now_us() < end;) {
+		run_step();
+		fault_step(honest);
+	}
+	fault_end();
+	world_faults = quiet;
+}
+
+void run_cluster(uint64_t seed, enum mutation m)
+{
+	world_begin(seed);
+	check_begin();
+	run_begin();
+	unsigned nodes = 3 + (unsigned)world_random(3), honest = 1 + (unsigned)world_random(SITES_MAX);
+	world_faults = quiet;
+	traffic_begin(true);
+	processes_init(nodes, true, honest, true);
+	check_follow();
+	break_early(m);
+	run_up(UP_US);
+	unsigned inits = process_inits();
+	break_late(m);
+	pass_calm(honest);
+	if (m == MUTATION_NONE)
+		pass_faults(honest);
+	history_add("quiet");
+	run_for(m == MUTATION_NONE || m == MUTATION_SILENT ? QUIET_US : SECOND_US);
+	check_quiet();
+	/* Of many that are lost all six of one request may be, and the SA ends as it should. */
+	if (!fault_has(FAULT_LOSS) && process_inits() != inits)
+		check_fail(CHECK_ANEW, "an IKE SA was set up anew");
+	processes_fini();
+}

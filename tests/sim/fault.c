@@ -1,0 +1,272 @@
+#include "fault.h"
+
+#include "history.h"
+
+#define SECOND_US UINT64_C(1000000)
+#define SITE_DEAD_US SECOND_US /* much less than the time after which the other end gives up */
+#define NODE_DEAD_US (8 * SECOND_US)
+#define ONE_IN 500             /* steps */
+
+static bool has[FAULT_CNT];
+static uint64_t until_us[FAULT_CNT][WORLD_PROCESSES_MAX]; /* of what ends by itself; 0: it is not */
+
+const char *fault_text(enum fault_kind k)
+{
+	static const char *const text[FAULT_CNT] = { "crash", "freeze", "mesh", "store", "both", "election", "watch", "unknown",
+						     "clock", "drain", "loss", "repeat", "slow" };
+	return text[k];
+}
+
+bool fault_has(enum fault_kind k)
+{
+	return has[k];
+}
+
+void fault_begin(bool any)
+{
+	memset(until_us, 0, sizeof(until_us));
+	for (unsigned k = 0; k < FAULT_CNT; k++) {
+		has[k] = any && world_random(k == FAULT_LOSS ? 4 : 3) == 0;
+		if (has[k])
+			history_add("faults: %s", fault_text(k));
+	}
+	if (has[FAULT_LOSS]) {
+		world_faults.loss = (unsigned)world_random(200);
+		world_faults.mesh_loss = (unsigned)world_random(300);
+	}
+	if (has[FAULT_REPEAT]) {
+		world_faults.repeat = (unsigned)world_random(200);
+		world_faults.mesh_repeat = (unsigned)world_random(200);
+	}
+	if (has[FAULT_SLOW]) {
+		world_faults.net_us = (unsigned)world_random(100000);
+		world_faults.store_us = (unsigned)world_random(100000);
+		world_faults.watch_us = (unsigned)world_random(400000);
+		world_faults.mesh_us = (unsigned)world_random(50000);
+	}
+	if (has[FAULT_UNKNOWN])
+		world_faults.unknown = (unsigned)world_random(150);
+}
+
+static uint64_t between(uint64_t least_us, uint64_t most_us)
+{
+	return least_us + world_random(most_us - least_us);
+}
+
+static struct process *some_node(void)
+{
+	return &all.p[world_random(all.gateways)];
+}
+
+/* One node is always as it should be: what happens when none is has its end in the time after which a peer gives up. */
+static bool is_well(const struct process *p)
+{
+	return p->c != NULL && !process_is_frozen(p) && until_us[FAULT_MESH][p->who] == 0 && until_us[FAULT_STORE][p->who] == 0 &&
+	       world_link_of(p->store)->quiet_us <= world_now_us();
+}
+
+static bool may_ail(const struct process *p)
+{
+	unsigned well = 0;
+
+	for (unsigned i = 0; i < all.gateways; i++)
+		well += &all.p[i] != p && is_well(&all.p[i]);
+	return p->kind == PROCESS_SITE || well != 0;
+}
+
+/* ---- cuts ---- */
+
+static void set_mesh(unsigned who, bool out, bool in)
+{
+	for (unsigned i = 0; i < all.gateways; i++) {
+		world_mesh_cut[who][i] = out;
+		world_mesh_cut[i][who] = in;
+	}
+}
+
+static void cut_mesh(unsigned who)
+{
+	unsigned other = (unsigned)world_random(all.gateways), which = (unsigned)world_random(4);
+
+	if (which == 3)
+		world_mesh_cut[who][other] = true;
+	else
+		set_mesh(who, which != 1, which != 0);
+	history_add("%s is cut off from the mesh: %s", all.p[who].name,
+		    which == 0 ? "out" : which == 1 ? "in" : which == 2 ? "both ways" : all.p[other].name);
+}
+
+static void begin_cut(enum fault_kind k)
+{
+	struct process *p = some_node();
+	uint64_t us = between(SECOND_US / 2, 10 * SECOND_US);
+
+	if (!may_ail(p) || until_us[FAULT_MESH][p->who] != 0 || until_us[FAULT_STORE][p->who] != 0)
+		return;
+	if (k != FAULT_STORE) {
+		cut_mesh(p->who);
+		until_us[FAULT_MESH][p->who] = world_now_us() + us;
+	}
+	if (k != FAULT_MESH) {
+		history_add("%s is cut off from the store", p->name);
+		world_link_of(p->store)->cut = true;
+		until_us[FAULT_STORE][p->who] = world_now_us() + us;
+	}
+}
+
+static void end_cuts(bool every)
+{
+	for (unsigned i = 0; i < all.gateways; i++) {
+		if (until_us[FAULT_MESH][i] != 0 && (every || until_us[FAULT_MESH][i] <= world_now_us())) {
+			history_add("%s is in the mesh again", all.p[i].name);
+			set_mesh(i, false, false);
+			until_us[FAULT_MESH][i] = 0;
+		}
+		if (until_us[FAULT_STORE][i] != 0 && (every || until_us[FAULT_STORE][i] <= world_now_us())) {
+			history_add("%s has its store again", all.p[i].name);
+			world_link_of(all.p[i].store)->cut = false;
+			until_us[FAULT_STORE][i] = 0;
+		}
+	}
+}
+
+/* ---- one process ---- */
+
+static void crash(unsigned honest)
+{
+	struct process *p = &all.p[world_random(all.gateways + honest)];
+
+	if (p->c == NULL || !may_ail(p))
+		return;
+	process_kill(p);
+	p->start_us = world_now_us() + world_random(p->kind == PROCESS_SITE ? SITE_DEAD_US : NODE_DEAD_US);
+}
+
+static void freeze(void)
+{
+	struct process *p = some_node();
+
+	if (p->c == NULL || process_is_frozen(p) || !may_ail(p))
+		return;
+	p->frozen_us = world_now_us() + between(SECOND_US / 5, 20 * SECOND_US);
+	world_link_of(p->store)->frozen = true;
+	history_add("%s stands still until %.3f", p->name, (double)p->frozen_us / 1e6);
+}
+
+static void thaw(bool every)
+{
+	for (unsigned i = 0; i < all.gateways; i++) {
+		struct process *p = &all.p[i];
+		if (p->frozen_us == 0 || (!every && process_is_frozen(p)))
+			continue;
+		history_add("%s goes on", p->name);
+		p->frozen_us = 0;
+		p->poked = true;
+		world_link_of(p->store)->frozen = false;
+	}
+}
+
+static void break_watch(void)
+{
+	struct process *p = some_node();
+	struct world_link *l = world_link_of(p->store);
+
+	if (!may_ail(p))
+		return;
+	l->quiet_us = world_now_us() + between(SECOND_US / 5, 5 * SECOND_US);
+	l->lose = world_random(2) == 0;
+	history_add("the watch of %s stands still until %.3f", p->name, (double)l->quiet_us / 1e6);
+}
+
+static void set_clock(void)
+{
+	struct process *p = some_node();
+	int64_t us = (int64_t)world_random(20 * SECOND_US) - (int64_t)(10 * SECOND_US);
+
+	p->clock.wall_us += us;
+	history_add("the clock of %s is set by %.3f s", p->name, (double)us / 1e6);
+}
+
+static void drain(struct process *p, bool draining)
+{
+	if (p->c == NULL || process_is_frozen(p) || p->c->members.draining == draining)
+		return;
+	(void)world_enter(&p->clock);
+	control_node_drain(p->c, draining);
+	(void)world_enter(NULL);
+	history_add("%s %s", p->name, draining ? "drains" : "is up again");
+}
+
+static void rekey(unsigned honest)
+{
+	struct process *p = &all.p[world_random(all.gateways + honest)];
+	unsigned site = 1 + (unsigned)world_random(honest);
+	bool ike = world_random(4) == 0;
+
+	if (p->c == NULL || process_is_frozen(p) || process_tunnel(p, site) == NULL)
+		return;
+	(void)world_enter(&p->clock);
+	enum err e = control_tunnel_rekey(p->c, process_tunnel(p, site), ike);
+	(void)world_enter(NULL);
+	history_add("%s rekeys %s of site %u: %s", p->name, ike ? "the IKE SA" : "Child SAs",
+		    p->kind == PROCESS_SITE ? process_site_number(p) : site, err_text(e));
+}
+
+/* ---- all ---- */
+
+static void befall(enum fault_kind k, unsigned honest)
+{
+	switch (k) {
+	case FAULT_CRASH:
+		crash(honest);
+		break;
+	case FAULT_FREEZE:
+		freeze();
+		break;
+	case FAULT_MESH:
+	case FAULT_STORE:
+	case FAULT_BOTH:
+		begin_cut(k);
+		break;
+	case FAULT_ELECTION:
+		history_add("the store has no leader for a while");
+		world_store_stop(all.ws, world_now_us() + between(SECOND_US, 3 * SECOND_US));
+		break;
+	case FAULT_WATCH:
+		break_watch();
+		break;
+	case FAULT_CLOCK:
+		set_clock();
+		break;
+	case FAULT_DRAIN:
+		drain(some_node(), world_random(2) == 0);
+		break;
+	case FAULT_UNKNOWN:
+	case FAULT_LOSS:
+	case FAULT_REPEAT:
+	case FAULT_SLOW:
+	case FAULT_CNT:
+		break;
+	}
+}
+
+void fault_step(unsigned honest)
+{
+	end_cuts(false);
+	thaw(false);
+	if (world_random(ONE_IN) != 0)
+		return;
+	enum fault_kind k = (enum fault_kind)world_random(2 * FAULT_CNT);
+	if (k >= FAULT_CNT)
+		rekey(honest);
+	else if (has[k])
+		befall(k, honest);
+}
+
+void fault_end(void)
+{
+	end_cuts(true);
+	thaw(true);
+	for (unsigned i = 0; i < all.gateways; i++)
+		drain(&all.p[i], false);
+}

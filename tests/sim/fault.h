@@ -1,0 +1,27 @@
+// What befalls the nodes of a cluster. Which kinds of it there are in a run follows from its seed.
+#pragma once
+
+#include "process.h"
+
+enum fault_kind {
+	FAULT_CRASH,      /* a process dies, and is started again after a while */
+	FAULT_FREEZE,     /* a node stands still, and then goes on with its old queues */
+	FAULT_MESH,       /* a node, or one direction between two, is cut off from the mesh */
+	FAULT_STORE,      /* a node is cut off from the store */
+	FAULT_BOTH,
+	FAULT_ELECTION,   /* the store has no leader */
+	FAULT_WATCH,      /* a watch stands still, or loses its place */
+	FAULT_UNKNOWN,    /* nobody hears what became of a transaction */
+	FAULT_CLOCK,      /* a wall clock is set */
+	FAULT_DRAIN,      /* a node drains, and is up again */
+	FAULT_LOSS,       /* datagrams are lost, on both networks */
+	FAULT_REPEAT,     /* and come twice */
+	FAULT_SLOW,       /* everything takes longer */
+	FAULT_CNT
+};
+
+void fault_begin(bool any); /* chooses the kinds; false: none, SAs are rekeyed alone */
+bool fault_has(enum fault_kind k);
+const char *fault_text(enum fault_kind k);
+void fault_step(unsigned honest); /* now and then something */
+void fault_end(void);  /* all of it */

@@ -1,0 +1,396 @@
+#include "process.h"
+
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "history.h"
+#include "traffic.h"
+
+#define RING_CNT 64
+#define TURN_US 20000u
+#define MESH_PORT 4511
+
+static const char psk[] = "a key that is long enough for the simulation";
+static const char other_psk[] = "a key that is long enough, and not that one";
+
+struct processes all;
+const struct process *process_copied;
+static struct crypt_seal_ring seal;
+static struct model_id account_id;
+static struct addr_prefix everything[] = { { .addr = { .family = ADDR_V4 } }, { .addr = { .family = ADDR_V6 } } };
+
+bool process_is_honest(const struct process *p)
+{
+	return p->kind == PROCESS_GATEWAY || p->site_kind == SITE_HONEST;
+}
+
+/* ---- the parent ---- */
+
+static void want_offramp(void *arg, uint32_t account_number, const char *netns)
+{
+	(void)arg, (void)account_number, (void)netns;
+}
+
+static void drop_offramp(void *arg, uint32_t account_number)
+{
+	(void)arg, (void)account_number;
+}
+
+static void set_routes(void *arg, uint32_t account_number, const struct addr_prefix *prefixes, size_t cnt)
+{
+	(void)arg, (void)account_number, (void)prefixes, (void)cnt;
+}
+
+static bool on_readable(void *arg, struct control *c)
+{
+	(void)arg, (void)c;
+	return true;
+}
+
+/* ---- life ---- */
+
+static bool is_node(const struct process *p)
+{
+	return p->kind == PROCESS_GATEWAY && all.clustered;
+}
+
+static void make_rings(struct process *p)
+{
+	p->rings = (struct fwd_punt_rings){ .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	p->parent_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	must(p->rings.wake_fd >= 0 && p->parent_fd >= 0);
+	must(ring_init(&p->rings.punts, RING_CNT, sizeof(struct fwd_punt)) == ERR_NONE);
+	must(ring_init(&p->rings.known, RING_CNT, sizeof(struct fwd_punt)) == ERR_NONE);
+	must(ring_init(&p->rings.notices, RING_CNT, sizeof(struct fwd_notice)) == ERR_NONE);
+	if (!is_node(p))
+		return;
+	must(ring_init(&p->rings.strays, RING_CNT, sizeof(struct fwd_stray)) == ERR_NONE);
+	must(ring_init(&p->rings.returns, RING_CNT, sizeof(struct fwd_stray)) == ERR_NONE);
+}
+
+static void end_rest(struct process *p)
+{
+	p->c = NULL;
+	world_net_mesh(p->who, -1, &p->conf.cluster.mesh_address);
+	fwd_free(p->fwd);
+	ring_fini(&p->rings.punts);
+	ring_fini(&p->rings.known);
+	ring_fini(&p->rings.notices);
+	ring_fini(&p->rings.strays);
+	ring_fini(&p->rings.returns);
+	close(p->rings.wake_fd);
+	close(p->parent_fd);
+}
+
+static int open_mesh(struct process *p)
+{
+	int fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC); /* always readable: whoever runs is asked for what has come */
+
+	must(fd >= 0);
+	world_net_mesh(p->who, fd, &p->conf.cluster.mesh_address);
+	return fd;
+}
+
+static enum err start_control(struct process *p)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(p->sockets); i++) {
+		p->sockets[i].local = (struct addr_endpoint){ p->addr, i == 0 ? 500 : 4500 };
+		p->sockets[i].fd = world_net_socket(p->who, i, &p->sockets[i].local);
+	}
+	make_rings(p);
+	must(fwd_new(1, p->incarnation, &p->fwd) == ERR_NONE);
+	const struct control_config config = {
+		.conf = &p->conf, .site = p->kind == PROCESS_GATEWAY ? NULL : &p->site,
+		.cluster = is_node(p) ? &p->conf.cluster : NULL, .mesh_fd = is_node(p) ? open_mesh(p) : -1,
+		.store = p->store, .store_ipc_fd = -1, .live_fd = -1, .seal_keys = &seal, .incarnation = p->incarnation,
+		.fwd = p->fwd, .rings = &p->rings, .worker_cnt = 1, .sockets = p->sockets, .socket_cnt = ARRAY_LEN(p->sockets),
+		.parent = { .fd = p->parent_fd, .want_offramp = want_offramp, .drop_offramp = drop_offramp,
+			    .set_routes = set_routes, .on_readable = on_readable },
+	};
+	return control_new(&config, &p->c);
+}
+
+bool process_start(struct process *p)
+{
+	(void)world_enter(&p->clock);
+	enum err e = control_incarnation_take(p->store, &p->incarnation);
+	if (e == ERR_NONE && process_copied != NULL && process_copied != p)
+		p->incarnation = process_copied->incarnation;
+	if (e == ERR_NONE) {
+		e = start_control(p);
+		if (e != ERR_NONE)
+			end_rest(p);
+	}
+	(void)world_enter(NULL);
+	history_add("%s starts with incarnation %u: %s", p->name, p->incarnation, err_text(e));
+	p->poked = true;
+	p->frozen_us = 0;
+	p->packets_us = world_now_us();
+	world_link_of(p->store)->frozen = false;
+	return e == ERR_NONE;
+}
+
+/* It writes nothing any more, and says nothing. */
+void process_kill(struct process *p)
+{
+	history_add("%s dies", p->name);
+	(void)world_enter(&p->clock);
+	world_dying(true);
+	control_free(p->c);
+	world_dying(false);
+	end_rest(p);
+	(void)world_enter(NULL);
+	p->dead_us = world_now_us();
+}
+
+void process_empty(struct process *p)
+{
+	world_link_close(p->store);
+	world_store_free(p->ws);
+	p->ws = world_store_new();
+	p->store = world_link_open(p->ws, p->who);
+}
+
+void process_give_key(struct process *p)
+{
+	secret_fini(&p->tunnel.psk);
+	must(secret_set(&p->tunnel.psk, bytes_str(psk)) == ERR_NONE);
+}
+
+bool process_is_frozen(const struct process *p)
+{
+	return world_now_us() < p->frozen_us;
+}
+
+void process_turn(struct process *p)
+{
+	bool due = world_link_run(p->store);
+
+	if (p->c == NULL || process_is_frozen(p))
+		return;
+	if (!due && !p->poked && world_now_us() < p->turn_us && !world_dh_due(p->c->dh) && !world_mesh_due(p->who))
+		return;
+	p->poked = false;
+	p->turn_us = world_now_us() + world_random(TURN_US);
+	(void)world_enter(&p->clock);
+	control_turn(p->c, 0);
+	traffic_returned(p);
+	(void)world_enter(NULL);
+}
+
+void process_deliver(struct process *p, const struct world_datagram *d)
+{
+	static struct fwd_punt punt;
+
+	p->poked = true;
+	if (d->told_rev > p->told_rev)
+		p->told_rev = d->told_rev;
+	if (d->esp) {
+		traffic_take(p, d);
+		return;
+	}
+	if (d->len < 28) /* a keepalive is the worker's */
+		return;
+	punt = (struct fwd_punt){ .local = d->to, .natt = d->marker, .len = (uint16_t)d->len, .remote = d->source };
+	struct wr w = wr_of(SPACE_OF(punt.msg));
+	wr_put(&w, bytes_of(d->b, d->len));
+	must(!w.bad);
+	if (ring_push(fwd_punt_ring(&p->rings, bytes_of(d->b, d->len)), &punt))
+		(void)eventfd_write(p->rings.wake_fd, 1);
+}
+
+unsigned process_site_number(const struct process *site)
+{
+	return site->who - all.gateways + 1;
+}
+
+struct control_tunnel *process_tunnel(const struct process *p, unsigned site)
+{
+	const struct model_id id = process_tunnel_id(site);
+	struct hmap_walk w;
+
+	if (p->kind == PROCESS_GATEWAY)
+		return control_tunnel_find(p->c, &id);
+	return CONTAINER_OF(hmap_walk_first(&p->c->tunnels, &w), struct control_tunnel, by_id);
+}
+
+unsigned process_inits(void)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < all.cnt; i++)
+		cnt += process_is_honest(&all.p[i]) ? world_inits(i) : 0;
+	return cnt;
+}
+
+struct model_id process_tunnel_id(unsigned site)
+{
+	struct model_id id = account_id;
+
+	id.b[15] = (uint8_t)site;
+	return id;
+}
+
+/* ---- configuration ---- */
+
+static void put(struct store *s, struct model_key key, struct bytes value)
+{
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), value };
+	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
+	must(store_commit(s, &txn).err == ERR_NONE);
+}
+
+static void put_account(struct store *s, const struct addr *gateway)
+{
+	uint8_t room[MODEL_ACCOUNT_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+	struct model_account a;
+
+	model_account_init(&a);
+	a.id = account_id;
+	a.number = 1;
+	a.endpoint_cnt = 1;
+	a.endpoints[0] = *gateway;
+	must(model_account_encode(&a, &w) == ERR_NONE);
+	put(s, model_key_account(&a.id), wr_bytes(&w));
+}
+
+static void put_tunnel(struct store *s, unsigned number, const struct process *site)
+{
+	uint8_t room[MODEL_TUNNEL_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+	struct model_tunnel m;
+	struct crypt_seal_public to;
+	size_t len;
+
+	model_tunnel_init(&m);
+	m.id = process_tunnel_id(number);
+	m.account_id = account_id;
+	snprintf(m.name, sizeof(m.name), "site%u", number);
+	m.cloudflare_endpoint = all.p[0].addr;
+	m.customer_endpoint = site->addr;
+	m.psk_set_us = 1;
+	must(model_tunnel_encode(&m, &w) == ERR_NONE);
+	put(s, model_key_tunnel(&account_id, &m.id), wr_bytes(&w));
+	struct model_psk k = { .tunnel_id = m.id, .set_us = 1 };
+	const struct model_key key = model_key_psk(&account_id, &m.id);
+	must(crypt_seal_public_of(&seal.key[0], &to) == ERR_NONE);
+	must(crypt_box_seal(&to, model_key_bytes(&key), bytes_str(psk), SPACE_OF(k.current), &len) == ERR_NONE);
+	k.current_len = (uint16_t)len;
+	w = wr_of(SPACE_OF(room));
+	must(model_psk_encode(&k, &w) == ERR_NONE);
+	put(s, key, wr_bytes(&w));
+}
+
+/* <account>_<tunnel>: whom it claims to be. */
+static void claim(struct conf_identity *id, unsigned number)
+{
+	const struct model_id tunnel = process_tunnel_id(number);
+	struct wr w = wr_of(SPACE_OF(id->b));
+	char text[3];
+
+	id->type = IKE_ID_KEY_ID;
+	for (size_t i = 0; i < 2 * sizeof(tunnel.b); i++) {
+		if (i == sizeof(tunnel.b))
+			wr_u8(&w, '_');
+		snprintf(text, sizeof(text), "%02x", i < sizeof(tunnel.b) ? account_id.b[i] : tunnel.b[i - sizeof(tunnel.b)]);
+		wr_put(&w, bytes_str(text));
+	}
+	must(!w.bad);
+	id->len = (uint8_t)wr_len(&w);
+}
+
+static void configure_site(struct process *p, unsigned number)
+{
+	struct conf_tunnel *t = &p->tunnel;
+
+	*t = (struct conf_tunnel){ .gateway = all.p[0].addr, .local_address = p->addr, .dpd_delay = 30, .ike_lifetime = 86400,
+				   .child_lifetime = 28800, .mtu = 1500, .mobike = true };
+	snprintf(t->name, sizeof(t->name), "site%u", number);
+	t->gateway_id = (struct conf_identity){ .type = IKE_ID_IPV4_ADDR, .len = 4 };
+	struct rd r = rd_of(addr_bytes(&all.p[0].addr));
+	rd_copy(&r, t->gateway_id.b, 4);
+	if (p->site_kind == SITE_FORGER)
+		claim(&t->identity, number);
+	t->local_ts = t->remote_ts = (struct conf_prefixes){ .cnt = ARRAY_LEN(everything), .p = everything };
+	must(secret_set(&t->psk, bytes_str(p->site_kind == SITE_HONEST ? psk : other_psk)) == ERR_NONE);
+	p->site = (struct conf_site){ .dh_threads = 1, .tun_mtu = 1400, .ike_fragment_mtu = 1280, .tunnel_cnt = 1, .tunnels = t };
+}
+
+static void init_gateway(struct process *p, struct world_store *ws)
+{
+	p->kind = PROCESS_GATEWAY;
+	p->ws = ws;
+	snprintf(p->name, sizeof(p->name), "node %u", p->who);
+	must(addr_parse(bytes_str("192.0.2.1"), &p->addr) == ERR_NONE);
+	snprintf(p->conf.cluster.node, sizeof(p->conf.cluster.node), "n%u", p->who);
+	snprintf(p->conf.cluster.site, sizeof(p->conf.cluster.site), "default");
+	char text[32];
+	snprintf(text, sizeof(text), "10.0.0.%u", p->who + 1);
+	must(addr_parse(bytes_str(text), &p->conf.cluster.mesh_address.addr) == ERR_NONE);
+	p->conf.cluster.mesh_address.port = MESH_PORT;
+}
+
+static void init_site(struct process *p, unsigned number, enum site_kind kind)
+{
+	char text[32];
+
+	p->kind = PROCESS_SITE;
+	p->site_kind = kind;
+	p->ws = world_store_new();
+	snprintf(p->name, sizeof(p->name), "site %u", number);
+	snprintf(text, sizeof(text), "192.0.2.%u", number + 1);
+	must(addr_parse(bytes_str(text), &p->addr) == ERR_NONE);
+}
+
+void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers)
+{
+	unsigned sites = honest + (strangers ? 2 : 0);
+
+	must(gateways + sites <= WORLD_PROCESSES_MAX);
+	all = (struct processes){ .gateways = gateways, .cnt = gateways + sites, .clustered = clustered, .ws = world_store_new() };
+	process_copied = NULL;
+	world_told = all.ws;
+	seal.cnt = 1;
+	must(crypt_seal_generate(&seal.key[0]) == ERR_NONE);
+	memset(account_id.b, 7, sizeof(account_id.b));
+	for (unsigned i = 0; i < all.cnt; i++) {
+		struct process *p = &all.p[i];
+		p->who = i;
+		conf_init(&p->conf);
+		if (i < gateways)
+			init_gateway(p, all.ws);
+		else
+			init_site(p, i - gateways + 1, i < gateways + honest ? SITE_HONEST : i == all.cnt - 1 ? SITE_FORGER : SITE_WRONG_KEY);
+		p->conf.gateway_address_cnt = 1;
+		p->conf.gateway_addresses[0] = p->addr;
+		p->store = world_link_open(p->ws, i);
+		world_link_of(p->store)->remote = clustered && i < gateways;
+		if (clustered)
+			p->clock = (struct world_clock){ world_random(1000000000), (int64_t)world_random(1000000) - 500000 };
+	}
+	put_account(world_store_direct(all.ws), &all.p[0].addr);
+	for (unsigned i = gateways; i < all.cnt; i++) {
+		struct process *p = &all.p[i];
+		bool forger = p->site_kind == SITE_FORGER;
+		if (!forger)
+			put_tunnel(world_store_direct(all.ws), i - gateways + 1, p);
+		configure_site(p, forger ? 1 : i - gateways + 1);
+	}
+}
+
+void processes_fini(void)
+{
+	for (unsigned i = 0; i < all.cnt; i++) {
+		struct process *p = &all.p[i];
+		if (p->c != NULL)
+			process_kill(p);
+		world_link_close(p->store);
+		if (p->kind == PROCESS_SITE)
+			world_store_free(p->ws);
+		secret_fini(&p->tunnel.psk);
+	}
+	world_store_free(all.ws);
+}
