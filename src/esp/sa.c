@@ -79,6 +79,7 @@ MUST_USE enum err esp_sa_new_out(const struct model_child_sa *child, struct esp_
 	if (e != ERR_NONE)
 		return e;
 	sa->counter = counter;
+	atomic_init(&sa->last, UINT64_MAX);
 	*ret = sa;
 	return ERR_NONE;
 }
@@ -115,6 +116,17 @@ void esp_sa_free(struct esp_sa *sa)
 	crypt_locked_give(sa, get_size(sa));
 }
 
+/* The counter first: whoever sees the new end sees no number of before (see take_allotted). */
+void esp_sa_allot(struct esp_sa *sa, uint64_t above, uint64_t last)
+{
+	_Atomic uint64_t *seq = &sa->counter->seq;
+	uint64_t at = atomic_load_explicit(seq, memory_order_relaxed);
+
+	while (at < above && !atomic_compare_exchange_weak_explicit(seq, &at, above, memory_order_relaxed, memory_order_relaxed))
+		;
+	atomic_store_explicit(&sa->last, last, memory_order_release);
+}
+
 struct crypt_esp *esp_sa_own_context(struct esp_sa *sa, unsigned worker)
 {
 	struct crypt_esp *c = NULL;
@@ -128,6 +140,12 @@ struct crypt_esp *esp_sa_own_context(struct esp_sa *sa, unsigned worker)
 uint64_t esp_sa_seq_in(const struct esp_sa *sa)
 {
 	return atomic_load_explicit(&sa->replay.top, memory_order_relaxed);
+}
+
+void esp_sa_seen(struct esp_sa *sa, uint64_t seq)
+{
+	if (sa->replay.window != 0)
+		(void)esp_replay_take(&sa->replay, seq);
 }
 
 bool esp_sa_is_low(const struct esp_sa *sa)

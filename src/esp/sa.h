@@ -35,8 +35,15 @@ MUST_USE enum err esp_sa_new_in(const struct model_child_sa *child, uint16_t rep
 /* Wipes. No worker may use it any more; NULL is fine. */
 void esp_sa_free(struct esp_sa *sa);
 
+/* Outbound, where several nodes send on the SA: numbers are given out from `above` (not below what was) up to `last`, and no
+ * others. Before the SA is published: (0, 0), and there are none. The control thread. */
+void esp_sa_allot(struct esp_sa *sa, uint64_t above, uint64_t last);
+
 /* Inbound: the highest sequence number that came, 0: none, or there is no window. Any thread. */
 uint64_t esp_sa_seq_in(const struct esp_sa *sa);
+
+/* Inbound, with a window: that number has come somewhere. Any thread. */
+void esp_sa_seen(struct esp_sa *sa, uint64_t seq);
 
 /* Outbound: IVs or sequence numbers are used up to three quarters. Any thread. */
 bool esp_sa_is_low(const struct esp_sa *sa);

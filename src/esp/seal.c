@@ -64,16 +64,40 @@ static struct rd draw_ivs(const struct esp_job *jobs, size_t cnt, struct space r
 	return rd_of(bytes_of(room.p, need));
 }
 
+/* Of a block of numbers: as many as it still has, the first in *ret_seq. The end is read before the counter: what was taken by
+ * an old end lies in the old block, and by a new one above what was raised for it. */
+static size_t take_allotted(struct esp_sa *sa, size_t cnt, uint64_t last, uint64_t *ret_seq)
+{
+	_Atomic uint64_t *seq = &sa->counter->seq;
+	uint64_t at = atomic_load_explicit(seq, memory_order_relaxed), n;
+
+	do
+		n = at >= last ? 0 : last - at < cnt ? last - at : cnt;
+	while (n != 0 && !atomic_compare_exchange_weak_explicit(seq, &at, at + n, memory_order_relaxed, memory_order_relaxed));
+	*ret_seq = at + 1;
+	return (size_t)n;
+}
+
+static size_t take_numbers(struct esp_sa *sa, size_t cnt, uint64_t *ret_seq)
+{
+	uint64_t last = atomic_load_explicit(&sa->last, memory_order_acquire);
+
+	if (last != UINT64_MAX)
+		return take_allotted(sa, cnt, last, ret_seq);
+	/* The first number sent is 1 (RFC 4303 3.3.3). 64 bits cannot wrap here. */
+	*ret_seq = atomic_fetch_add_explicit(&sa->counter->seq, cnt, memory_order_relaxed) + 1;
+	return cnt;
+}
+
 /* Numbers, IVs, headers and trailers of a run of jobs with one SA: one claim of each counter for the run. The number of
  * the first is returned. */
 static uint64_t frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
 {
 	struct esp_sa *sa = jobs[0].sa;
 	struct rd own = rd_sub(random, cnt * count_random(sa));
-	uint64_t iv = 0, end = esp_seq_end(sa);
+	uint64_t iv = 0, end = esp_seq_end(sa), seq;
 
-	/* The first number sent is 1 (RFC 4303 3.3.3). 64 bits cannot wrap here. */
-	uint64_t seq = atomic_fetch_add_explicit(&sa->counter->seq, cnt, memory_order_relaxed) + 1;
+	size_t numbers = take_numbers(sa, cnt, &seq);
 	if (sa->counter_iv && crypt_iv_space_take(&sa->counter->ivs, (uint32_t)cnt, &iv) != ERR_NONE) {
 		for (size_t i = 0; i < cnt; i++)
 			fail(&jobs[i], MODEL_DROP_iv_exhausted);
@@ -83,6 +107,10 @@ static uint64_t frame_run(struct esp_job *jobs, size_t cnt, struct rd *random)
 		if (seq + i >= end) {
 			/* Numbers of one key may not cycle (RFC 4303 3.3.3). */
 			fail(&jobs[i], MODEL_DROP_esp_expired);
+			continue;
+		}
+		if (i >= numbers) {
+			fail(&jobs[i], MODEL_DROP_seq_block);
 			continue;
 		}
 		size_t tail = write_trailer(&jobs[i]);

@@ -1,6 +1,6 @@
 // What an SA is inside this folder.
 // esp/*.c only. The fields are constant once made, but for `own`, of which each worker writes its own
-// element.
+// element, and `last`, which the control thread writes.
 #pragma once
 
 #include "crypt/esp_cipher.h"
@@ -17,6 +17,7 @@ struct esp_sa {
 	struct crypt_esp *ctx;       /* of all workers; NULL: each has its own */
 	struct esp_counter *counter; /* outbound */
 	struct esp_replay replay;    /* inbound */
+	_Atomic uint64_t last;       /* outbound: the last number that may be given out; UINT64_MAX: all that the counter has */
 
 	/* To make contexts of, where each worker has its own. */
 	struct model_suite suite;

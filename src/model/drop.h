@@ -61,6 +61,10 @@
 	X(mesh_pieces, "mesh message of which pieces are missing") \
 	X(mesh_gone, "message for a node that is gone") \
 	X(mesh_send, "the mesh socket did not take the datagram") \
+	X(seq_block, "the SA's block of sequence numbers is used up, and the store gives no other") \
+	X(seq_full, "packet that waits for the node that numbers its SA, and too many wait already") \
+	X(seq_expired, "packet that waited for the node that numbers its SA, and in vain") \
+	X(seq_moved, "packet that another node sent here to be numbered, and this one does not number its SA") \
 	X(icmp_limited, "ICMP error not sent, rate limit") \
 	X(icmp_ignored, "ICMP too big that quotes no packet of an SA, or nothing new (not an error)")
 

@@ -306,6 +306,41 @@ static void numbers_end_at_32_bits_and_never_begin_again(void **state)
 	esp_sa_free(out);
 }
 
+/* Numbers of a block that control gave, and of the next one. */
+static void an_sa_of_which_numbers_are_allotted_uses_those_alone(void **state)
+{
+	struct esp_counter counter;
+	struct esp_job jobs[4];
+	(void)state;
+
+	esp_counter_init(&counter, 1, 0);
+	struct esp_sa *out = make_out(&suite_gcm128, &counter);
+	esp_sa_allot(out, 0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		jobs[i] = make_job(out, pattern(60));
+	esp_seal(jobs, 1, 0);
+	assert_false(jobs[0].ok);
+	assert_int_equal(jobs[0].drop, MODEL_DROP_seq_block);
+	esp_sa_allot(out, 100, 103);
+	esp_seal(jobs, ARRAY_LEN(jobs), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(jobs[i].ok);
+		assert_int_equal(seq_of(&jobs[i]), 101 + i);
+		free(jobs[i].buf.p);
+		jobs[i] = make_job(out, pattern(60));
+	}
+	assert_int_equal(jobs[3].drop, MODEL_DROP_seq_block);
+	esp_sa_allot(out, 0, 105); /* more of the same: nothing of it was lost */
+	esp_seal(jobs, 1, 0);
+	assert_int_equal(seq_of(&jobs[0]), 104);
+	esp_sa_allot(out, 50, 55); /* the counter never goes back */
+	esp_seal(jobs + 1, 1, 0);
+	assert_int_equal(jobs[1].drop, MODEL_DROP_seq_block);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)
+		free(jobs[i].buf.p);
+	esp_sa_free(out);
+}
+
 static void an_empty_iv_space_seals_nothing(void **state)
 {
 	struct esp_counter counter;
@@ -514,6 +549,7 @@ int main(void)
 		cmocka_unit_test(a_second_sa_of_the_same_key_repeats_neither_number_nor_iv),
 		cmocka_unit_test(cbc_ivs_are_not_predictable),
 		cmocka_unit_test(numbers_end_at_32_bits_and_never_begin_again),
+		cmocka_unit_test(an_sa_of_which_numbers_are_allotted_uses_those_alone),
 		cmocka_unit_test(an_empty_iv_space_seals_nothing),
 		cmocka_unit_test(open_rejects_a_flipped_bit),
 		cmocka_unit_test(open_gives_one_reason_for_each_length),
