@@ -74,7 +74,7 @@ struct model_key model_key_child(uint32_t spi_in)
 
 struct model_key model_key_sequence(uint32_t spi_in)
 {
-	return make_key("seq/%08" PRIx32, spi_in);
+	return make_key(MODEL_KEY_SEQUENCE "%08" PRIx32, spi_in);
 }
 
 struct model_key model_key_current(const struct model_id *tunnel)
@@ -104,15 +104,25 @@ bool model_key_ike_parse(struct bytes key, uint64_t *ret_spi)
 	return true;
 }
 
-bool model_key_child_parse(struct bytes key, uint32_t *ret_spi)
+static bool parse_esp_spi(struct bytes key, const char *prefix, uint32_t *ret_spi)
 {
 	uint8_t b[4];
 	struct rd r = rd_of(BYTES_OF(b));
 
-	if (!parse_hex(key, MODEL_KEY_CHILD, b, sizeof(b)))
+	if (!parse_hex(key, prefix, b, sizeof(b)))
 		return false;
 	*ret_spi = rd_u32(&r);
 	return true;
+}
+
+bool model_key_child_parse(struct bytes key, uint32_t *ret_spi)
+{
+	return parse_esp_spi(key, MODEL_KEY_CHILD, ret_spi);
+}
+
+bool model_key_sequence_parse(struct bytes key, uint32_t *ret_spi)
+{
+	return parse_esp_spi(key, MODEL_KEY_SEQUENCE, ret_spi);
 }
 
 bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel)

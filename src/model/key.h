@@ -8,7 +8,7 @@
 //   cfg/next-acctnum              last account number given out (u32)
 //   ike/<our spi>                 IKE SA, sealed    child/<spi in>              Child SA, sealed
 //   cur/<tunnel>                  our SPI (u64) of the IKE SA that came last, in a cluster
-//   seq/<spi in>                  how far the keys of that SA may be used (control/internal.h, struct control_marks)
+//   seq/<spi in>                  how far the keys of that SA may be used, and by whom (cluster/sequence.h)
 //   st/tun/<account>/<tunnel>     last state and last failure of a tunnel
 //   st/why/<account>/<tunnel>/<slot>  the failures of a tunnel, one each
 //   st/unknown/<slot>             failures that belong to no tunnel
@@ -58,10 +58,12 @@ struct model_key model_key_prefix(const char *kind, const struct model_id *accou
 /* What such a key is of. False: it is none. */
 bool model_key_ike_parse(struct bytes key, uint64_t *ret_spi);
 bool model_key_child_parse(struct bytes key, uint32_t *ret_spi);
+bool model_key_sequence_parse(struct bytes key, uint32_t *ret_spi);
 bool model_key_current_parse(struct bytes key, struct model_id *ret_tunnel);
 
 #define MODEL_KEY_IKE "ike/"
 #define MODEL_KEY_CHILD "child/"
+#define MODEL_KEY_SEQUENCE "seq/"
 #define MODEL_KEY_CURRENT "cur/"
 #define MODEL_KEY_CFG "cfg/"
 #define MODEL_KEY_ACCOUNTS "cfg/acct/"

@@ -134,6 +134,7 @@ enum field {
 	F_TS_REMOTE,
 	F_CREATED,
 	F_EXPIRES,
+	F_SEQUENCED, /* not there: no */
 };
 #define REPEATED (MODEL_RECORD_BIT(F_TS_LOCAL) | MODEL_RECORD_BIT(F_TS_REMOTE))
 #define REQUIRED                                                                               \
@@ -177,6 +178,7 @@ enum err model_child_encode(const struct model_child_sa *c, uint16_t format, str
 		model_ts_put(w, F_TS_REMOTE, &c->ts_remote[i]);
 	tlv_u64(w, F_CREATED, c->created_us);
 	tlv_u64(w, F_EXPIRES, c->expires_us);
+	tlv_u8(w, F_SEQUENCED, c->sequenced);
 	return model_record_written(w);
 }
 
@@ -206,6 +208,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct model_ch
 	case F_TS_REMOTE: return take_ts(d->field.value, c->ts_remote, &c->ts_remote_cnt);
 	case F_CREATED: c->created_us = model_record_u64(d); break;
 	case F_EXPIRES: c->expires_us = model_record_u64(d); break;
+	case F_SEQUENCED: c->sequenced = model_record_bool(d); break;
 	}
 	return ERR_NONE;
 }
