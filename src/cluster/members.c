@@ -43,6 +43,7 @@ static void share_out(struct cluster_members *m)
 {
 	struct candidates c;
 
+	m->version++;
 	list_candidates(m, false, &c);
 	if (c.cnt == 0)
 		list_candidates(m, true, &c);
@@ -105,16 +106,26 @@ bool cluster_alive(const struct cluster_members *m, uint16_t slot)
 }
 
 /* A node that was not heard yet reads the store as it is now: it needs nobody to wait for it. */
-uint64_t cluster_site_applied(const struct cluster_members *m)
+static uint64_t least_applied(const struct cluster_members *m, bool site)
 {
 	uint64_t least = UINT64_MAX;
 
 	for (unsigned i = 0; i < m->cnt; i++) {
 		const struct cluster_member *n = &m->m[i];
-		if (n->alive && n->pinged && n->applied < least && strcmp(n->n.site, m->site) == 0)
+		if (n->alive && n->pinged && n->applied < least && (!site || strcmp(n->n.site, m->site) == 0))
 			least = n->applied;
 	}
 	return least;
+}
+
+uint64_t cluster_site_applied(const struct cluster_members *m)
+{
+	return least_applied(m, true);
+}
+
+uint64_t cluster_all_applied(const struct cluster_members *m)
+{
+	return least_applied(m, false);
 }
 
 bool cluster_cut(const struct cluster_members *m, uint64_t now_us)

@@ -49,6 +49,7 @@ struct cluster_members {
 	unsigned cnt;
 	struct cluster_member m[CLUSTER_NODES_MAX];
 	uint16_t owner[CLUSTER_BUCKETS]; /* slots */
+	uint64_t version;           /* changes with whatever a duty depends on */
 };
 
 /* ---- questions ---- */
@@ -64,6 +65,8 @@ const struct cluster_member *cluster_member_at(const struct cluster_members *m, 
 const struct cluster_member *cluster_member_of(const struct cluster_members *m, uint32_t incarnation);
 /* The least revision that the other live nodes of our site have installed; UINT64_MAX: there are none. */
 uint64_t cluster_site_applied(const struct cluster_members *m);
+/* Likewise of all sites. */
+uint64_t cluster_all_applied(const struct cluster_members *m);
 /* Whether the mesh has lost us: there are other nodes, and none of them was heard for CLUSTER_CUT_US. */
 bool cluster_cut(const struct cluster_members *m, uint64_t now_us);
 /* Whether routers should send here: up, with a lease, not cut off; and when we had no news from the store, none of the others

@@ -1,0 +1,103 @@
+#include "cluster/sequence.h"
+
+enum { VERSION = 1, PLAIN_LEN = 24, PLAIN_OUT_LEN = 4 };
+enum field { F_OUT = 1, F_IN, F_BYTES, F_SLOT, F_INCARNATION, F_LAST = F_INCARNATION };
+
+/* ---- the record ---- */
+
+void cluster_sequence_encode(const struct cluster_sequence *s, struct wr *w)
+{
+	tlv_begin(w, VERSION);
+	tlv_u64(w, F_OUT, s->out);
+	tlv_u64(w, F_IN, s->in);
+	tlv_u64(w, F_BYTES, s->bytes);
+	tlv_u16(w, F_SLOT, s->slot);
+	tlv_u32(w, F_INCARNATION, s->incarnation);
+}
+
+static enum err decode_plain(struct bytes b, struct cluster_sequence *ret)
+{
+	struct rd r = rd_of(b);
+	struct cluster_sequence s = { 0 };
+
+	if (b.len == PLAIN_OUT_LEN) {
+		s.out = rd_u32(&r);
+	} else {
+		s.out = rd_u64(&r);
+		s.in = rd_u64(&r);
+		s.bytes = rd_u64(&r);
+	}
+	if (!rd_done(&r))
+		return ERR_SYNTAX;
+	*ret = s;
+	return ERR_NONE;
+}
+
+static void take_field(const struct tlv *t, struct cluster_sequence *s, bool *ok)
+{
+	switch (t->type) {
+	case F_OUT: s->out = tlv_get_u64(t, ok); break;
+	case F_IN: s->in = tlv_get_u64(t, ok); break;
+	case F_BYTES: s->bytes = tlv_get_u64(t, ok); break;
+	case F_SLOT: s->slot = tlv_get_u16(t, ok); break;
+	case F_INCARNATION: s->incarnation = tlv_get_u32(t, ok); break;
+	}
+}
+
+enum err cluster_sequence_decode(struct bytes b, struct cluster_sequence *ret)
+{
+	struct cluster_sequence s = { 0 };
+	struct rd r = rd_of(b);
+	unsigned seen = 0;
+	uint16_t version;
+	bool ok = true;
+
+	if (b.len == PLAIN_LEN || b.len == PLAIN_OUT_LEN)
+		return decode_plain(b, ret);
+	enum err e = tlv_start(&r, VERSION, &version);
+	if (e != ERR_NONE)
+		return e;
+	for (struct tlv t; ok && tlv_next(&r, &t);) {
+		unsigned bit = t.type <= F_LAST ? 1u << t.type : 0;
+		ok = (seen & bit) == 0;
+		seen |= bit;
+		take_field(&t, &s, &ok);
+	}
+	if (r.bad || !ok || seen != ((1u << F_LAST) - 1) << 1 || s.slot > CLUSTER_SLOT_MAX)
+		return ERR_SYNTAX;
+	*ret = s;
+	return ERR_NONE;
+}
+
+/* ---- who ---- */
+
+const struct cluster_member *cluster_sequence_holder(const struct cluster_members *m, const struct cluster_sequence *s)
+{
+	const struct cluster_member *n = s->slot == 0 ? NULL : cluster_member_at(m, s->slot);
+	return n != NULL && n->n.incarnation == s->incarnation ? n : NULL;
+}
+
+uint64_t cluster_sequence_due(const struct cluster_members *m, const struct cluster_sequence *s, uint32_t spi_in,
+			      uint64_t nominated_us, uint64_t calm_us)
+{
+	const struct cluster_member *n = cluster_sequence_holder(m, s);
+	uint64_t settled_us = nominated_us + CLUSTER_SEQUENCE_SETTLE_US;
+
+	if (!cluster_duty(m, spi_in))
+		return UINT64_MAX;
+	if (n == NULL)
+		return 0;
+	if (!n->alive || n->draining || settled_us < calm_us)
+		return calm_us;
+	return settled_us;
+}
+
+bool cluster_sequence_stands(const struct cluster_members *m)
+{
+	if (m->held)
+		return true;
+	for (unsigned i = 0; i < m->cnt; i++)
+		if (m->m[i].alive && m->m[i].fresh)
+			return false;
+	return true;
+}
