@@ -194,6 +194,10 @@ static enum err make_rings(struct fwd_punt_rings *r, bool cluster)
 		e = ring_init(&r->strays, FWD_STRAY_CNT, sizeof(struct fwd_stray));
 	if (e == ERR_NONE && cluster)
 		e = ring_init(&r->returns, FWD_STRAY_CNT, sizeof(struct fwd_stray));
+	if (e == ERR_NONE && cluster)
+		e = ring_init(&r->inners, FWD_INNER_CNT, sizeof(struct fwd_inner));
+	if (e == ERR_NONE && cluster)
+		e = ring_init(&r->seals, FWD_INNER_CNT, sizeof(struct fwd_inner));
 	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return e != ERR_NONE ? e : r->wake_fd < 0 ? ERR_SYSTEM : ERR_NONE;
 }
@@ -262,6 +266,8 @@ int gateway_main(const struct host_gateway_env *env)
 		ring_fini(&g.rings[i].notices);
 		ring_fini(&g.rings[i].strays);
 		ring_fini(&g.rings[i].returns);
+		ring_fini(&g.rings[i].inners);
+		ring_fini(&g.rings[i].seals);
 	}
 	return e == ERR_NONE ? 0 : 1;
 }

@@ -561,6 +561,7 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 		if (sa != NULL)
 			control_sa_rekey(c, sa, false, n->spi_in);
 		break;
+	case FWD_NOTICE_NUMBERS:
 	case FWD_NOTICE_TOO_BIG:
 		break;
 	}

@@ -130,6 +130,9 @@ static enum err make_child(struct fwd *f, struct fwd_tunnel *t, const struct mod
 		free_child(&c->retire);
 		return e;
 	}
+	c->sequenced = f->shares_numbers && child->sequenced;
+	if (c->sequenced)
+		esp_sa_allot(c->out, 0, 0);
 	*ret = c;
 	return ERR_NONE;
 }
@@ -211,6 +214,43 @@ void fwd_child_end(struct fwd *f, uint32_t spi_in)
 		esp_counter_end(&c->key_counter->counter);
 }
 
+void fwd_share_numbers(struct fwd *f)
+{
+	f->shares_numbers = true;
+}
+
+void fwd_child_number(struct fwd *f, uint32_t spi_in, uint64_t above, uint64_t last, uint64_t ask_at)
+{
+	struct fwd_child *c = fwd_spi_find(f, spi_in);
+
+	if (c == NULL || !c->sequenced)
+		return;
+	esp_sa_allot(c->out, above, last);
+	atomic_store_explicit(&c->ask_at, ask_at, memory_order_relaxed);
+	atomic_store_explicit(&c->told_numbers, false, memory_order_relaxed);
+	FWD_PUBLISH(c->numbered, true);
+}
+
+/* What a worker has in hand keeps its numbers: they are ours. */
+void fwd_child_unnumber(struct fwd *f, uint32_t spi_in)
+{
+	struct fwd_child *c = fwd_spi_find(f, spi_in);
+	if (c != NULL)
+		atomic_store(&c->numbered, false);
+}
+
+void fwd_child_seen(struct fwd *f, uint32_t spi_in, uint64_t seq)
+{
+	struct fwd_child *c = fwd_spi_find(f, spi_in);
+	if (c != NULL)
+		esp_sa_seen(c->in, seq);
+}
+
+void fwd_number_until(struct fwd *f, uint64_t mono_ms)
+{
+	atomic_store_explicit(&f->number_until_ms, mono_ms, memory_order_relaxed);
+}
+
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path)
 {
 	struct fwd_child *c = fwd_spi_find(f, spi_in);
@@ -245,6 +285,7 @@ MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct f
 		.out_bytes = atomic_load(&c->out_bytes),
 		.last_in_us = atomic_load(&c->last_in_us),
 		.seq_out = atomic_load(&c->key_counter->counter.seq),
+		.numbered = atomic_load(&c->numbered),
 		.seq_in = esp_sa_seq_in(c->in),
 		.effective_mtu = FWD_READ(c->outer)->outer.mtu,
 	};

@@ -38,6 +38,7 @@ static enum err open_readers(struct fwd *f)
 		struct fwd_reader *r = &f->readers[i];
 		r->fwd = f;
 		r->index = i;
+		atomic_init(&r->passes, 1); /* nobody sits there */
 		r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (r->wake_fd < 0)
 			e = ERR_MEMORY;

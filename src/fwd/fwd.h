@@ -75,6 +75,17 @@ void fwd_child_prove(struct fwd *f, uint32_t spi_in);
 void fwd_child_delete(struct fwd *f, uint32_t spi_in);
 /* Its keys are used up: nothing is sent on it any more, each packet counted as esp_expired. Unknown SPIs are ignored. */
 void fwd_child_end(struct fwd *f, uint32_t spi_in);
+/* In a cluster, before the first SA: those that are sequenced wait for numbers from fwd_child_number. */
+void fwd_share_numbers(struct fwd *f);
+/* Workers number the packets of that SA, above `above` and up to `last`, and tell FWD_NOTICE_NUMBERS when they have come to ask_at.
+ * After fwd_child_unnumber they hand them over to control instead. Both ignore SPIs that are unknown or not sequenced. */
+void fwd_child_number(struct fwd *f, uint32_t spi_in, uint64_t above, uint64_t last, uint64_t ask_at);
+void fwd_child_unnumber(struct fwd *f, uint32_t spi_in);
+/* That inbound number was taken by another node. */
+void fwd_child_seen(struct fwd *f, uint32_t spi_in, uint64_t seq);
+/* Up to this time of the monotonic clock, and no longer, workers number packets of sequenced SAs: a process that was stopped and
+ * goes on asks first whether it still may. */
+void fwd_number_until(struct fwd *f, uint64_t mono_ms);
 /* The peer's address was confirmed. Unknown SPIs are ignored. */
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path);
 
@@ -90,6 +101,7 @@ struct fwd_child_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* inner bytes */
 	uint64_t last_in_us;   /* 0: none */
 	uint64_t seq_out;      /* the last outbound sequence number given out */
+	bool numbered;         /* sequenced: workers here number its packets */
 	uint64_t seq_in;       /* the highest inbound one that was taken; 0 without a window */
 	uint16_t effective_mtu; /* largest inner packet */
 };
@@ -113,7 +125,14 @@ struct fwd_tunnel_stats {
 };
 MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id, struct fwd_tunnel_stats *ret);
 
-/* Wakes that worker: something lies in its returns (fwd/punt.h). */
+/* Whether every worker has done since `since` with the packets that it then had in hand. */
+struct fwd_passing {
+	uint64_t at[FWD_WORKERS_MAX];
+};
+void fwd_passing_begin(const struct fwd *f, struct fwd_passing *since);
+bool fwd_passing_over(const struct fwd *f, const struct fwd_passing *since);
+
+/* Wakes that worker: something lies in its returns or its seals (fwd/punt.h). */
 void fwd_wake(struct fwd *f, unsigned worker);
 
 /* ---- counters: each worker and the control thread have a block of their own ---- */

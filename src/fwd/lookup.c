@@ -37,6 +37,26 @@ const struct fwd_outer *fwd_child_outer(const struct fwd_child *c)
 	return &FWD_READ(c->outer)->outer;
 }
 
+/* ---- numbers of sequenced SAs ---- */
+
+bool fwd_child_is_sequenced(const struct fwd_child *c)
+{
+	return c->sequenced;
+}
+
+bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms)
+{
+	/* In one order with fwd_passing_begin: who is not seen there sees here that it is over. */
+	return atomic_load(&c->numbered) &&
+	       mono_ms < atomic_load_explicit(&r->fwd->number_until_ms, memory_order_relaxed);
+}
+
+bool fwd_child_wants_numbers(const struct fwd_child *c)
+{
+	return atomic_load_explicit(&c->key_counter->counter.seq, memory_order_relaxed) >=
+	       atomic_load_explicit(&c->ask_at, memory_order_relaxed);
+}
+
 /* ---- selectors ---- */
 
 /* What selectors call ports: for ICMP type and code stand there (RFC 7296 3.13.1). */
@@ -145,6 +165,8 @@ bool fwd_child_claim(struct fwd_child *c, enum fwd_notice_kind kind, uint64_t no
 		return claim_once(&c->told_first);
 	case FWD_NOTICE_IV_LOW:
 		return claim_once(&c->told_low);
+	case FWD_NOTICE_NUMBERS:
+		return claim_once(&c->told_numbers);
 	case FWD_NOTICE_TOO_BIG: /* of no SA yet */
 		break;
 	case FWD_NOTICE_ADDRESS:
@@ -164,6 +186,9 @@ void fwd_child_withdraw(struct fwd_child *c, enum fwd_notice_kind kind)
 		break;
 	case FWD_NOTICE_IV_LOW:
 		atomic_store_explicit(&c->told_low, false, memory_order_relaxed);
+		break;
+	case FWD_NOTICE_NUMBERS:
+		atomic_store_explicit(&c->told_numbers, false, memory_order_relaxed);
 		break;
 	case FWD_NOTICE_ADDRESS:
 		atomic_store_explicit(&c->told_address_ms, 0, memory_order_relaxed);

@@ -45,6 +45,12 @@ struct esp_sa *fwd_child_out(const struct fwd_child *c);
 struct fwd_tunnel *fwd_child_tunnel(const struct fwd_child *c);
 const struct fwd_outer *fwd_child_outer(const struct fwd_child *c);
 
+/* One node numbers its packets; and whether that is this one now. */
+bool fwd_child_is_sequenced(const struct fwd_child *c);
+bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms);
+/* Numbers have come to where control wants to hear of it. */
+bool fwd_child_wants_numbers(const struct fwd_child *c);
+
 /* True when an inner packet that came on the SA fits its selectors; else *ret_why says which end does not.
  * Packets without ports have port 0, ICMP its type and code (RFC 7296 3.13.1). */
 bool fwd_child_accepts(const struct fwd_child *c, const struct wire_ip *ip, enum model_drop *ret_why);

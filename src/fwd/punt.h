@@ -1,6 +1,7 @@
 // What workers hand to the control thread: IKE datagrams, notices about SAs, and in a cluster ESP packets of SAs that this node
-// does not know yet, which come back. Rings of one element type each.
-// A worker produces, the control thread consumes (returns: the other way round); each worker has its own rings and an eventfd.
+// does not know yet, and inner packets of SAs that are numbered elsewhere or later. Both may come back. Rings of one element
+// type each.
+// A worker produces, the control thread consumes (returns, seals: the other way round); each worker has its own rings and an eventfd.
 #pragma once
 
 #include "base/addr.h"
@@ -14,6 +15,8 @@
 #define FWD_NOTICE_CNT 4096
 #define FWD_STRAY_MAX 9216 /* the longest ESP packet that is kept */
 #define FWD_STRAY_CNT 256
+#define FWD_INNER_MAX 9200 /* the longest inner packet that is numbered by another node: wire/mesh.h has room for it */
+#define FWD_INNER_CNT 512
 
 /* One IKE datagram, without the non-ESP marker. */
 struct fwd_punt {
@@ -28,6 +31,7 @@ enum fwd_notice_kind {
 	FWD_NOTICE_FIRST,   /* the first valid packet of an inbound SA: the peer surely has it */
 	FWD_NOTICE_ADDRESS, /* a valid packet of the SA came from another address; at most one a second and SA */
 	FWD_NOTICE_IV_LOW,  /* the outbound IV space of the SA nears its end */
+	FWD_NOTICE_NUMBERS, /* half of the SA's block of numbers is used */
 	FWD_NOTICE_TOO_BIG, /* a router says that a packet was too big for its next link; it may lie */
 };
 
@@ -55,12 +59,21 @@ struct fwd_stray {
 	uint8_t b[FWD_STRAY_MAX];
 };
 
+/* An inner packet that is ready to be sealed, and the SA that it goes out on. */
+struct fwd_inner {
+	uint32_t spi_in;
+	uint16_t len;
+	uint8_t b[FWD_INNER_MAX];
+};
+
 struct fwd_punt_rings {
 	struct ring punts;   /* struct fwd_punt: to no SA of ours, so first messages and junk */
 	struct ring known;   /* struct fwd_punt: to an SPI of ours; served first, so that no flood starves an SA */
 	struct ring notices; /* struct fwd_notice */
 	struct ring strays;  /* struct fwd_stray; of no slots where there is no cluster */
 	struct ring returns; /* struct fwd_stray: to be opened now; control calls fwd_wake */
+	struct ring inners;  /* struct fwd_inner: not to be numbered here now; of no slots where there is no cluster */
+	struct ring seals;   /* struct fwd_inner: to be sealed now; control calls fwd_wake */
 	struct siphash_key spi_key; /* of the check bytes in our SPIs (design section 6.3); set before workers start */
 	int wake_fd;         /* eventfd, written by the worker after it pushed */
 };

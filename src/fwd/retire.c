@@ -10,12 +10,13 @@ struct fwd_reader *fwd_reader_join(struct fwd *f, unsigned worker)
 	must(worker < f->worker_cnt);
 	rcu_register_thread();
 	is_reader = true;
+	atomic_fetch_add(&f->readers[worker].passes, 1);
 	return &f->readers[worker];
 }
 
 void fwd_reader_leave(struct fwd_reader *r)
 {
-	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	atomic_fetch_add(&r->passes, 1);
 	rcu_unregister_thread();
 	is_reader = false;
 }
@@ -24,20 +25,35 @@ void fwd_reader_leave(struct fwd_reader *r)
  * whoever frees: liburcu orders the same with barriers that the language does not know. */
 void fwd_reader_pass(struct fwd_reader *r)
 {
-	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	atomic_fetch_add(&r->passes, 2);
 	rcu_quiescent_state();
 }
 
 void fwd_reader_rest(struct fwd_reader *r)
 {
-	atomic_fetch_add_explicit(&r->passes, 1, memory_order_release);
+	atomic_fetch_add(&r->passes, 1);
 	rcu_thread_offline();
 }
 
 void fwd_reader_resume(struct fwd_reader *r)
 {
-	(void)r;
 	rcu_thread_online();
+	atomic_fetch_add(&r->passes, 1);
+}
+
+void fwd_passing_begin(const struct fwd *f, struct fwd_passing *since)
+{
+	for (unsigned i = 0; i < f->worker_cnt; i++)
+		since->at[i] = atomic_load(&f->readers[i].passes);
+}
+
+/* One that had nothing in hand then, or has rested since. */
+bool fwd_passing_over(const struct fwd *f, const struct fwd_passing *since)
+{
+	for (unsigned i = 0; i < f->worker_cnt; i++)
+		if (since->at[i] % 2 == 0 && atomic_load(&f->readers[i].passes) == since->at[i])
+			return false;
+	return true;
 }
 
 static void run_release(struct rcu_head *head)

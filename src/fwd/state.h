@@ -49,8 +49,11 @@ struct fwd_child {
 	struct fwd_key_counter *key_counter;
 	_Atomic(struct fwd_outer_box *) outer;
 	uint8_t ts_local_cnt, ts_remote_cnt;
+	bool sequenced;         /* numbers are allotted by control */
+	_Atomic bool numbered;  /* and workers here may use them */
+	_Atomic uint64_t ask_at;
 	struct model_ts ts_local[MODEL_TS_MAX], ts_remote[MODEL_TS_MAX];
-	_Atomic bool told_first, told_low;
+	_Atomic bool told_first, told_low, told_numbers;
 	_Atomic uint64_t told_address_ms;
 	_Alignas(64) _Atomic uint64_t in_packets;
 	_Atomic uint64_t in_bytes, last_in_us;
@@ -191,7 +194,7 @@ struct fwd_offramps {
 
 struct fwd_reader {
 	_Alignas(64) struct fwd_counters counters;
-	_Atomic uint64_t passes;
+	_Atomic uint64_t passes; /* odd: it holds no pointer, nor a packet */
 	struct fwd *fwd;
 	unsigned index;
 	int wake_fd;
@@ -206,8 +209,10 @@ struct fwd {
 	_Atomic(struct fwd_offramps *) offramps;
 	_Atomic uint64_t offramp_generation;
 	_Atomic uint64_t released;
+	_Atomic uint64_t number_until_ms;
 	/* writer */
 	struct hmap accounts, tunnels, key_counters, out_spis;
+	bool shares_numbers;
 	size_t learned_cnt; /* tunnels with a learned MTU */
 	struct siphash_key hash_key;
 	bool held;

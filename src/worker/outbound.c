@@ -59,6 +59,41 @@ static unsigned take_packet(struct worker *w, struct worker_packet *p)
 	return p->packets;
 }
 
+/* Which SA, and that the packet may go there, was decided where it came in. */
+static void seal_inner(struct worker *w, struct worker_packet *p, uint32_t spi_in)
+{
+	struct fwd_child *c = fwd_child_find(w->reader, spi_in);
+
+	if (c == NULL)
+		worker_drop(w, MODEL_DROP_tunnel_down);
+	else if (!worker_check_inner(p))
+		worker_drop(w, MODEL_DROP_inner_malformed);
+	else
+		worker_send(w, p, c);
+}
+
+bool worker_seal_returned(struct worker *w)
+{
+	struct ring *seals = &w->config.rings->seals;
+	const struct fwd_inner *in;
+	unsigned cnt = 0;
+
+	w->sealed_here = true;
+	while (cnt < WORKER_BURST && seals->slots != NULL && (in = ring_peek(seals)) != NULL) {
+		struct worker_packet *p = &w->packets[cnt];
+		struct wr out = wr_of((struct space){ w->bufs[cnt].p + WORKER_HEADROOM, WORKER_PACKET_MAX });
+		const uint32_t spi_in = in->spi_in;
+		*p = (struct worker_packet){ .buf = w->bufs[cnt], .off = WORKER_HEADROOM, .len = in->len };
+		wr_put(&out, bytes_of(in->b, in->len));
+		ring_done(seals);
+		seal_inner(w, p, spi_in);
+		cnt++;
+	}
+	worker_send_flush(w);
+	w->sealed_here = false;
+	return cnt == WORKER_BURST;
+}
+
 void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt)
 {
 	unsigned packets = 0;

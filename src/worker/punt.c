@@ -56,6 +56,27 @@ void worker_stray(struct worker *w, const struct worker_packet *p, uint32_t spi)
 	ring_give(&r->strays);
 }
 
+void worker_inner(struct worker *w, const struct fwd_child *c, struct bytes packet)
+{
+	struct ring *inners = &w->config.rings->inners;
+
+	if (w->sealed_here) {
+		worker_drop(w, MODEL_DROP_seq_moved);
+		return;
+	}
+	struct fwd_inner *slot = inners->slots == NULL || packet.len > FWD_INNER_MAX ? NULL : ring_slot(inners);
+	w->punted = true;
+	if (slot == NULL) {
+		worker_drop(w, MODEL_DROP_seq_full);
+		return;
+	}
+	slot->spi_in = fwd_child_spi_in(c);
+	slot->len = (uint16_t)packet.len;
+	struct wr out = wr_of(SPACE_OF(slot->b));
+	wr_put(&out, packet);
+	ring_give(inners);
+}
+
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
 		   const struct addr_endpoint *remote)
 {

@@ -117,6 +117,10 @@ static void serve(struct worker *w, uint64_t data, bool rescanned)
 			worker_send_flush(w);
 			worker_offramp_flush(w);
 		}
+		worker_send_flush(w);
+		worker_offramp_flush(w);
+		while (worker_seal_returned(w))
+			;
 		break;
 	case SOURCE_SOCKET:
 		serve_socket(w, &w->config.sockets[index]);

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "wire/split.h"
 #include "worker/state.h"
 
@@ -12,6 +13,7 @@ static void queue_seal(struct worker *w, const struct worker_packet *p, struct f
 		       size_t len)
 {
 	must(w->seal_cnt < WORKER_BURST);
+	w->sequenced |= fwd_child_is_sequenced(c);
 	w->sealing[w->seal_cnt] = (struct worker_sealing){ c, len, p->ip.tos, wants_df(p, c, len) };
 	w->seals[w->seal_cnt++] = (struct esp_job){
 		.sa = fwd_child_out(c),
@@ -73,8 +75,41 @@ void worker_send(struct worker *w, const struct worker_packet *p, struct fwd_chi
 	queue_seal(w, p, c, room, front, p->len);
 }
 
+/* Packets of SAs that are numbered by another node, or that wait for numbers, go to control. The clock is read here: a process
+ * that was stopped on its way must not go on with what it believed before. */
+static void send_elsewhere(struct worker *w)
+{
+	const uint64_t now_ms = clock_mono_ms();
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < w->seal_cnt; i++) {
+		struct fwd_child *c = w->sealing[i].child;
+		if (fwd_child_is_sequenced(c) && !fwd_child_is_numbered(w->reader, c, now_ms)) {
+			worker_inner(w, c, bytes_of(w->seals[i].buf.p + w->seals[i].off, w->seals[i].len));
+			continue;
+		}
+		w->sealing[kept] = w->sealing[i];
+		w->seals[kept++] = w->seals[i];
+	}
+	w->seal_cnt = kept;
+	w->sequenced = false;
+}
+
+static void notice_numbers(struct worker *w)
+{
+	for (unsigned i = 0; i < w->seal_cnt; i++) {
+		struct fwd_child *c = w->sealing[i].child;
+		if ((i == 0 || c != w->sealing[i - 1].child) && fwd_child_is_sequenced(c) && fwd_child_wants_numbers(c))
+			worker_notice(w, c, FWD_NOTICE_NUMBERS, NULL);
+	}
+}
+
 void worker_send_flush(struct worker *w)
 {
+	const bool sequenced = w->sequenced;
+
+	if (sequenced)
+		send_elsewhere(w);
 	if (w->seal_cnt != 0)
 		esp_seal(w->seals, w->seal_cnt, w->config.index);
 	for (unsigned i = 0; i < w->seal_cnt; i++) {
@@ -83,6 +118,8 @@ void worker_send_flush(struct worker *w)
 		if ((i == 0 || w->seals[i].sa != w->seals[i - 1].sa) && esp_sa_is_low(w->seals[i].sa))
 			worker_notice(w, w->sealing[i].child, FWD_NOTICE_IV_LOW, NULL);
 	}
+	if (sequenced)
+		notice_numbers(w);
 	if (w->seal_cnt != 0)
 		worker_send_sealed(w);
 	w->seal_cnt = 0;

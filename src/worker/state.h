@@ -106,6 +106,8 @@ struct worker {
 	size_t queue_cnt;
 	bool punted;                   /* the control thread has to be woken */
 	bool returned;                 /* the packets in hand have been with control already */
+	bool sealed_here;              /* the packets in hand came from control to be sealed: they do not go back */
+	bool sequenced;                /* some that are to be sealed may have to be numbered by another node */
 	struct worker_limit icmp_limit, too_big_limit;
 
 	/* the burst */
@@ -183,6 +185,8 @@ void worker_punt(struct worker *w, const struct worker_socket *s, const struct w
 		 struct bytes msg, bool natt, bool no_marker);
 /* An ESP packet of an SPI that is not known: to control if the store may know more, else dropped. */
 void worker_stray(struct worker *w, const struct worker_packet *p, uint32_t spi);
+/* An inner packet that is not to be numbered here now: to control, and from there perhaps to another node. */
+void worker_inner(struct worker *w, const struct fwd_child *c, struct bytes packet);
 /* A message to a socket of kind ICMP. */
 void worker_too_big(struct worker *w, const struct worker_socket *s, const struct worker_packet *p);
 /* Tells what is due about an SA. remote: ADDRESS only. */
@@ -195,6 +199,8 @@ void worker_punt_flush(struct worker *w);
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt);
 /* Packets that control gives back, at most a burst; true: more may wait. */
 bool worker_returned(struct worker *w);
+/* Likewise inner packets that are to be sealed. */
+bool worker_seal_returned(struct worker *w);
 void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt);
 
 /* ---- check.c ---- */

@@ -232,6 +232,55 @@ static void counters_of_ended_keys_are_collected(void **state)
 	assert_int_equal(r->fwd->key_counters.cnt, 1);
 }
 
+/* ---- numbers that several nodes share ---- */
+
+static void a_sequenced_sa_waits_for_its_numbers_only_where_they_are_shared(void **state)
+{
+	struct rig *r = *state;
+	struct model_child_sa c = rig_child(1, 0x1000), shared = rig_child(1, 0x2000);
+
+	rig_tunnel(r, 1, 1);
+	c.sequenced = shared.sequenced = true;
+	assert_int_equal(fwd_child_put(r->fwd, &c), ERR_NONE);
+	assert_false(fwd_child_is_sequenced(fwd_child_find(r->reader, 0x1000)));
+	fwd_child_number(r->fwd, 0x1000, 5, 6, 6); /* none of those */
+	assert_false(fwd_child_is_numbered(r->reader, fwd_child_find(r->reader, 0x1000), 0));
+	fwd_share_numbers(r->fwd);
+	assert_int_equal(fwd_child_put(r->fwd, &shared), ERR_NONE);
+	const struct fwd_child *child = fwd_child_find(r->reader, 0x2000);
+	assert_true(fwd_child_is_sequenced(child));
+	assert_false(fwd_child_is_numbered(r->reader, child, 0));
+	fwd_number_until(r->fwd, 100);
+	fwd_child_number(r->fwd, 0x2000, 1000, 2000, 1500);
+	assert_true(fwd_child_is_numbered(r->reader, child, 99));
+	assert_false(fwd_child_is_numbered(r->reader, child, 100));
+	assert_false(fwd_child_wants_numbers(child));
+	atomic_store(&child->key_counter->counter.seq, 1500);
+	assert_true(fwd_child_wants_numbers(child));
+	fwd_child_unnumber(r->fwd, 0x2000);
+	assert_false(fwd_child_is_numbered(r->reader, child, 99));
+}
+
+static void who_passes_has_nothing_in_hand_any_more(void **state)
+{
+	struct rig *r = *state;
+	struct fwd_passing since;
+
+	fwd_passing_begin(r->fwd, &since);
+	assert_false(fwd_passing_over(r->fwd, &since));
+	fwd_reader_pass(r->reader);
+	assert_true(fwd_passing_over(r->fwd, &since));
+	fwd_passing_begin(r->fwd, &since);
+	fwd_reader_rest(r->reader);
+	assert_true(fwd_passing_over(r->fwd, &since));
+	fwd_passing_begin(r->fwd, &since);
+	assert_true(fwd_passing_over(r->fwd, &since)); /* it rests */
+	fwd_reader_resume(r->reader);
+	assert_true(fwd_passing_over(r->fwd, &since)); /* and what it does now began later */
+	fwd_passing_begin(r->fwd, &since);
+	assert_false(fwd_passing_over(r->fwd, &since));
+}
+
 /* ---- paths, notices, statistics ---- */
 
 static void the_effective_mtu_follows_path_and_settings(void **state)
@@ -351,6 +400,8 @@ int main(void)
 		RUN(thousands_of_spis_come_and_go),
 		RUN(a_key_that_is_installed_again_goes_on_with_its_ivs),
 		RUN(counters_of_ended_keys_are_collected),
+		RUN(a_sequenced_sa_waits_for_its_numbers_only_where_they_are_shared),
+		RUN(who_passes_has_nothing_in_hand_any_more),
 		RUN(the_effective_mtu_follows_path_and_settings),
 		RUN(notices_are_due_once_or_once_a_second),
 		RUN(off_ramps_are_listed_and_closed_by_the_state),
