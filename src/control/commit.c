@@ -12,9 +12,9 @@ struct commit {
 	struct model_key keys[STORE_TXN_OPS_MAX];
 	size_t cmp_cnt, op_cnt;
 	size_t used;
-	/* an IKE SA, the two that may replace it, a new Child SA, and its mark */
+	/* an IKE SA, the two that may replace it, a new Child SA, and what says how far its keys are used */
 	uint8_t room[3 * (IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD) + MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD +
-		     CONTROL_MARKS_LEN];
+		     CLUSTER_SEQUENCE_MAX];
 };
 
 static enum err add_op(struct commit *t, struct model_key key, enum store_op_kind kind, struct bytes value)
@@ -57,17 +57,25 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct c
 	return e != ERR_NONE ? e : add_cmp(t, mod_rev);
 }
 
-/* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). */
-static enum err add_sequence(struct commit *t, uint32_t spi_in)
+/* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). Of several nodes one
+ * takes it (see seq.c). */
+static enum err add_sequence(const struct control *c, struct commit *t, uint32_t spi_in)
 {
 	const struct control_marks marks = { .out = CONTROL_SEQ_BLOCK };
-	uint8_t *at = t->room + t->used;
+	const struct cluster_sequence nobodys = { 0 };
+	struct space room = { t->room + t->used, sizeof(t->room) - t->used };
+	struct wr w = wr_of(room);
 
-	if (sizeof(t->room) - t->used < CONTROL_MARKS_LEN)
+	if (room.cap < CLUSTER_SEQUENCE_MAX)
 		return ERR_FULL;
-	control_marks_encode(&marks, at);
-	t->used += CONTROL_MARKS_LEN;
-	return add_op(t, model_key_sequence(spi_in), STORE_PUT, bytes_of(at, CONTROL_MARKS_LEN));
+	if (c->clustered) {
+		cluster_sequence_encode(&nobodys, &w);
+	} else {
+		control_marks_encode(&marks, room.p);
+		(void)wr_reserve(&w, CONTROL_MARKS_LEN);
+	}
+	t->used += wr_len(&w);
+	return add_op(t, model_key_sequence(spi_in), STORE_PUT, wr_bytes(&w));
 }
 
 static enum err add_delete(struct commit *t, uint32_t spi_in)
@@ -105,8 +113,8 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	if (e == ERR_NONE && !reserved)
 		e = add_cmp(t, 0);
 	secret_wipe(room, sizeof(room));
-	/* Of several nodes each numbers for itself. */
-	return e != ERR_NONE || c->clustered ? e : add_sequence(t, child->spi_in);
+	/* Of several nodes each numbers for itself, unless the peer minds. */
+	return e != ERR_NONE || (c->clustered && !child->sequenced) ? e : add_sequence(c, t, child->spi_in);
 }
 
 /* The SPI of the Child SA that our request asks for, 0: it asks for none. */

@@ -392,6 +392,17 @@ static void run_step(struct control *c, struct control_op *op)
 		control_ivs_used(c);
 }
 
+/* How it is numbered stays with the SA, whatever becomes of the tunnel's setting: all nodes must agree. */
+static void mark_child(const struct control *c, struct control_op *op)
+{
+	struct model_child_sa *child = &op->step->out.child;
+	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+
+	for (unsigned i = 0; i < op->step->out.cnt; i++)
+		if (op->step->out.actions[i].kind == IKE_ACT_CHILD_PUT)
+			child->sequenced = (t != NULL && t->m.replay_protection) || child->suite.esn == IKE_ESN_YES;
+}
+
 static void finish(struct control *c, struct control_op *op, uint64_t rev)
 {
 	switch (op->kind) {
@@ -557,6 +568,7 @@ void control_op_run(struct control *c, struct control_op *op)
 		return;
 	}
 	run_step(c, op);
+	mark_child(c, op);
 	if (comes_early(c, op)) {
 		read_again(c, op);
 		return;

@@ -60,6 +60,8 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	child->marks = (struct control_marks){ m->seq_out_used + CONTROL_SEQ_BLOCK, m->seq_in_seen, m->bytes_used };
 	child->bytes_before = m->bytes_used;
 	hmap_add(&c->children, &child->by_spi, hash_child(c, m->spi_in));
+	if (m->sequenced)
+		control_seq_add(c, child);
 	const struct control_tunnel *t = control_tunnel_find(c, &m->tunnel_id);
 	set_limits(child, t);
 	log_info("tunnel %s: Child SA %08x %s, %s", t == NULL ? "-" : t->m.name, m->spi_in,
@@ -75,6 +77,7 @@ void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev)
 		return;
 	struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
 	control_mirror_bury(c, true, spi_in, larger(rev, child->rev), child->expires_us);
+	control_seq_remove(c, child);
 	hmap_remove(&c->children, &child->by_spi);
 	heap_remove(&c->child_timers, &child->timer);
 	free(child);
@@ -129,19 +132,11 @@ void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONT
 
 bool control_marks_decode(struct bytes record, struct control_marks *ret)
 {
-	struct rd r = rd_of(record);
-	struct control_marks m = { 0 };
+	struct cluster_sequence s;
 
-	if (record.len == 4) {
-		m.out = rd_u32(&r);
-	} else {
-		m.out = rd_u64(&r);
-		m.in = rd_u64(&r);
-		m.bytes = rd_u64(&r);
-	}
-	if (!rd_done(&r))
+	if (cluster_sequence_decode(record, &s) != ERR_NONE)
 		return false;
-	*ret = m;
+	*ret = (struct control_marks){ s.out, s.in, s.bytes };
 	return true;
 }
 
@@ -244,9 +239,10 @@ void control_children_check(struct control *c)
 		if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
 			continue;
 		const struct control_marks now = marks_of(child, &s);
-		/* Of several nodes each numbers for itself; what must not repeat has its incarnation. */
+		/* Of several nodes each numbers for itself, or one does by blocks (seq.c); what must not repeat has its incarnation. */
 		if (!c->clustered && marks_are_old(child, &now))
 			write_marks(c, child, &now);
+		control_seq_check(c, child, &s);
 		check_limits(c, child, &s);
 	}
 }

@@ -121,6 +121,10 @@ void control_mesh_forward(struct control *c, uint16_t slot, const struct fwd_pun
 void control_mesh_proven(struct control *c, uint32_t spi_in);
 /* This node has installed what the store has up to rev; told to the others of the site at the end of the turn. */
 void control_mesh_applied(struct control *c, uint64_t rev);
+/* To all: this node numbers the packets of that SA, up to out, by the store's revision rev. */
+void control_mesh_taken(struct control *c, uint32_t spi_in, uint64_t rev, uint64_t out);
+/* To the node that took it by revision rev: this one has ceased to. */
+void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev);
 /* The least revision that the other live nodes of the site have installed; UINT64_MAX: there are none. */
 uint64_t control_mesh_site_applied(const struct control *c);
 /* An inner packet for the node that numbers the packets of a Child SA. */
@@ -161,8 +165,7 @@ void control_send(struct control *c, const struct addr_endpoint *local, const st
 void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces, uint64_t rev);
 void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev);
 void control_children_timers(struct control *c);
-/* The record of the marks, CONTROL_MARKS_LEN bytes. An older one has the outbound number alone, in 4 bytes: decode
- * takes both. False: neither. */
+/* The record of the marks, CONTROL_MARKS_LEN bytes. decode takes all that cluster_sequence_decode takes. False: none of that. */
 void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
 bool control_marks_decode(struct bytes record, struct control_marks *ret);
 /* Once a second: raises the marks in the store of SAs that have used half of their block, and asks for the rekey of those that
@@ -283,6 +286,26 @@ void control_park_ready(struct control *c, uint32_t spi_in, bool found);
 void control_park_timers(struct control *c);
 uint64_t control_park_next_us(const struct control *c);
 void control_park_free(struct control *c);
+
+/* seq.c, seq_queue.c: the numbers of sequenced SAs in a cluster */
+
+MUST_USE enum err control_seq_start(struct control *c); /* before the first SA */
+void control_seq_add(struct control *c, struct control_child *child); /* whose record says that it is sequenced */
+void control_seq_remove(struct control *c, struct control_child *child);
+void control_seq_row(struct control *c, const struct store_row *row, uint32_t spi_in);
+bool control_seq_done(struct control *c, const struct store_done *done); /* false: it was nothing of these */
+/* From another node: it numbers now; it has left it to this one. */
+void control_seq_taken(struct control *c, const struct cluster_member *by, uint32_t spi_in, uint64_t rev, uint64_t out);
+void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev);
+/* An inner packet: of a worker here; of another node, and then it goes no further. */
+void control_seq_local(struct control *c, const struct fwd_inner *in);
+void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet);
+void control_seq_low(struct control *c, uint32_t spi_in); /* half of its block is used */
+void control_seq_check(struct control *c, const struct control_child *child, const struct fwd_child_stats *s); /* once a second */
+void control_seq_turn(struct control *c); /* first in a turn */
+void control_seq_timers(struct control *c); /* after all that may hand out packets */
+uint64_t control_seq_next_us(const struct control *c);
+void control_seq_free(struct control *c); /* after the Child SAs */
 
 static inline void control_drop(struct control *c, enum model_drop d)
 {

@@ -106,8 +106,8 @@ static enum err open_signals(struct control *c)
 static enum err start_store(struct control *c, uint64_t rev)
 {
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
-	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, MODEL_KEY_WHY, MODEL_KEY_NODES,
-					      MODEL_KEY_COOKIE, MODEL_KEY_TICK, MODEL_KEY_FORMAT };
+	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_SEQUENCE, MODEL_KEY_CURRENT, MODEL_KEY_WHY,
+					      MODEL_KEY_NODES, MODEL_KEY_COOKIE, MODEL_KEY_TICK, MODEL_KEY_FORMAT };
 	static const struct store_role role = { .read = read, .write = write };
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
@@ -197,6 +197,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = open_signals(c);
 	if (e == ERR_NONE)
+		e = control_seq_start(c);
+	if (e == ERR_NONE)
 		e = load_all(c, &rev);
 	if (e == ERR_NONE)
 		e = control_mesh_start(c);
@@ -244,6 +246,7 @@ void control_free(struct control *c)
 	hmap_fini(&c->ops);
 	control_steps_free(c);
 	control_sas_free(c);
+	control_seq_free(c);
 	control_site_free(c);
 	control_config_free(c);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -284,6 +287,16 @@ static void take_strays(struct control *c, struct ring *ring)
 	}
 }
 
+static void take_inners(struct control *c, struct ring *ring)
+{
+	const struct fwd_inner *in;
+
+	for (unsigned i = 0; i < FWD_INNER_CNT && ring->slots != NULL && (in = ring_peek(ring)) != NULL; i++) {
+		control_seq_local(c, in);
+		ring_done(ring);
+	}
+}
+
 static void take_worker(struct control *c, unsigned worker)
 {
 	struct fwd_punt_rings *r = &c->cfg.rings[worker];
@@ -295,6 +308,7 @@ static void take_worker(struct control *c, unsigned worker)
 	while (ring_pop(&r->notices, &n))
 		control_notice(c, &n);
 	take_strays(c, &r->strays);
+	take_inners(c, &r->inners);
 	/* Messages to SAs first: each turn of new ones, a flood of them too, comes after all those that wait. */
 	bool empty = take_punts(c, &r->known);
 	if (empty)
@@ -310,7 +324,7 @@ static void take_committed(void *arg, const struct store_done *done)
 	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
 	else if (done->tag != 0 && !control_node_done(c, done) && !control_read_done(c, done) && !control_relist_done(c, done) &&
-		 !control_ivs_done(c, done))
+		 !control_ivs_done(c, done) && !control_seq_done(c, done))
 		control_op_committed(c, done);
 }
 
@@ -424,6 +438,8 @@ static int next_timeout_ms(const struct control *c)
 		at = control_held_next_us(c);
 	if (control_park_next_us(c) < at)
 		at = control_park_next_us(c);
+	if (control_seq_next_us(c) < at)
+		at = control_seq_next_us(c);
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
 	if (c->publish_due && c->publish_us < at)
@@ -439,6 +455,7 @@ void control_turn(struct control *c, int wait_ms)
 
 	int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), wait_ms);
 	control_clock_read(c);
+	control_seq_turn(c);
 	for (int i = 0; i < n; i++)
 		take_event(c, events[i].data.u32);
 	control_sas_timers(c);
@@ -457,6 +474,7 @@ void control_turn(struct control *c, int wait_ms)
 	fwd_collect(c->fwd);
 	control_node_timers(c);
 	control_mesh_timers(c);
+	control_seq_timers(c);
 	if (c->node == NULL && c->now_us >= c->cookie_turn_us)
 		turn_cookie_secret(c);
 }

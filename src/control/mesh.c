@@ -137,6 +137,19 @@ void control_mesh_proven(struct control *c, uint32_t spi_in)
 		send_to_all(c, false, &m);
 }
 
+void control_mesh_taken(struct control *c, uint32_t spi_in, uint64_t rev, uint64_t out)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_TAKEN, .taken = { spi_in, rev, out } };
+	if (c->mesh != NULL)
+		send_to_all(c, false, &m);
+}
+
+void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_LEFT, .taken = { spi_in, rev, 0 } };
+	send_to_slot(c, slot, &m);
+}
+
 void control_mesh_applied(struct control *c, uint64_t rev)
 {
 	if (c->mesh != NULL && rev > c->mesh->applied)
@@ -185,7 +198,7 @@ static void take_ping(struct control *c, uint16_t slot, const struct wire_mesh_m
 }
 
 /* A message that is no piece. */
-static void take_message(struct control *c, uint16_t slot, struct bytes text)
+static void take_message(struct control *c, const struct cluster_member *from, struct bytes text)
 {
 	struct wire_mesh_msg m;
 
@@ -196,7 +209,7 @@ static void take_message(struct control *c, uint16_t slot, struct bytes text)
 	}
 	switch (m.kind) {
 	case WIRE_MESH_PING:
-		take_ping(c, slot, &m);
+		take_ping(c, from->slot, &m);
 		break;
 	case WIRE_MESH_FORWARD:
 		take_forward(c, &m);
@@ -205,9 +218,17 @@ static void take_message(struct control *c, uint16_t slot, struct bytes text)
 		control_proven(c, m.spi_in);
 		break;
 	case WIRE_MESH_APPLIED:
-		cluster_members_applied(&c->members, slot, m.applied);
+		cluster_members_applied(&c->members, from->slot, m.applied);
 		break;
 	case WIRE_MESH_INNER:
+		control_seq_inner(c, m.inner.spi_in, m.inner.packet);
+		break;
+	case WIRE_MESH_TAKEN:
+		control_seq_taken(c, from, m.taken.spi_in, m.taken.rev, m.taken.out);
+		break;
+	case WIRE_MESH_LEFT:
+		control_seq_left(c, from->slot, m.taken.spi_in, m.taken.rev);
+		break;
 	case WIRE_MESH_PIECE:
 		control_drop(c, MODEL_DROP_mesh_unwanted);
 		break;
@@ -221,14 +242,14 @@ static void take_text(struct control *c, const struct cluster_member *from, stru
 	bool lost;
 
 	if (wire_mesh_parse(text, &m) != ERR_NONE || m.kind != WIRE_MESH_PIECE) {
-		take_message(c, from->slot, text);
+		take_message(c, from, text);
 		return;
 	}
 	enum err e = cluster_pieces_take(&c->mesh->pieces, from->n.incarnation, &m, c->now_us, &whole, &lost);
 	if (lost)
 		control_drop(c, MODEL_DROP_mesh_pieces);
 	if (e == ERR_NONE)
-		take_message(c, from->slot, whole);
+		take_message(c, from, whole);
 	else if (e != ERR_AGAIN)
 		control_drop(c, MODEL_DROP_mesh_malformed);
 }

@@ -369,6 +369,8 @@ void control_mirror_change(struct control *c, const struct store_row *row)
 			end_child(c, child, row->mod_rev);
 		else
 			put_child(c, row, child);
+	} else if (model_key_sequence_parse(row->key, &child)) {
+		control_seq_row(c, row, child);
 	} else if (model_key_current_parse(row->key, &tunnel)) {
 		change_current(c, row, &tunnel);
 	}

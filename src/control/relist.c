@@ -10,7 +10,8 @@
 #define RETRY_US 5000000u
 
 /* The configuration first: SAs belong to its tunnels. It is listed only when changes were lost. */
-static const char *const prefixes[] = { MODEL_KEY_CFG, MODEL_KEY_CHILD, MODEL_KEY_IKE, MODEL_KEY_CURRENT, MODEL_KEY_NODES, MODEL_KEY_FORMAT };
+static const char *const prefixes[] = { MODEL_KEY_CFG, MODEL_KEY_CHILD, MODEL_KEY_IKE, MODEL_KEY_SEQUENCE, MODEL_KEY_CURRENT,
+					MODEL_KEY_NODES, MODEL_KEY_FORMAT };
 #define PREFIX_FIRST_SHARED 1
 
 /* A key that is there. */

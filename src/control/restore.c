@@ -158,7 +158,7 @@ static enum err raise_marks(struct store *s)
 	if (m == NULL)
 		return ERR_MEMORY;
 	m->store = s;
-	enum err e = each_row(s, "seq/", raise_mark, m);
+	enum err e = each_row(s, MODEL_KEY_SEQUENCE, raise_mark, m);
 	write_marks(m);
 	if (e == ERR_NONE)
 		e = m->err;
@@ -248,7 +248,7 @@ static void check_child(void *arg, const struct store_row *row)
 	uint8_t spi[4];
 	struct rd r = rd_of(row->key);
 
-	rd_skip(&r, bytes_starts(row->key, bytes_str("seq/")) ? strlen("seq/") : strlen("child/"));
+	rd_skip(&r, bytes_starts(row->key, bytes_str(MODEL_KEY_SEQUENCE)) ? strlen(MODEL_KEY_SEQUENCE) : strlen(MODEL_KEY_CHILD));
 	if (text_hex_parse(rd_rest(&r), spi, sizeof(spi)) == ERR_NONE) {
 		struct rd n = rd_of(BYTES_OF(spi));
 		if (control_child_find(f->c, rd_u32(&n)) != NULL)
@@ -286,6 +286,8 @@ static enum err restore_shared(struct control *c, struct store *s)
 	if (e == ERR_NONE)
 		e = each_row(s, MODEL_KEY_IKE, mirror_row, c);
 	if (e == ERR_NONE)
+		e = each_row(s, MODEL_KEY_SEQUENCE, mirror_row, c);
+	if (e == ERR_NONE)
 		e = each_row(s, MODEL_KEY_CURRENT, mirror_row, c);
 	if (e == ERR_NONE)
 		log_info("%zu IKE SAs with %zu Child SAs are shared with the other nodes", c->sas.cnt, c->children.cnt);
@@ -304,7 +306,7 @@ MUST_USE enum err control_restore(struct control *c, struct store *s)
 	if (e == ERR_NONE)
 		e = each_row(s, "child/", check_child, &f);
 	if (e == ERR_NONE)
-		e = each_row(s, "seq/", check_child, &f);
+		e = each_row(s, MODEL_KEY_SEQUENCE, check_child, &f);
 	if (e == ERR_NONE)
 		e = delete_stale(&f);
 	free(f.stale_keys);

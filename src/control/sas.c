@@ -192,8 +192,10 @@ void control_sas_free(struct control *c)
 	     n = hmap_walk_next(&c->halves_by_spi, &w))
 		control_half_remove(c, CONTAINER_OF(n, struct control_half, by_spi));
 	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
+		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		control_seq_remove(c, child);
 		hmap_remove(&c->children, n);
-		free(CONTAINER_OF(n, struct control_child, by_spi));
+		free(child);
 	}
 	hmap_fini(&c->sas);
 	hmap_fini(&c->halves_by_spi);
@@ -562,6 +564,8 @@ void control_notice(struct control *c, const struct fwd_notice *n)
 			control_sa_rekey(c, sa, false, n->spi_in);
 		break;
 	case FWD_NOTICE_NUMBERS:
+		control_seq_low(c, n->spi_in);
+		break;
 	case FWD_NOTICE_TOO_BIG:
 		break;
 	}

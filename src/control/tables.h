@@ -6,7 +6,7 @@
 #include "base/hmap.h"
 #include "base/log.h"
 #include "base/siphash.h"
-#include "cluster/members.h"
+#include "cluster/sequence.h"
 #include "control/control.h"
 #include "control/dh.h"
 #include "control/start.h"
@@ -189,6 +189,7 @@ struct control_child {
 	struct esp_limits limits;
 	uint64_t ask_us;              /* at a soft limit: the IKE SA is not asked for a rekey before */
 	bool ended;                   /* a hard one was: it is about to be deleted */
+	struct control_seq *seq;      /* in a cluster, of one that is sequenced; else NULL (seq.h) */
 };
 
 enum control_op_kind { OP_INIT, OP_START, OP_HALF, OP_SA };
@@ -350,6 +351,7 @@ struct control {
 	struct cluster_members members; /* all zero: there is no cluster */
 	struct control_node *node;    /* NULL: there is no cluster */
 	struct control_mesh *mesh;    /* likewise */
+	struct control_seqs *seqs;    /* likewise */
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 

@@ -112,6 +112,15 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 		wr_u8(w, m->piece.cnt);
 		wr_put(w, m->piece.part);
 		break;
+	case WIRE_MESH_TAKEN:
+		wr_u32(w, m->taken.spi_in);
+		wr_u64(w, m->taken.rev);
+		wr_u64(w, m->taken.out);
+		break;
+	case WIRE_MESH_LEFT:
+		wr_u32(w, m->taken.spi_in);
+		wr_u64(w, m->taken.rev);
+		break;
 	}
 }
 
@@ -142,6 +151,12 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 		return m->inner.packet.len != 0 ? ERR_NONE : ERR_SYNTAX;
 	case WIRE_MESH_PIECE:
 		return parse_piece(r, m) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_TAKEN:
+	case WIRE_MESH_LEFT:
+		m->taken.spi_in = rd_u32(r);
+		m->taken.rev = rd_u64(r);
+		m->taken.out = m->kind == WIRE_MESH_TAKEN ? rd_u64(r) : 0;
+		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

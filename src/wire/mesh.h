@@ -10,6 +10,8 @@
 //   PROVEN     SPI of ours u32
 //   APPLIED    revision u64
 //   INNER      SPI of ours u32 | inner packet
+//   TAKEN      SPI of ours u32 | revision u64 | number u64     the sender numbers the SA's packets, above that number
+//   LEFT       SPI of ours u32 | revision u64                  the sender has ceased to, for the one that took it by that revision
 //   PIECE      message number u32 | index u8 | count u8 | a part of a message
 //
 // A longer message goes in pieces, each a datagram of at most WIRE_MESH_DATAGRAM_MAX bytes.
@@ -36,7 +38,8 @@ struct wire_mesh_header {
 };
 
 enum wire_mesh_kind {
-	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE
+	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE,
+	WIRE_MESH_TAKEN, WIRE_MESH_LEFT
 };
 
 struct wire_mesh_msg {
@@ -47,6 +50,7 @@ struct wire_mesh_msg {
 		uint32_t spi_in;  /* PROVEN */
 		uint64_t applied; /* APPLIED */
 		struct { uint32_t spi_in; struct bytes packet; } inner;
+		struct { uint32_t spi_in; uint64_t rev, out; } taken; /* LEFT: without out */
 		struct { uint32_t number; uint8_t index, cnt; struct bytes part; } piece;
 	};
 };

@@ -1,0 +1,529 @@
+#include "control/seq.h"
+
+#include <stdlib.h>
+
+#include "base/crash.h"
+
+#define AGAIN_US 100000u         /* after a question to the store that came to nothing */
+#define ABSENT_US 1000000u       /* and after there was no record */
+#define LEAVE_US 250000u         /* a holder that has lost an SA goes on for so long, unless all know earlier */
+#define START_US 400000u         /* its successor waits so long for its word */
+#define DOUBT_US 1000000u        /* when the store does not say whether a block is ours, it is */
+#define POLL_US 2000u
+#define PATIENCE_US 2000000u     /* an SA that was taken by a node that we believe dead; each time twice as long, */
+#define PATIENCE_MAX_US 64000000u /* up to this */
+#define BEHIND (UINT64_C(1) << 30)  /* numbers: so far behind the others' the upper half is soon concluded wrongly (RFC 4303 A2.2) */
+
+/* ---- finding ---- */
+
+static struct control_seq *find(const struct control *c, uint32_t spi_in)
+{
+	const struct control_child *child = control_child_find(c, spi_in);
+	return child == NULL ? NULL : child->seq;
+}
+
+static bool is_ours(const struct control *c, const struct cluster_sequence *s)
+{
+	return s->incarnation == c->cfg.incarnation && s->slot != 0;
+}
+
+static bool is_held(const struct control_seq *s)
+{
+	return s->phase == CONTROL_SEQ_WAITS || s->phase == CONTROL_SEQ_NUMBERS;
+}
+
+/* ---- what the store says ---- */
+
+static void tell_left(struct control *c, const struct control_seq *s)
+{
+	if (cluster_sequence_holder(&c->members, &s->is) != NULL)
+		control_mesh_left(c, s->is.slot, s->child->spi_in, s->rev);
+}
+
+/* Somebody else has it. One whom we believe dead and who takes it all the same hears us as little as we him: then it stays there
+ * for a while, and longer each time, lest it goes back and forth. */
+static void lose(struct control *c, struct control_seq *s)
+{
+	const struct cluster_member *taker = cluster_sequence_holder(&c->members, &s->is);
+
+	s->nominated_us = 0;
+	s->low = s->doubted = false;
+	if (taker == NULL || !taker->alive) {
+		bool again = s->lost_us != 0 && c->now_us - s->lost_us < 4 * PATIENCE_MAX_US;
+		s->patience_us = again && s->patience_us < PATIENCE_MAX_US ? 2 * s->patience_us : again ? PATIENCE_MAX_US : PATIENCE_US;
+		s->lost_us = c->now_us;
+		s->calm_us = c->now_us + s->patience_us;
+	}
+	s->leave_us = c->now_us + LEAVE_US;
+	if (s->phase == CONTROL_SEQ_NUMBERS) {
+		s->phase = CONTROL_SEQ_LEAVES;
+		return;
+	}
+	s->phase = CONTROL_SEQ_AWAY;
+	tell_left(c, s);
+}
+
+static void number(struct control *c, struct control_seq *s)
+{
+	fwd_child_number(c->fwd, s->child->spi_in, s->above, s->is.out, s->is.out - s->block / 2);
+	s->low = false;
+}
+
+/* With extended numbers the upper half is concluded from what came before, and much may have come to others alone. */
+static void catch_up(struct control *c, const struct control_seq *s)
+{
+	struct fwd_child_stats stats;
+
+	if (s->child->suite.esn == IKE_ESN_YES && fwd_child_stats(c->fwd, s->child->spi_in, &stats) == ERR_NONE &&
+	    s->is.in > stats.seq_in + BEHIND)
+		fwd_child_seen(c->fwd, s->child->spi_in, s->is.in);
+}
+
+static void learn(struct control *c, struct control_seq *s, const struct cluster_sequence *is, uint64_t rev)
+{
+	uint64_t in = is->in > s->is.in ? is->in : s->is.in;
+
+	if (rev > s->rev) {
+		s->is = *is;
+		s->rev = rev;
+		if (is_held(s) && !is_ours(c, is))
+			lose(c, s);
+		else if (s->phase == CONTROL_SEQ_NUMBERS) /* a block of which we did not know whether it was given */
+			number(c, s);
+	}
+	s->is.in = in;
+	catch_up(c, s);
+	control_seq_step(c, s);
+}
+
+void control_seq_row(struct control *c, const struct store_row *row, uint32_t spi_in)
+{
+	struct control_seq *s = find(c, spi_in);
+	struct cluster_sequence is;
+
+	if (s == NULL || row->deleted) /* its child goes too */
+		return;
+	enum err e = cluster_sequence_decode(row->value, &is);
+	if (e == ERR_NONE)
+		learn(c, s, &is, row->mod_rev);
+	else
+		log_warn("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(e));
+}
+
+/* What the new holder says is what the store says, but sooner. */
+void control_seq_taken(struct control *c, const struct cluster_member *by, uint32_t spi_in, uint64_t rev, uint64_t out)
+{
+	struct control_seq *s = find(c, spi_in);
+	const struct cluster_sequence is = { .out = out, .in = s == NULL ? 0 : s->is.in, .bytes = s == NULL ? 0 : s->is.bytes,
+					     .slot = by->slot, .incarnation = by->n.incarnation };
+	if (s != NULL)
+		learn(c, s, &is, rev);
+}
+
+void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
+{
+	struct control_seq *s = find(c, spi_in);
+
+	if (s == NULL || s->phase != CONTROL_SEQ_WAITS || rev != s->taken_rev || slot != s->former_slot)
+		return;
+	s->start_us = 0;
+	control_seq_step(c, s);
+}
+
+/* ---- what is asked of it ---- */
+
+static bool submit(struct control *c, const struct control_seq *s)
+{
+	const struct model_key key = model_key_sequence(s->child->spi_in);
+	struct cluster_sequence next = { s->asked_out, s->is.in, s->is.bytes, c->members.self, c->cfg.incarnation };
+	struct fwd_child_stats stats;
+	uint8_t room[CLUSTER_SEQUENCE_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	if (fwd_child_stats(c->fwd, s->child->spi_in, &stats) == ERR_NONE && stats.seq_in > next.in)
+		next.in = stats.seq_in;
+	cluster_sequence_encode(&next, &w);
+	must(!w.bad);
+	const struct store_cmp cmp = { model_key_bytes(&key), s->rev };
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+	crash_point("before-block");
+	return store_thread_submit(c->store, &txn, s->tag) == ERR_NONE;
+}
+
+static bool read_row(struct control *c, const struct control_seq *s)
+{
+	const struct model_key key = model_key_sequence(s->child->spi_in);
+	return store_thread_read(c->store, model_key_bytes(&key), s->tag) == ERR_NONE;
+}
+
+/* The next numbers that nobody has. False: the key is at its end, and its SA is about to be. */
+static bool choose_block(const struct control *c, struct control_seq *s, bool take)
+{
+	const struct cluster_member *holder = cluster_sequence_holder(&c->members, &s->is);
+	uint64_t twice = s->block < CONTROL_NUMBERS_MAX ? 2 * s->block : CONTROL_NUMBERS_MAX;
+	uint64_t block = take ? CONTROL_NUMBERS_FIRST : twice, end = esp_seq_end_of(&s->child->suite) - 1;
+
+	if (s->is.out >= end)
+		return false;
+	s->asked_above = s->is.out;
+	s->asked_out = end - s->is.out < block ? end : s->is.out + block;
+	s->asked_from = take && holder != NULL && holder->alive ? holder->slot : 0;
+	return true;
+}
+
+static void ask(struct control *c, struct control_seq *s, enum control_seq_ask what)
+{
+	s->ask_us = c->now_us + AGAIN_US;
+	if (what != CONTROL_SEQ_READ && !choose_block(c, s, what == CONTROL_SEQ_TAKE)) {
+		s->low = false;
+		return;
+	}
+	s->tag = ++c->next_tag;
+	if (what == CONTROL_SEQ_READ ? !read_row(c, s) : !submit(c, s)) {
+		s->tag = 0;
+		return;
+	}
+	s->asked = what;
+	hmap_add(&c->seqs->by_tag, &s->by_tag, siphash_u64(&c->hash_key, s->tag));
+}
+
+static void forget_tag(struct control *c, struct control_seq *s)
+{
+	if (s->tag != 0)
+		hmap_remove(&c->seqs->by_tag, &s->by_tag);
+	s->tag = 0;
+}
+
+/* The block is ours: only an explicit success says so. */
+static void take(struct control *c, struct control_seq *s, const struct store_done *done)
+{
+	bool is_news = done->tag > c->seqs->doubt_tag;
+
+	crash_point("after-block");
+	s->former_slot = s->asked_from;
+	s->start_us = s->asked_from == 0 ? 0 : c->now_us + START_US;
+	s->above = s->asked_above;
+	s->block = s->asked_out - s->asked_above;
+	s->is = (struct cluster_sequence){ s->asked_out, s->is.in, s->is.bytes, c->members.self, c->cfg.incarnation };
+	s->rev = s->taken_rev = done->result.rev;
+	s->low = false;
+	s->doubted = !is_news;
+	s->doubt_us = c->now_us + DOUBT_US;
+	s->phase = CONTROL_SEQ_WAITS;
+	log_debug("Child SA %08x is numbered here, above %llu", s->child->spi_in, (unsigned long long)s->above);
+	control_mesh_taken(c, s->child->spi_in, s->rev, s->is.out);
+}
+
+static void take_more(struct control *c, struct control_seq *s, const struct store_done *done)
+{
+	s->block = s->asked_out - s->asked_above;
+	s->is.out = s->asked_out;
+	s->rev = done->result.rev;
+	s->doubted = s->doubted && done->tag <= c->seqs->doubt_tag;
+	if (s->phase == CONTROL_SEQ_NUMBERS)
+		number(c, s);
+}
+
+static void take_result(struct control *c, struct control_seq *s, const struct store_done *done)
+{
+	enum control_seq_ask asked = s->asked;
+
+	if (asked == CONTROL_SEQ_READ) {
+		s->stale = done->result.err != ERR_NONE;
+		s->doubted = s->doubted && (s->stale || done->tag <= c->seqs->doubt_tag);
+		if (!s->stale)
+			s->ask_us = s->rev != 0 ? 0 : c->now_us + ABSENT_US;
+	} else if (done->result.err != ERR_NONE) {
+		/* Another was first, or nobody knows: what stands there is read, and asked for again above it. */
+		s->stale = true;
+		if (done->result.err == ERR_CONFLICT)
+			s->ask_us = 0;
+	} else if (s->rev <= done->result.rev) { /* else it is another's already */
+		s->ask_us = 0;
+		if (asked == CONTROL_SEQ_TAKE)
+			take(c, s, done);
+		else
+			take_more(c, s, done);
+	}
+}
+
+bool control_seq_done(struct control *c, const struct store_done *done)
+{
+	if (c->seqs == NULL)
+		return false;
+	for (struct hmap_node *n = hmap_first(&c->seqs->by_tag, siphash_u64(&c->hash_key, done->tag)); n != NULL; n = hmap_next(n)) {
+		struct control_seq *s = CONTAINER_OF(n, struct control_seq, by_tag);
+		if (s->tag != done->tag)
+			continue;
+		forget_tag(c, s);
+		take_result(c, s, done);
+		control_seq_step(c, s);
+		return true;
+	}
+	return false;
+}
+
+/* ---- steps ---- */
+
+/* When this node may take it, or take it again. */
+static uint64_t due(struct control *c, struct control_seq *s)
+{
+	if (!cluster_duty(&c->members, s->child->spi_in))
+		s->nominated_us = 0;
+	else if (s->nominated_us == 0)
+		s->nominated_us = c->now_us;
+	if (s->phase != CONTROL_SEQ_AWAY)
+		return UINT64_MAX;
+	if (is_ours(c, &s->is) && c->members.held) /* by a transaction of which we have not heard */
+		return 0;
+	return cluster_sequence_due(&c->members, &s->is, s->child->spi_in, s->nominated_us, s->calm_us);
+}
+
+static void leave(struct control *c, struct control_seq *s)
+{
+	if (s->phase == CONTROL_SEQ_LEAVES && (c->now_us >= s->leave_us || cluster_all_applied(&c->members) >= s->rev)) {
+		fwd_child_unnumber(c->fwd, s->child->spi_in);
+		s->passing = malloc(sizeof(*s->passing));
+		if (s->passing != NULL)
+			fwd_passing_begin(c->fwd, s->passing);
+		s->phase = CONTROL_SEQ_CEASES;
+	}
+	if (s->phase != CONTROL_SEQ_CEASES || (s->passing != NULL && !fwd_passing_over(c->fwd, s->passing)))
+		return;
+	free(s->passing);
+	s->passing = NULL;
+	s->phase = CONTROL_SEQ_AWAY;
+	tell_left(c, s);
+}
+
+static void begin(struct control *c, struct control_seq *s)
+{
+	if (s->doubted && c->now_us >= s->doubt_us)
+		s->doubted = false;
+	if (s->phase != CONTROL_SEQ_WAITS || s->doubted || !c->seqs->stands)
+		return;
+	if (c->now_us < s->start_us && cluster_alive(&c->members, s->former_slot))
+		return;
+	s->phase = CONTROL_SEQ_NUMBERS;
+	number(c, s);
+}
+
+/* What is to be asked of the store, and from when on. */
+static enum control_seq_ask choose(struct control *c, struct control_seq *s, uint64_t *ret_at)
+{
+	uint64_t at = due(c, s);
+
+	*ret_at = s->ask_us;
+	if (s->rev == 0 || s->stale || s->doubted)
+		return s->nominated_us != 0 || s->first != NULL || is_held(s) ? CONTROL_SEQ_READ : CONTROL_SEQ_NOTHING;
+	if (is_held(s))
+		return s->low ? CONTROL_SEQ_MORE : CONTROL_SEQ_NOTHING;
+	if (at == UINT64_MAX)
+		return CONTROL_SEQ_NOTHING;
+	*ret_at = at > s->ask_us ? at : s->ask_us;
+	return CONTROL_SEQ_TAKE;
+}
+
+static void earlier(uint64_t *at, uint64_t than)
+{
+	if (than < *at)
+		*at = than;
+}
+
+static void arm(struct control *c, struct control_seq *s)
+{
+	uint64_t at = UINT64_MAX, ask_at;
+
+	if (s->tag == 0 && choose(c, s, &ask_at) != CONTROL_SEQ_NOTHING)
+		earlier(&at, ask_at);
+	if (s->doubted)
+		earlier(&at, s->doubt_us);
+	if (s->phase == CONTROL_SEQ_WAITS && s->start_us > c->now_us)
+		earlier(&at, s->start_us);
+	if (s->phase == CONTROL_SEQ_LEAVES || s->phase == CONTROL_SEQ_CEASES || s->full)
+		earlier(&at, c->now_us + POLL_US);
+	if (s->first != NULL)
+		earlier(&at, s->first->until_us);
+	if (at == UINT64_MAX)
+		heap_remove(&c->seqs->timers, &s->timer);
+	else if (heap_set(&c->seqs->timers, &s->timer, at) != ERR_NONE)
+		log_error("no memory for the timer of a Child SA");
+}
+
+void control_seq_step(struct control *c, struct control_seq *s)
+{
+	uint64_t at;
+
+	leave(c, s);
+	begin(c, s);
+	enum control_seq_ask what = choose(c, s, &at);
+	if (c->store != NULL && s->tag == 0 && what != CONTROL_SEQ_NOTHING && at <= c->now_us)
+		ask(c, s, what);
+	control_seq_flush(c, s);
+	arm(c, s);
+}
+
+static void step_all(struct control *c)
+{
+	struct hmap_walk w;
+
+	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
+		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		if (child->seq != NULL)
+			control_seq_step(c, child->seq);
+	}
+}
+
+/* ---- is it still ours? ---- */
+
+static void doubt(struct control *c, struct control_seq *s)
+{
+	if (s->phase == CONTROL_SEQ_LEAVES)
+		s->leave_us = 0;
+	if (!is_held(s))
+		return;
+	fwd_child_unnumber(c->fwd, s->child->spi_in);
+	s->phase = CONTROL_SEQ_WAITS;
+	s->start_us = 0;
+	s->doubted = true;
+	s->doubt_us = c->now_us + DOUBT_US;
+	s->ask_us = c->now_us;
+}
+
+static void doubt_all(struct control *c)
+{
+	struct hmap_walk w;
+
+	c->seqs->doubt_tag = c->next_tag;
+	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
+		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		if (child->seq == NULL)
+			continue;
+		doubt(c, child->seq);
+		control_seq_step(c, child->seq);
+	}
+}
+
+void control_seq_turn(struct control *c)
+{
+	struct control_seqs *all = c->seqs;
+
+	if (all == NULL)
+		return;
+	if (all->turn_us != 0 && c->now_us - all->turn_us > CONTROL_NUMBERS_AWAKE_US)
+		doubt_all(c);
+	all->turn_us = c->now_us;
+	fwd_number_until(c->fwd, (c->now_us - c->clock_offset_us + CONTROL_NUMBERS_AWAKE_US) / 1000);
+}
+
+/* ---- the rest of a turn ---- */
+
+static void look_at_members(struct control *c)
+{
+	struct control_seqs *all = c->seqs;
+	bool stands = cluster_sequence_stands(&c->members);
+
+	if (stands != all->stands) {
+		all->stands = stands;
+		doubt_all(c);
+	}
+	if (c->members.version != all->version) {
+		all->version = c->members.version;
+		step_all(c);
+	}
+}
+
+void control_seq_timers(struct control *c)
+{
+	struct control_seqs *all = c->seqs;
+	struct heap_node *n;
+
+	if (all == NULL)
+		return;
+	look_at_members(c);
+	for (size_t left = all->timers.cnt; left-- > 0 && (n = heap_first(&all->timers)) != NULL && n->at <= c->now_us;)
+		control_seq_step(c, CONTAINER_OF(n, struct control_seq, timer));
+	for (unsigned i = 0; all->wake != 0; i++, all->wake >>= 1)
+		if (all->wake & 1)
+			fwd_wake(c->fwd, i);
+}
+
+uint64_t control_seq_next_us(const struct control *c)
+{
+	const struct heap_node *n = c->seqs == NULL ? NULL : heap_first(&c->seqs->timers);
+	return n != NULL ? n->at : UINT64_MAX;
+}
+
+void control_seq_low(struct control *c, uint32_t spi_in)
+{
+	struct control_seq *s = find(c, spi_in);
+
+	if (s == NULL || !is_held(s))
+		return;
+	s->low = true;
+	control_seq_step(c, s);
+}
+
+void control_seq_check(struct control *c, const struct control_child *child, const struct fwd_child_stats *stats)
+{
+	struct control_seq *s = child->seq;
+
+	if (s == NULL || s->phase != CONTROL_SEQ_NUMBERS || stats->seq_in <= s->is.in + CONTROL_IN_BLOCK)
+		return;
+	s->low = true;
+	control_seq_step(c, s);
+}
+
+/* ---- making and freeing ---- */
+
+enum err control_seq_start(struct control *c)
+{
+	if (!c->clustered)
+		return ERR_NONE;
+	c->seqs = calloc(1, sizeof(*c->seqs));
+	if (c->seqs == NULL || hmap_init(&c->seqs->by_tag) != ERR_NONE)
+		return ERR_MEMORY;
+	c->seqs->stands = true;
+	fwd_share_numbers(c->fwd);
+	return ERR_NONE;
+}
+
+/* Looked at in the next turn, when there is a store to ask. */
+void control_seq_add(struct control *c, struct control_child *child)
+{
+	if (c->seqs == NULL)
+		return;
+	struct control_seq *s = calloc(1, sizeof(*s));
+	if (s == NULL || heap_set(&c->seqs->timers, &s->timer, c->now_us) != ERR_NONE) {
+		log_error("no memory: nothing is sent on Child SA %08x here", child->spi_in);
+		free(s);
+		return;
+	}
+	s->child = child;
+	child->seq = s;
+}
+
+void control_seq_remove(struct control *c, struct control_child *child)
+{
+	struct control_seq *s = child->seq;
+
+	if (s == NULL)
+		return;
+	control_seq_drop_all(c, s, MODEL_DROP_seq_expired);
+	forget_tag(c, s);
+	heap_remove(&c->seqs->timers, &s->timer);
+	free(s->passing);
+	free(s);
+	child->seq = NULL;
+}
+
+void control_seq_free(struct control *c)
+{
+	if (c->seqs == NULL)
+		return;
+	heap_fini(&c->seqs->timers);
+	hmap_fini(&c->seqs->by_tag);
+	free(c->seqs);
+	c->seqs = NULL;
+}

@@ -1,0 +1,138 @@
+// Inner packets of sequenced SAs: to the workers that number them, through the mesh to the node that does, or they wait a little while
+// it is not settled which one that is. Everything is bounded.
+#include "control/seq.h"
+
+#include <stdlib.h>
+
+#include "base/crash.h"
+
+#define WAIT_US UINT64_C(600000) /* longer than a successor waits */
+#define WAITING_MAX 2048              /* packets of one SA */
+#define ALL_WAITING_MAX 8192
+#define ALL_BYTES_MAX (8u << 20)
+
+enum fate { GONE, WAITS };
+
+/* ---- on their way ---- */
+
+static bool give_worker(struct control *c, struct control_seq *s, struct bytes packet)
+{
+	unsigned worker = s->child->spi_in % c->cfg.worker_cnt;
+	struct ring *seals = &c->cfg.rings[worker].seals;
+	struct fwd_inner *slot = seals->slots == NULL ? NULL : ring_slot(seals);
+
+	s->full = slot == NULL;
+	if (slot == NULL)
+		return false;
+	struct wr w = wr_of(SPACE_OF(slot->b));
+	wr_put(&w, packet);
+	slot->spi_in = s->child->spi_in;
+	slot->len = (uint16_t)wr_len(&w);
+	ring_give(seals);
+	c->seqs->wake |= UINT64_C(1) << worker;
+	crash_point("mid-block");
+	return true;
+}
+
+static enum fate try_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+{
+	if (control_seq_numbers(s))
+		return give_worker(c, s, packet) ? GONE : WAITS;
+	const struct cluster_member *holder = cluster_sequence_holder(&c->members, &s->is);
+	if (s->phase == CONTROL_SEQ_WAITS || holder == NULL || !holder->alive)
+		return WAITS;
+	if (!forwarded) {
+		control_mesh_inner(c, holder->slot, s->child->spi_in, packet);
+		return GONE;
+	}
+	/* The others may hear of it from the store before we hear that it is ours. */
+	if (s->tag != 0 && s->asked == CONTROL_SEQ_TAKE)
+		return WAITS;
+	control_drop(c, MODEL_DROP_seq_moved);
+	return GONE;
+}
+
+/* ---- waiting ---- */
+
+static void keep(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+{
+	struct control_seqs *all = c->seqs;
+	struct control_inner *in = NULL;
+
+	if (s->waiting < WAITING_MAX && all->waiting < ALL_WAITING_MAX && all->waiting_bytes + packet.len <= ALL_BYTES_MAX)
+		in = malloc(sizeof(*in) + packet.len);
+	if (in == NULL) {
+		control_drop(c, MODEL_DROP_seq_full);
+		return;
+	}
+	*in = (struct control_inner){ .until_us = c->now_us + WAIT_US, .forwarded = forwarded, .len = (uint16_t)packet.len };
+	memcpy(in->b, packet.p, packet.len);
+	if (s->first == NULL)
+		s->last = &s->first;
+	*s->last = in;
+	s->last = &in->next;
+	s->waiting++;
+	all->waiting++;
+	all->waiting_bytes += packet.len;
+}
+
+static void remove_first(struct control *c, struct control_seq *s)
+{
+	struct control_inner *in = s->first;
+
+	s->first = in->next;
+	s->waiting--;
+	c->seqs->waiting--;
+	c->seqs->waiting_bytes -= in->len;
+	free(in);
+}
+
+void control_seq_drop_all(struct control *c, struct control_seq *s, enum model_drop why)
+{
+	for (; s->first != NULL; remove_first(c, s))
+		control_drop(c, why);
+}
+
+void control_seq_flush(struct control *c, struct control_seq *s)
+{
+	s->full = false;
+	for (; s->first != NULL; remove_first(c, s)) {
+		const struct control_inner *in = s->first;
+		if (in->until_us <= c->now_us)
+			control_drop(c, MODEL_DROP_seq_expired);
+		else if (try_pass(c, s, bytes_of(in->b, in->len), in->forwarded) == WAITS)
+			break;
+	}
+}
+
+void control_seq_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+{
+	if (s->first == NULL && try_pass(c, s, packet, forwarded) == GONE)
+		return;
+	bool is_first = s->first == NULL;
+	keep(c, s, packet, forwarded);
+	if (is_first)
+		control_seq_step(c, s);
+}
+
+/* ---- where they come from ---- */
+
+void control_seq_local(struct control *c, const struct fwd_inner *in)
+{
+	const struct control_child *child = control_child_find(c, in->spi_in);
+
+	if (child == NULL || child->seq == NULL)
+		control_drop(c, MODEL_DROP_tunnel_down);
+	else
+		control_seq_pass(c, child->seq, bytes_of(in->b, in->len), false);
+}
+
+void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet)
+{
+	const struct control_child *child = control_child_find(c, spi_in);
+
+	if (child == NULL || child->seq == NULL || packet.len > FWD_INNER_MAX)
+		control_drop(c, MODEL_DROP_seq_moved);
+	else
+		control_seq_pass(c, child->seq, packet, true);
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Tunnels whose routers check for replays, over several nodes that get each packet at random: one node numbers them, and what takes
+its place when it is drained, dies or freezes, all of it under traffic. One tunnel has numbers of 32 bits, the other extended ones.
+The customers (`onrampd --site`) drop what is not above their window, and the auditor sees whether numbers rise. Last line:
+"N passed, N failed".
+
+CHILD_REKEYS, IKE_REKEYS (by each side of each tunnel) and ROUNDS (of everything that ends a node) in the environment make it longer."""
+import concurrent.futures
+import os
+import pathlib
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from anycast import Anycast, Flows, Window  # noqa: E402
+from checks import Checks, check  # noqa: E402
+from lab import wait_until  # noqa: E402
+from spray import judge, rekey, since, wait_ready  # noqa: E402
+
+NODES = 3
+CHILD_REKEYS, IKE_REKEYS = int(os.environ.get("CHILD_REKEYS", 1)), int(os.environ.get("IKE_REKEYS", 1))
+ROUNDS = int(os.environ.get("ROUNDS", 1))
+RATE = 250
+TAKEOVER = 1.0  # seconds within which another node numbers
+SETTLE = 2.0    # for so long a node leaves an SA to one that lives (src/cluster/sequence.h)
+WINDOW = 64
+
+
+class Traffic:
+    """Of all customers, from the first case to the last; windows are the only times at which packets may be lost."""
+
+    def __init__(self, lab):
+        self.lab, self.windows, self.began = lab, [], time.time()
+        self.up, self.flows = since(lab), Flows(lab.customers, RATE)
+
+    def window(self):
+        self.windows.append(Window())
+        return self.windows[-1]
+
+    def judge(self):
+        print(f"  dropped: {drops(self.lab)}", flush=True)
+        judge(self.flows.finish(), *self.windows)
+        check(since(self.lab) == self.up, "a tunnel was set up anew")
+
+
+def drops(lab):
+    return {node.node: {name[5:]: value for name, value in lab.counters(node).items() if name.startswith("drop_") and value}
+            for node in lab.nodes}
+
+
+def sent(lab, customer):
+    """Packets that each node has numbered for the customer."""
+    alive = [node for node in lab.nodes if node.process.alive()]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return dict(zip(alive, pool.map(lambda node: node.tunnel_status(customer.tunnel)["out_packets"], alive)))
+
+
+def sequencers(lab, customer, seconds=0.3):
+    """The nodes that number for the customer, under traffic."""
+    before = sent(lab, customer)
+    time.sleep(seconds)
+    after = sent(lab, customer)
+    return [node for node in after if after[node] > before.get(node, after[node])]
+
+
+def sequencer(lab, customer):
+    """The one that does, and goes on to: whoever is back has taken back what is its own by the hash."""
+    found = []
+    def one():
+        found[:] = sequencers(lab, customer)
+        return len(found) == 1
+    time.sleep(SETTLE)
+    check(wait_until(one, 10), f"{customer.node} is numbered by {[node.node for node in found]}")
+    print(f"  {found[0].node} numbers for {customer.node} at {time.time():.3f}", flush=True)
+    return found[0]
+
+
+def rekeys(lab):
+    done = 0
+    for number in range(CHILD_REKEYS + IKE_REKEYS):
+        for customer in lab.customers:
+            for node in (None, lab.node(done % NODES + 1)):
+                rekey(lab, customer, node, number >= CHILD_REKEYS)
+                done += 1
+
+
+def drained(lab):
+    """It stops when the others have its tunnels, which is long before it gets no packets any more."""
+    customer = lab.customers[0]
+    node = sequencer(lab, customer)
+    node.cli("node", "drain")
+    time.sleep(0.5)
+    check(node not in sequencers(lab, customer), "it still numbers")
+    lab.withdraw(node.number)
+    time.sleep(0.2)
+    check(node.stop() == 0, "did not stop cleanly")
+    node.start()
+    node.cli("node", "undrain")
+    wait_ready(lab, node)
+    lab.announce(node.number)
+
+
+def takes_over(lab, traffic, node):
+    """The others have what it numbered within TAKEOVER; the routers notice after 0.3 s that it is gone."""
+    window = traffic.window()
+    end = time.time() + TAKEOVER
+    time.sleep(0.3)
+    lab.withdraw(node.number)
+    time.sleep(max(0, end - time.time()))
+    window.close(0)
+
+
+def killed(lab, traffic, point=None):
+    node = sequencer(lab, lab.customers[0])
+    pid = node.pid()
+    if point is None:
+        node.kill_all()
+    else:
+        node.arm(point)
+        check(node.crashed(), f"it did not come to {point}")
+    takes_over(lab, traffic, node)
+    if point is None:
+        node.start()
+    else:
+        node.back(pid)
+    wait_ready(lab, node)
+    lab.announce(node.number)
+
+
+def zombie(lab, traffic):
+    node = sequencer(lab, lab.customers[0])
+    pid = node.freeze()
+    takes_over(lab, traffic, node)
+    time.sleep(3)
+    os.kill(pid, signal.SIGCONT)
+    wait_ready(lab, node)
+    lab.announce(node.number)
+    sequencer(lab, lab.customers[0])  # it has taken back what is its own by the hash
+
+
+def main():
+    with Anycast(nodes=NODES, customers=2, rising=(1, 2)) as lab:
+        lab.build()
+        lab.start_nodes()
+        checks = Checks("sequence", lab)
+        with checks.case("two tunnels with replay protection come up"):
+            for number, customer in enumerate(lab.customers):
+                esn = number == 1
+                customer.create(lab.node(number + 1), replay_protection=True, onramp={"esn": esn})
+                customer.start_site(replay_window=WINDOW, **({"esn": "yes"} if esn else {}))
+                check(customer.router.up("hq", 30), f"{customer.node}: {customer.router.log()[-2000:]}")
+                check(customer.works(), f"{customer.node}: no traffic")
+        traffic = Traffic(lab)
+        with checks.case("of each one node numbers all packets, whatever node gets them"):
+            for customer in lab.customers:
+                check(len(sequencers(lab, customer)) == 1, f"{customer.node}: {sent(lab, customer)}")
+        with checks.case(f"{CHILD_REKEYS} Child and {IKE_REKEYS} IKE rekeys by each side of each tunnel"):
+            rekeys(lab)
+        for _ in range(ROUNDS):
+            with checks.case("the node that numbers is drained and stopped"):
+                drained(lab)
+            with checks.case("kill -9 inside a block of numbers"):
+                killed(lab, traffic, "mid-block")
+            with checks.case("the node that numbers loses its power"):
+                killed(lab, traffic)
+            with checks.case("a zombie: SIGSTOP of the node that numbers, and after some seconds it wakes up"):
+                zombie(lab, traffic)
+        with checks.case(f"nothing came twice, and nothing was lost but within {TAKEOVER:.0f} s of a node's death"):
+            traffic.judge()
+        with checks.case("auditor: no IV was used twice, and the numbers of each SA rose at the customers"):
+            found = lab.finish_audit()
+            check(found["rising_esp"] > 1000 and found["falls"] == 0, f"it saw {found}")
+        checks.finish()
+
+
+if __name__ == "__main__":
+    main()

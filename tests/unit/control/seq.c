@@ -1,0 +1,795 @@
+// Three nodes and the numbers of one Child SA: seq.c and seq_queue.c over a store and a mesh that the test runs, message by message.
+#include "seq_rig.h"
+
+/* ---- the nodes ---- */
+
+static uint64_t now_us;
+
+static void make_node(unsigned at, const struct model_child_sa *child)
+{
+	struct node *n = &nodes[at];
+	struct control *c = &n->c;
+	struct hmap *maps[] = { &c->children, &c->tunnels, &c->sas, &c->buried };
+	const struct fwd_tunnel_config config = { .tunnel_id = child->tunnel_id, .account_number = 7, .outer_mtu = 1500 };
+
+	*n = (struct node){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		must(hmap_init(maps[i]) == ERR_NONE);
+	must(fwd_new(1, at + 1, &c->fwd) == ERR_NONE && fwd_account_put(c->fwd, 7, true) == ERR_NONE);
+	must(fwd_tunnel_put(c->fwd, &config) == ERR_NONE);
+	must(ring_init(&n->rings.seals, 64, sizeof(struct fwd_inner)) == ERR_NONE);
+	c->counters = fwd_control_counters(c->fwd);
+	c->cfg.rings = &n->rings;
+	c->cfg.worker_cnt = 1;
+	c->cfg.incarnation = 10 + at;
+	c->clustered = true;
+	c->store = &n->thread;
+	c->now_us = now_us;
+	cluster_members_init(&c->members, "default", now_us);
+	cluster_members_self(&c->members, (uint16_t)(at + 1), true, false);
+	for (unsigned i = 0; i < NODES; i++) {
+		const struct cluster_node other = { .incarnation = 10 + i, .state = CLUSTER_UP, .site = "default" };
+		if (i != at)
+			must(cluster_members_put(&c->members, (uint16_t)(i + 1), &other, 1, now_us) == ERR_NONE);
+	}
+	must(control_seq_start(c) == ERR_NONE);
+	control_child_install(c, child, 0, 1);
+}
+
+static int begin_with(bool esn)
+{
+	const struct model_child_sa child = make_child(esn);
+	const struct cluster_sequence nobodys = { 0 };
+
+	now_us = FIRST_US;
+	store.rev = 5;
+	mail_cnt = mail_at = 0;
+	memset(cut, 0, sizeof(cut));
+	put_record(&nobodys);
+	for (unsigned i = 0; i < NODES; i++)
+		make_node(i, &child);
+	return 0;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	return begin_with(false);
+}
+
+static int begin_esn(void **state)
+{
+	(void)state;
+	return begin_with(true);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < NODES; i++) {
+		struct control *c = &nodes[i].c;
+		control_child_remove(c, SPI, 9);
+		assert_true(c->seqs->waiting == 0 && c->seqs->waiting_bytes == 0 && c->seqs->by_tag.cnt == 0);
+		control_mirror_free(c);
+		control_seq_free(c);
+		hmap_fini(&c->children);
+		hmap_fini(&c->tunnels);
+		hmap_fini(&c->sas);
+		heap_fini(&c->child_timers);
+		ring_fini(&nodes[i].rings.seals);
+		fwd_free(c->fwd);
+	}
+	return 0;
+}
+
+static struct control_seq *seq_of(unsigned at)
+{
+	return control_child_find(&nodes[at].c, SPI)->seq;
+}
+
+/* ---- what happens to them ---- */
+
+/* A turn of that node, all of whose others are heard. */
+static void turn(unsigned at)
+{
+	struct control *c = &nodes[at].c;
+
+	c->now_us = now_us;
+	control_seq_turn(c);
+	control_seq_timers(c);
+}
+
+static void turns(void)
+{
+	for (unsigned i = 0; i < NODES; i++)
+		turn(i);
+}
+
+static void tell(unsigned at)
+{
+	const struct model_key key = model_key_sequence(SPI);
+	const struct store_row row = { .key = model_key_bytes(&key), .value = bytes_of(store.value, store.len),
+				       .mod_rev = store.mod_rev, .create_rev = 1 };
+	control_mirror_change(&nodes[at].c, &row);
+}
+
+static struct store_done commit(const struct asked *a, enum err outcome, bool applied)
+{
+	struct store_done done = { .tag = a->tag, .result = { .err = outcome } };
+
+	if (!applied)
+		return done;
+	if (a->cmp == store.mod_rev) {
+		write_value(store.value, &store.len, bytes_of(a->value, a->len));
+		store.mod_rev = ++store.rev;
+	} else if (outcome == ERR_NONE) {
+		done.result.err = ERR_CONFLICT;
+	}
+	done.result.rev = store.rev;
+	return done;
+}
+
+/* Everything that the node has asked, done by the store. outcome: what it hears; applied: whether it is done. */
+static void answer_as(unsigned at, enum err outcome, bool applied)
+{
+	struct store_thread *t = &nodes[at].thread;
+	const unsigned cnt = t->cnt;
+	static struct asked all[ASKED_MAX];
+
+	for (unsigned i = 0; i < cnt; i++)
+		all[i] = t->asked[i];
+	t->cnt = 0;
+	for (unsigned i = 0; i < cnt; i++) {
+		struct store_done done = { .tag = all[i].tag, .result = { .err = outcome, .rev = store.rev } };
+		if (!all[i].read)
+			done = commit(&all[i], outcome, applied);
+		else if (outcome == ERR_NONE)
+			tell(at);
+		assert_true(control_seq_done(&nodes[at].c, &done));
+	}
+}
+
+/* The one transaction that the node has asked for, whose answer it hears of later. */
+static struct store_done later;
+
+static void answer_later(unsigned at)
+{
+	struct store_thread *t = &nodes[at].thread;
+
+	assert_true(t->cnt == 1 && !t->asked[0].read);
+	later = commit(&t->asked[0], ERR_NONE, true);
+	t->cnt = 0;
+}
+
+static void answers_come(unsigned at)
+{
+	assert_true(control_seq_done(&nodes[at].c, &later));
+}
+
+static void answer(unsigned at)
+{
+	answer_as(at, ERR_NONE, true);
+}
+
+/* Until nobody asks or says anything more; the store's news come to all. */
+static void settle(void)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		turns();
+		for (unsigned at = 0; at < NODES; at++)
+			answer(at);
+		deliver();
+		for (unsigned at = 0; at < NODES; at++)
+			tell(at);
+		deliver();
+	}
+}
+
+static void pass_time(uint64_t us)
+{
+	for (uint64_t left = us; left != 0;) {
+		uint64_t step = left < 50000 ? left : 50000;
+		now_us += step;
+		left -= step;
+		settle();
+	}
+}
+
+/* How `at` sees `other`. */
+static void see(unsigned at, unsigned other, bool alive, bool draining)
+{
+	struct cluster_members *m = &nodes[at].c.members;
+	const struct cluster_ping p = { .draining = draining, .fresh = true, .applied = store.rev };
+
+	if (alive) {
+		cluster_members_heard(m, (uint16_t)(other + 1), &p, now_us);
+		return;
+	}
+	for (unsigned i = 0; i < m->cnt; i++)
+		if (m->m[i].slot == other + 1) {
+			m->m[i].alive = false;
+			m->version++;
+		}
+	for (unsigned b = 0; b < CLUSTER_BUCKETS; b++) /* what share_out gives, but for who is left over */
+		if (m->owner[b] == other + 1)
+			m->owner[b] = m->self;
+}
+
+static void drain(unsigned at)
+{
+	cluster_members_self(&nodes[at].c.members, (uint16_t)(at + 1), true, true);
+	for (unsigned i = 0; i < NODES; i++)
+		if (i != at)
+			see(i, at, true, true);
+}
+
+/* The node that numbers, and no other does. */
+static unsigned holder(void)
+{
+	unsigned found = NODES;
+
+	for (unsigned i = 0; i < NODES; i++) {
+		struct fwd_child_stats s;
+		assert_int_equal(fwd_child_stats(nodes[i].c.fwd, SPI, &s), ERR_NONE);
+		if (!s.numbered)
+			continue;
+		assert_int_equal(found, NODES);
+		found = i;
+	}
+	assert_true(found < NODES);
+	return found;
+}
+
+/* What a worker does with a packet of its own: the number that it gets, 0: it is dropped. */
+static uint32_t seal(unsigned at)
+{
+	struct fwd_child *child = fwd_spi_find(nodes[at].c.fwd, SPI);
+	uint8_t b[200] = { 0 };
+	struct esp_job job = { .sa = fwd_child_out(child), .buf = SPACE_OF(b), .off = 64, .len = 40, .next_header = IP_PROTO_IPIP };
+	struct rd r;
+
+	esp_seal(&job, 1, 0);
+	if (!job.ok)
+		return 0;
+	r = rd_of(bytes_of(b + job.off, job.len));
+	(void)rd_u32(&r);
+	return rd_u32(&r);
+}
+
+static bool numbers(unsigned at)
+{
+	struct fwd_child_stats s;
+	assert_int_equal(fwd_child_stats(nodes[at].c.fwd, SPI, &s), ERR_NONE);
+	return s.numbered;
+}
+
+/* A worker of that node hands a packet over; its one byte is the mark. */
+static void hand_over(unsigned at, uint8_t mark)
+{
+	static struct fwd_inner in;
+	in = (struct fwd_inner){ .spi_in = SPI, .len = 1, .b = { mark } };
+	control_seq_local(&nodes[at].c, &in);
+}
+
+/* The marks of what waits for the workers of that node. */
+static const char *given(unsigned at)
+{
+	static char text[256];
+	static struct fwd_inner in;
+	size_t n = 0;
+
+	while (n + 1 < sizeof(text) && ring_pop(&nodes[at].rings.seals, &in))
+		text[n++] = (char)in.b[0];
+	text[n] = 0;
+	return text;
+}
+
+static uint64_t dropped(unsigned at, enum model_drop d)
+{
+	return atomic_load(&nodes[at].c.counters->drop[d]);
+}
+
+static uint64_t dropped_all(void)
+{
+	uint64_t sum = 0;
+	for (unsigned at = 0; at < NODES; at++)
+		for (unsigned d = 0; d < MODEL_DROP_CNT; d++)
+			sum += dropped(at, d);
+	return sum;
+}
+
+/* ---- tests ---- */
+
+static void one_node_takes_it_and_the_others_send_there(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < NODES; i++) {
+		assert_false(numbers(i));
+		assert_int_equal(seal(i), 0);
+		hand_over(i, (uint8_t)('a' + i));
+	}
+	settle();
+	unsigned h = holder();
+	assert_int_equal(cluster_chosen(&nodes[0].c.members, SPI), h + 1);
+	assert_int_equal(strlen(given(h)), NODES);
+	assert_int_equal(record().slot, h + 1);
+	assert_int_equal(record().out, BLOCK);
+	assert_int_equal(seal(h), 1);
+	assert_int_equal(seal(h), 2);
+	hand_over((h + 1) % NODES, 'x');
+	deliver();
+	assert_string_equal(given(h), "x");
+	assert_int_equal(dropped_all(), 0);
+}
+
+static void a_dead_holder_is_replaced_above_its_block_and_a_zombie_stays_in_its_own(void **state)
+{
+	(void)state;
+	settle();
+	unsigned dead = holder(), one = (dead + 1) % NODES, other = (dead + 2) % NODES;
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(seal(dead), i + 1);
+	cut[dead] = true;
+	see(one, dead, false, false);
+	see(other, dead, false, false);
+	/* Only one of the two is nominated in earnest; here both believe so. */
+	turn(one);
+	turn(other);
+	answer(one);
+	answer(other);
+	deliver();
+	assert_true(numbers(one) != numbers(other) || seq_of(one)->phase != seq_of(other)->phase);
+	for (unsigned i = 0; i < 5; i++) {
+		turn(one);
+		turn(other);
+		answer(one);
+		answer(other);
+		deliver();
+	}
+	unsigned next = seq_of(one)->phase == CONTROL_SEQ_NUMBERS || seq_of(one)->phase == CONTROL_SEQ_WAITS ? one : other;
+	now_us += 300000;
+	turn(one);
+	turn(other);
+	uint32_t first = seal(next);
+	assert_true(first > BLOCK);
+	/* The former one has heard of nothing, and its worker goes on. */
+	for (unsigned i = 1000; i < BLOCK; i++)
+		assert_int_equal(seal(dead), i + 1);
+	assert_int_equal(seal(dead), 0);
+	assert_int_equal(seal(next), first + 1);
+}
+
+static void who_loses_the_race_takes_above_the_winner(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder(), late = (h + 1) % NODES;
+	see(late, h, false, false); /* wrongly */
+	turn(late);
+	assert_int_equal(nodes[late].thread.cnt, 1);
+	control_seq_low(&nodes[h].c, SPI);
+	answer(h);
+	assert_int_equal(record().out, 3 * BLOCK);
+	answer(late); /* lost: it reads */
+	assert_int_equal(record().slot, h + 1);
+	answer(late);
+	answer(late);
+	assert_int_equal(record().slot, late + 1);
+	assert_int_equal(seq_of(late)->above, 3 * BLOCK);
+}
+
+static void a_block_is_added_when_half_is_used_and_is_twice_as_long(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder();
+	const struct fwd_child *child = fwd_spi_find(nodes[h].c.fwd, SPI);
+	uint64_t out = BLOCK, block = BLOCK;
+	for (unsigned i = 1; i < BLOCK / 2; i++)
+		assert_int_equal(seal(h), i);
+	assert_false(fwd_child_wants_numbers(child));
+	assert_int_equal(seal(h), BLOCK / 2);
+	assert_true(fwd_child_wants_numbers(child));
+	for (unsigned i = 0; i < 8; i++) {
+		control_seq_low(&nodes[h].c, SPI);
+		block = block < CONTROL_NUMBERS_MAX ? 2 * block : block;
+		out += block;
+		answer(h);
+		assert_int_equal(record().out, out);
+	}
+	assert_false(fwd_child_wants_numbers(child));
+	for (unsigned i = BLOCK / 2 + 1; i < BLOCK + 10; i++) /* without a gap */
+		assert_int_equal(seal(h), i);
+}
+
+static void cut_from_the_store_a_holder_uses_its_block_and_no_more(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder();
+	for (unsigned i = 1; i <= BLOCK / 2; i++)
+		assert_int_equal(seal(h), i);
+	control_seq_low(&nodes[h].c, SPI);
+	for (unsigned i = 0; i < 50; i++) {
+		answer_as(h, ERR_AWAY, false);
+		now_us += 100000;
+		turn(h);
+	}
+	assert_true(numbers(h));
+	for (unsigned i = BLOCK / 2 + 1; i <= BLOCK; i++)
+		assert_int_equal(seal(h), i);
+	assert_int_equal(seal(h), 0);
+	answer(h); /* it is back */
+	answer(h);
+	assert_int_equal(seal(h), BLOCK + 1);
+}
+
+static void of_an_unknown_outcome_nothing_is_used_unseen(void **state)
+{
+	(void)state;
+	turns();
+	unsigned first = cluster_chosen(&nodes[0].c.members, SPI) - 1u;
+	answer(first);                              /* it has read */
+	answer_as(first, ERR_UNKNOWN_OUTCOME, true); /* and taken, but does not know */
+	assert_int_equal(record().slot, first + 1);
+	assert_false(numbers(first));
+	now_us += 100000;
+	turn(first);
+	answer(first);
+	answer(first);
+	assert_true(numbers(first));
+	assert_int_equal(seal(first), BLOCK + 1);
+	control_seq_low(&nodes[first].c, SPI);
+	answer_as(first, ERR_UNKNOWN_OUTCOME, false);
+	now_us += 100000;
+	turn(first);
+	answer(first);
+	answer(first);
+	assert_int_equal(record().out, 4 * BLOCK);
+	assert_int_equal(seal(first), BLOCK + 2);
+}
+
+static void drained_it_goes_on_until_all_know_and_then_the_other_begins(void **state)
+{
+	(void)state;
+	settle();
+	unsigned old = holder();
+	assert_int_equal(seal(old), 1);
+	for (unsigned i = 0; i < NODES; i++) /* they are heard, and have news later */
+		if (i != old)
+			see(old, i, true, false);
+	for (unsigned k = 0; k < NODES - 1; k++)
+		nodes[old].c.members.m[k].applied = 0;
+	drain(old);
+	turns();
+	unsigned new = cluster_chosen(&nodes[old].c.members, SPI) - 1u, third = 3 - old - new;
+	const uint8_t early = 'e';
+	control_seq_inner(&nodes[new].c, SPI, bytes_of(&early, 1)); /* of one who has heard of it from the store before us */
+	answer(new);
+	assert_int_equal(record().slot, new + 1);
+	assert_false(numbers(new));
+	hand_over(third, 'a'); /* it has not heard yet */
+	deliver();
+	assert_string_equal(given(old), "a");
+	assert_int_equal(seal(old), 2);
+	assert_int_equal(seq_of(old)->phase, CONTROL_SEQ_LEAVES);
+	hand_over(third, 'b');
+	hand_over(new, 'c');
+	deliver();
+	assert_string_equal(given(old), "");
+	assert_string_equal(given(new), ""); /* it waits */
+	see(old, new, true, false);
+	see(old, third, true, false);
+	now_us += 2000;
+	turn(old);
+	assert_false(numbers(old));
+	hand_over(old, 'd');
+	deliver();
+	assert_true(numbers(new));
+	assert_string_equal(given(new), "ecbd");
+	assert_int_equal(seal(new), BLOCK + 1);
+	assert_int_equal(dropped_all(), 0);
+}
+
+static void a_successor_waits_no_longer_than_it_must(void **state)
+{
+	(void)state;
+	settle();
+	unsigned old = holder();
+	drain(old);
+	turns();
+	unsigned new = cluster_chosen(&nodes[old].c.members, SPI) - 1u;
+	cut[old] = true; /* no word comes */
+	answer(new);
+	now_us += 200000;
+	turn(new);
+	now_us += 199000;
+	turn(new);
+	assert_false(numbers(new));
+	now_us += 1000;
+	turn(new);
+	assert_true(numbers(new));
+}
+
+static void a_successor_begins_at_once_when_the_former_one_dies(void **state)
+{
+	(void)state;
+	settle();
+	unsigned old = holder();
+	drain(old);
+	turns();
+	unsigned new = cluster_chosen(&nodes[old].c.members, SPI) - 1u;
+	cut[old] = true;
+	answer(new);
+	turn(new);
+	assert_false(numbers(new));
+	see(new, old, false, false);
+	turn(new);
+	assert_true(numbers(new));
+}
+
+static void a_forwarded_packet_is_never_forwarded_again(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder(), one = (h + 1) % NODES;
+	const unsigned before = mail_cnt;
+	const uint8_t packet = 'x';
+	control_seq_inner(&nodes[one].c, SPI, bytes_of(&packet, 1));
+	assert_int_equal(mail_cnt, before);
+	assert_int_equal(dropped(one, MODEL_DROP_seq_moved), 1);
+	control_seq_inner(&nodes[one].c, SPI + 1, bytes_of(&packet, 1)); /* of no SA */
+	assert_int_equal(dropped(one, MODEL_DROP_seq_moved), 2);
+}
+
+static void what_waits_is_bounded_and_does_not_wait_long(void **state)
+{
+	(void)state;
+	unsigned h = cluster_chosen(&nodes[0].c.members, SPI) - 1u;
+	turns();
+	for (unsigned i = 0; i < 2048; i++)
+		hand_over(h, 'x');
+	assert_int_equal(dropped_all(), 0);
+	hand_over(h, 'y');
+	assert_int_equal(dropped(h, MODEL_DROP_seq_full), 1);
+	now_us += 100000;
+	turn(h);
+	now_us += 100000;
+	turn(h);
+	now_us += 100000;
+	turn(h);
+	now_us += 299999;
+	turn(h);
+	assert_int_equal(dropped(h, MODEL_DROP_seq_expired), 0);
+	now_us += 1;
+	turn(h);
+	assert_int_equal(dropped(h, MODEL_DROP_seq_expired), 2048);
+}
+
+static void what_does_not_fit_a_workers_ring_follows_in_order(void **state)
+{
+	(void)state;
+	unsigned h = cluster_chosen(&nodes[0].c.members, SPI) - 1u;
+	char got[129] = "";
+	for (unsigned i = 0; i < 128; i++)
+		hand_over(h, (uint8_t)(' ' + i % 90));
+	settle();
+	for (unsigned i = 0; i < 128; i += 64) {
+		strncat(got, given(h), 64);
+		now_us += 2000;
+		turn(h);
+	}
+	assert_int_equal(strlen(got), 128);
+	for (unsigned i = 0; i < 128; i++)
+		assert_int_equal(got[i], ' ' + i % 90);
+	assert_int_equal(dropped_all(), 0);
+}
+
+static void who_wakes_up_asks_first(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder();
+	now_us += 299999;
+	turn(h);
+	assert_true(numbers(h));
+	now_us += 300001;
+	turn(h);
+	assert_false(numbers(h));
+	hand_over(h, 'a');
+	assert_string_equal(given(h), "");
+	answer(h); /* it still is its own */
+	assert_true(numbers(h));
+	assert_string_equal(given(h), "a");
+	assert_int_equal(seal(h), 1);
+	now_us += 300001;
+	turn(h);
+	for (unsigned i = 0; i < 9; i++) { /* nobody answers: then nobody else can have taken it either */
+		assert_false(numbers(h));
+		answer_as(h, ERR_AWAY, false);
+		now_us += 100000;
+		turn(h);
+	}
+	answer_as(h, ERR_AWAY, false);
+	now_us += 100000;
+	turn(h);
+	assert_true(numbers(h));
+	assert_int_equal(seal(h), 2);
+}
+
+static void a_zombie_that_wakes_up_sends_what_it_has_to_its_successor(void **state)
+{
+	(void)state;
+	const uint8_t packet = 'f';
+	settle();
+	unsigned zombie = holder(), next = (zombie + 1) % NODES;
+	see(next, zombie, false, false);
+	turn(next);
+	answer(next);
+	assert_true(numbers(next));
+	mail_at = mail_cnt; /* while it slept */
+	now_us += 5000000;
+	turn(zombie);
+	hand_over(zombie, 'a');
+	control_seq_inner(&nodes[zombie].c, SPI, bytes_of(&packet, 1)); /* sent before anybody noticed */
+	assert_false(numbers(zombie));
+	assert_int_equal(strlen(given(zombie)), 0);
+	answer(zombie);
+	see(next, zombie, true, false);
+	deliver();
+	assert_false(numbers(zombie));
+	assert_string_equal(given(next), "a");
+	assert_int_equal(dropped(zombie, MODEL_DROP_seq_moved), 1);
+}
+
+static void without_a_lease_it_numbers_only_while_the_store_is_gone_for_all(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder(), other = (h + 1) % NODES;
+	struct cluster_members *m = &nodes[h].c.members;
+	const struct cluster_ping stale = { .fresh = false }, fresh = { .fresh = true };
+	cluster_members_self(m, (uint16_t)(h + 1), false, false);
+	cluster_members_heard(m, (uint16_t)(other + 1), &stale, now_us);
+	turn(h);
+	assert_true(numbers(h));
+	cluster_members_heard(m, (uint16_t)(other + 1), &fresh, now_us);
+	turn(h);
+	assert_false(numbers(h));
+	answer(h);
+	turn(h);
+	assert_false(numbers(h));
+	cluster_members_self(m, (uint16_t)(h + 1), true, false);
+	turn(h);
+	answer(h); /* nobody has taken it meanwhile */
+	assert_true(numbers(h));
+	assert_int_equal(seal(h), 1);
+}
+
+/* It had asked before it slept, and was answered then. */
+static void an_answer_of_before_the_sleep_says_nothing(void **state)
+{
+	(void)state;
+	settle();
+	unsigned zombie = holder(), next = (zombie + 1) % NODES;
+	control_seq_low(&nodes[zombie].c, SPI);
+	answer_later(zombie);
+	see(next, zombie, false, false);
+	turn(next);
+	answer(next);
+	answer(next);
+	answer(next);
+	assert_true(numbers(next));
+	mail_at = mail_cnt;
+	now_us += 5000000;
+	turn(zombie);
+	answers_come(zombie);
+	assert_false(numbers(zombie));
+	answer(zombie);
+	assert_false(numbers(zombie));
+	assert_int_equal(seq_of(zombie)->phase, CONTROL_SEQ_AWAY);
+}
+
+/* The hash wants it elsewhere: it moves when that has lasted for a while. */
+static void a_holder_that_lives_keeps_it_for_a_while(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder();
+	drain(h);
+	settle();
+	unsigned second = holder();
+	assert_int_not_equal(second, h);
+	cluster_members_self(&nodes[h].c.members, (uint16_t)(h + 1), true, false);
+	for (unsigned i = 0; i < NODES; i++)
+		if (i != h)
+			see(i, h, true, false);
+	pass_time(1900000);
+	assert_int_equal(holder(), second);
+	pass_time(500000);
+	assert_int_equal(holder(), h);
+	assert_int_equal(dropped_all(), 0);
+}
+
+static void two_that_believe_each_other_dead_do_not_fight_for_it(void **state)
+{
+	(void)state;
+	settle();
+	unsigned h = holder(), other = (h + 1) % NODES;
+	uint64_t out = record().out;
+	for (unsigned i = 0; i < 1200; i++) { /* a minute */
+		now_us += 50000;
+		see(h, other, false, false);
+		see(other, h, false, false);
+		turn(h);
+		turn(other);
+		answer(h);
+		answer(other);
+		tell(h);
+		tell(other);
+	}
+	assert_in_range((record().out - out) / BLOCK, 2, 14);
+}
+
+static void numbers_end_with_the_key(void **state)
+{
+	(void)state;
+	const struct cluster_sequence last = { .out = UINT32_MAX - 5 };
+	put_record(&last);
+	settle();
+	unsigned h = holder();
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(seal(h), UINT32_MAX - 4 + i);
+	assert_int_equal(seal(h), 0);
+	assert_int_equal(record().out, UINT32_MAX);
+	control_seq_low(&nodes[h].c, SPI);
+	settle();
+	assert_int_equal(seal(h), 0);
+	assert_int_equal(record().out, UINT32_MAX);
+}
+
+static void extended_numbers_go_on_above_32_bits(void **state)
+{
+	(void)state;
+	const struct cluster_sequence much = { .out = UINT64_C(0x300000000), .in = UINT64_C(0x500000000) };
+	put_record(&much);
+	settle();
+	unsigned h = holder();
+	struct fwd_child_stats s;
+	assert_int_equal(seal(h), 1);
+	for (unsigned i = 0; i < NODES; i++) { /* all of them know how far the peer is */
+		assert_int_equal(fwd_child_stats(nodes[i].c.fwd, SPI, &s), ERR_NONE);
+		assert_true(s.seq_in == much.in);
+	}
+	assert_int_equal(fwd_child_stats(nodes[h].c.fwd, SPI, &s), ERR_NONE);
+	assert_true(s.seq_out == much.out + 1);
+}
+
+#define RUN(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RUN(one_node_takes_it_and_the_others_send_there),
+		RUN(a_dead_holder_is_replaced_above_its_block_and_a_zombie_stays_in_its_own),
+		RUN(who_loses_the_race_takes_above_the_winner),
+		RUN(a_block_is_added_when_half_is_used_and_is_twice_as_long),
+		RUN(cut_from_the_store_a_holder_uses_its_block_and_no_more),
+		RUN(of_an_unknown_outcome_nothing_is_used_unseen),
+		RUN(drained_it_goes_on_until_all_know_and_then_the_other_begins),
+		RUN(a_successor_waits_no_longer_than_it_must),
+		RUN(a_successor_begins_at_once_when_the_former_one_dies),
+		RUN(a_forwarded_packet_is_never_forwarded_again),
+		RUN(what_waits_is_bounded_and_does_not_wait_long),
+		RUN(what_does_not_fit_a_workers_ring_follows_in_order),
+		RUN(who_wakes_up_asks_first),
+		RUN(a_zombie_that_wakes_up_sends_what_it_has_to_its_successor),
+		RUN(an_answer_of_before_the_sleep_says_nothing),
+		RUN(without_a_lease_it_numbers_only_while_the_store_is_gone_for_all),
+		RUN(a_holder_that_lives_keeps_it_for_a_while),
+		RUN(two_that_believe_each_other_dead_do_not_fight_for_it),
+		RUN(numbers_end_with_the_key),
+		cmocka_unit_test_setup_teardown(extended_numbers_go_on_above_32_bits, begin_esn, end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
