@@ -12,6 +12,7 @@ build/release/build.ninja:
 		{ cat build/setup.log; exit 1; }
 
 demo: ; @tools/demo
+demo-cluster: ; @tools/demo --cluster
 demo-stop: ; @tools/demo --stop
 test: ; @tools/install-deps test && tests/run
 soak: ; @tools/install-deps test && tests/soak/run
@@ -22,4 +23,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all demo demo-stop test soak bench install clean
+.PHONY: all demo demo-cluster demo-stop test soak bench install clean

@@ -5,17 +5,14 @@ Run by tools/demo (make demo). KEEP=1 in the environment leaves everything runni
 import hashlib
 import json
 import os
-import pathlib
-import shutil
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "netns"))
+from demo_stage import KEEP, ROOT, play, say, stop_all, title
 from charon import Charon
-from lab import ANYCAST4, HQ, SITE_A, SITE_B, Gateway, Lab, LabError, end_namespaces, wait_until
+from lab import ANYCAST4, HQ, SITE_A, SITE_B, Gateway, Lab, LabError
 
-LEFT = pathlib.Path("/run/onramp-demo")
+NODES = ("hq", "gw", "inet", "site-a", "nat", "site-b")
 FILE_MB = 50
 PINGS = 5
 
@@ -34,50 +31,6 @@ SITES = [
     Site("site-b", SITE_B, "10.2.0.1", 4500, "KEY_ID", "aes256-sha256-prfsha256-modp2048", "aes256-sha256-modp2048",
          "10.252.0.4/31", "10.252.0.5", "10.2.0.0/24"),
 ]
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-def title(text):
-    say(f"\n{text}")
-
-
-# ---- one demo among several: a name of its own ----
-
-def take_name():
-    LEFT.mkdir(mode=0o755, exist_ok=True)
-    for number in range(1, 100):
-        name = "demo" if number == 1 else f"demo{number}"
-        try:
-            (LEFT / name).mkdir()
-            return name
-        except FileExistsError:
-            continue
-    raise LabError(f"too many demos under {LEFT}: make demo-stop")
-
-
-def give_name(name):
-    shutil.rmtree(LEFT / name, ignore_errors=True)
-
-
-def stop_all():
-    stopped = 0
-    for entry in sorted(LEFT.glob("demo*")) if LEFT.is_dir() else []:
-        names = [f"{entry.name}-{node}" for node in ("hq", "gw", "inet", "site-a", "nat", "site-b")]
-        owner = int((entry / "pid").read_text()) if (entry / "pid").exists() else 0
-        if owner and not (entry / "left").exists() and pathlib.Path(f"/proc/{owner}").exists():
-            say(f"{entry.name} is still at work (process {owner}): left alone")
-            continue
-        end_namespaces(names)
-        if (entry / "directory").exists():
-            shutil.rmtree((entry / "directory").read_text(), ignore_errors=True)
-        give_name(entry.name)
-        stopped += 1
-        say(f"{entry.name}: ended")
-    if not stopped:
-        say("nothing was left running")
 
 
 # ---- the steps ----
@@ -232,54 +185,32 @@ def table(gateway):
     return failed
 
 
-def look_around(lab, gateway, keep):
+def look_around(lab, gateway, failed):
     n = lab.name
-    if keep:
+    if KEEP and not failed:
         title("It is still running. Three commands to try:")
         say(f"  {gateway.cli_argv()[0]} status --socket {gateway.socket}")
         say(f"  ip netns exec {n}-site-b ping -I {SITES[1].lan} {SITES[0].lan}")
         say(f"  ip netns exec {n}-inet tcpdump -ni to-nat udp      # ESP in UDP, as the Internet sees it")
         say(f"\nlogs and configurations: {lab.directory}      end it: make demo-stop")
     else:
-        title("Three commands to try next:")
+        title("Four commands to try next:")
         say("  make demo KEEP=1      # leaves it running and says how to look around; make demo-stop ends it")
+        say("  make demo-cluster     # three nodes behind one address: some die under traffic, no tunnel does")
         say("  make test             # unit tests, the official SDK, every suite against strongSwan")
         say("  less README.md        # from nothing to a tunnel with a real router, on a real host")
 
 
-def main():
-    if "--stop" in sys.argv[1:]:
-        stop_all()
-        return 0
-    keep = os.environ.get("KEEP", "") not in ("", "0", "no")
-    name = take_name()
-    (LEFT / name / "pid").write_text(str(os.getpid()))
-    begin = time.monotonic()
-    try:
-        with Lab(name) as lab:
-            (LEFT / name / "directory").write_text(str(lab.directory))
-            lab.build_network()
-            gateway = start_gateway(lab)
-            make_account(gateway)
-            make_tunnels(gateway)
-            bring_up(lab)
-            failed = work(lab) + table(gateway)
-            if not failed:
-                lab.keep = keep
-            look_around(lab, gateway, lab.keep)
-            if lab.keep:
-                (LEFT / name / "left").touch()
-    except LabError as error:
-        say(f"\nThe demo did not hold: {error}")
-        return 1
-    finally:
-        if not (LEFT / name / "left").exists():
-            give_name(name)
-    for what in failed:
-        say(f"FAILED: {what}")
-    say(f"\n{'The demo did not hold' if failed else 'All of it held'} ({time.monotonic() - begin:.0f} s after the build).")
-    return 1 if failed else 0
+def act(lab):
+    lab.build_network()
+    gateway = start_gateway(lab)
+    make_account(gateway)
+    make_tunnels(gateway)
+    bring_up(lab)
+    failed = work(lab) + table(gateway)
+    look_around(lab, gateway, failed)
+    return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stop_all() if "--stop" in sys.argv[1:] else play(Lab, NODES, act))

@@ -5,6 +5,7 @@ configuration and control socket. kernel-libipsec has one TUN (ipsec0) a charon,
 of the namespace's traffic: one tunnel with 0.0.0.0/0 selectors a namespace. It always puts ESP into UDP.
 """
 import os
+import re
 import socket
 
 from lab import ANYCAST4, LabError, wait_until
@@ -159,6 +160,10 @@ class Charon:
 
     def child_spis(self):
         return [spi for spi, _ in self.children()]
+
+    def ike_spis(self):
+        """Of each IKE SA: (initiator's, responder's)."""
+        return sorted(re.findall(r"IKEv2, ([0-9a-f]{16})_i\*? ([0-9a-f]{16})_r", self.sas()))
 
     def log(self):
         return (self.directory / "log").read_text(errors="replace")

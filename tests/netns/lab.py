@@ -138,8 +138,8 @@ class Lab:
         return f"{self.name}-{node}"
 
     def add_node(self, node, router=False):
+        self.namespaces.append(self.ns(node))  # first: the next line may be interrupted
         subprocess.run(["ip", "netns", "add", self.ns(node)], check=True)
-        self.namespaces.append(self.ns(node))
         # Duplicate address detection would keep IPv6 sources unusable for seconds.
         settings = ["net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
                     "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
