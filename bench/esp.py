@@ -85,9 +85,9 @@ class Veth(System):
 class Daemons:
     """`onrampd` and `onrampd --site`, with a tunnel for each suite."""
 
-    def __init__(self, lab, suites):
+    def __init__(self, lab, suites, settings=None):
         """suites: {number of the networks: what stands in the site's file}"""
-        self.gateway = Gateway(lab, BUILD, addresses=(ANYCAST4,))
+        self.gateway = Gateway(lab, BUILD, addresses=(ANYCAST4,), settings=settings)
         self.gateway.start()
         self.gateway.create_account("bench")
         tunnels = {}

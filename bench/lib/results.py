@@ -8,7 +8,6 @@ import json
 import statistics
 
 OURS = "onramp"
-OTHERS = ("veth", "strongswan", "wireguard-go")
 
 
 class Results:
@@ -31,10 +30,11 @@ class Results:
         write_rows(self.path, self.rows())
 
     def print_table(self):
-        print(f"\n{'medians':34} {'unit':10}" + "".join(f"{system:>26}" for system in (OURS, *OTHERS)))
+        others = {system: None for by_system in self.values.values() for system in by_system if system != OURS}
+        print(f"\n{'medians':34} {'unit':10}" + "".join(f"{system:>26}" for system in (OURS, *others)))
         for name, by_system in self.values.items():
             cells = []
-            for system in (OURS, *OTHERS):
+            for system in (OURS, *others):
                 values = known(by_system.get(system, []))
                 cells.append(f"{statistics.median(values):.4g} [{min(values):.3g}..{max(values):.3g}]" if values else "")
             print(f"{name:34} {self.units[name]:10}" + "".join(f"{cell:>26}" for cell in cells))

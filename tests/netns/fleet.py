@@ -38,11 +38,11 @@ def pids(gateway):
     return [gateway.process.pid, *gateway.children().values()]
 
 
-def bulk(gateway, requests, timeout=1800):
-    """Requests of the present account; their results."""
+def bulk(gateway, requests, timeout=1800, pace=0):
+    """Requests of the present account, so many a second (0: one after the other); their results."""
     base = f"/accounts/{gateway.account['id']}"
     text = gateway.token + "\n" + "".join(json.dumps([method, base + path, body]) + "\n" for method, path, body in requests)
-    done = gateway.lab.run(gateway.node, PYTHON, ROOT / "tests/netns/bulk.py", gateway.port, input=text, timeout=timeout)
+    done = gateway.lab.run(gateway.node, PYTHON, ROOT / "tests/netns/bulk.py", gateway.port, pace, input=text, timeout=timeout)
     return [json.loads(line)["result"] for line in done.stdout.splitlines()]
 
 
