@@ -52,6 +52,17 @@ void ring_give(struct ring *r)
 	atomic_store_explicit(&r->head, head + 1, memory_order_release);
 }
 
+uint32_t ring_given(const struct ring *r)
+{
+	return atomic_load_explicit(&r->head, memory_order_relaxed);
+}
+
+bool ring_taken(const struct ring *r, uint32_t given)
+{
+	uint32_t left = given - atomic_load_explicit(&r->tail, memory_order_acquire);
+	return left == 0 || left > UINT32_MAX / 2;
+}
+
 MUST_USE bool ring_push(struct ring *r, const void *elem)
 {
 	void *slot = ring_slot(r);

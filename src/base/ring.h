@@ -24,6 +24,10 @@ struct ring {
 MUST_USE enum err ring_init(struct ring *r, uint32_t cnt, uint32_t elem_len);
 void ring_fini(struct ring *r); /* wipes the slots; r may be zeroed */
 
+/* Everything that was given up to now, for the producer; and whether the consumer is done with it. */
+uint32_t ring_given(const struct ring *r);
+bool ring_taken(const struct ring *r, uint32_t given);
+
 /* Copies one element in; false when full. */
 MUST_USE bool ring_push(struct ring *r, const void *elem);
 

@@ -280,17 +280,35 @@ static uint64_t due(struct control *c, struct control_seq *s)
 	return cluster_sequence_due(&c->members, &s->is, s->child->spi_in, s->nominated_us, s->calm_us);
 }
 
+/* The worker has taken what it was given, and all workers are done with what they then had in hand. */
+static bool has_ceased(struct control *c, struct control_seq *s)
+{
+	if (s->passing == NULL && !ring_taken(control_seq_ring(c, s), s->given))
+		return false;
+	if (s->passing == NULL) {
+		s->passing = malloc(sizeof(*s->passing));
+		if (s->passing == NULL) /* perhaps later */
+			return false;
+		fwd_passing_begin(c->fwd, s->passing);
+	}
+	return fwd_passing_over(c->fwd, s->passing);
+}
+
+static void cease(struct control *c, struct control_seq *s)
+{
+	s->given = ring_given(control_seq_ring(c, s));
+	s->phase = CONTROL_SEQ_CEASES;
+}
+
 static void leave(struct control *c, struct control_seq *s)
 {
 	if (s->phase == CONTROL_SEQ_LEAVES && (c->now_us >= s->leave_us || cluster_all_applied(&c->members) >= s->rev)) {
-		fwd_child_unnumber(c->fwd, s->child->spi_in);
-		s->passing = malloc(sizeof(*s->passing));
-		if (s->passing != NULL)
-			fwd_passing_begin(c->fwd, s->passing);
-		s->phase = CONTROL_SEQ_CEASES;
+		fwd_child_finish(c->fwd, s->child->spi_in);
+		cease(c, s);
 	}
-	if (s->phase != CONTROL_SEQ_CEASES || (s->passing != NULL && !fwd_passing_over(c->fwd, s->passing)))
+	if (s->phase != CONTROL_SEQ_CEASES || !has_ceased(c, s))
 		return;
+	fwd_child_unnumber(c->fwd, s->child->spi_in);
 	free(s->passing);
 	s->passing = NULL;
 	s->phase = CONTROL_SEQ_AWAY;
@@ -379,11 +397,13 @@ static void step_all(struct control *c)
 
 static void doubt(struct control *c, struct control_seq *s)
 {
-	if (s->phase == CONTROL_SEQ_LEAVES)
-		s->leave_us = 0;
-	if (!is_held(s))
+	if (s->phase == CONTROL_SEQ_AWAY)
 		return;
 	fwd_child_unnumber(c->fwd, s->child->spi_in);
+	if (s->phase == CONTROL_SEQ_LEAVES)
+		cease(c, s);
+	if (!is_held(s))
+		return;
 	s->phase = CONTROL_SEQ_WAITS;
 	s->start_us = 0;
 	s->doubted = true;

@@ -67,7 +67,8 @@ struct control_seq {
 	uint64_t lost_us, calm_us, patience_us; /* when it was taken from us, how long it stays there, and how long the next time */
 	/* LEAVES, CEASES */
 	uint64_t leave_us;
-	struct fwd_passing *passing;  /* NULL: nobody has anything in hand */
+	uint32_t given;               /* CEASES: in the worker's ring */
+	struct fwd_passing *passing;  /* CEASES: since all of that was taken; NULL: it was not yet */
 	/* packets (seq_queue.c) */
 	unsigned waiting;
 	struct control_inner *first, **last;
@@ -92,6 +93,7 @@ static inline bool control_seq_numbers(const struct control_seq *s)
 }
 
 /* seq_queue.c */
+struct ring *control_seq_ring(const struct control *c, const struct control_seq *s); /* of the worker that gets its packets */
 /* A packet of ours or of another node: to a worker, to the holder, or it waits. */
 void control_seq_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded);
 /* What waits goes, as far as it can now. */

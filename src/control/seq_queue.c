@@ -15,10 +15,19 @@ enum fate { GONE, WAITS };
 
 /* ---- on their way ---- */
 
+static unsigned worker_of(const struct control *c, const struct control_seq *s)
+{
+	return s->child->spi_in % c->cfg.worker_cnt;
+}
+
+struct ring *control_seq_ring(const struct control *c, const struct control_seq *s)
+{
+	return &c->cfg.rings[worker_of(c, s)].seals;
+}
+
 static bool give_worker(struct control *c, struct control_seq *s, struct bytes packet)
 {
-	unsigned worker = s->child->spi_in % c->cfg.worker_cnt;
-	struct ring *seals = &c->cfg.rings[worker].seals;
+	struct ring *seals = control_seq_ring(c, s);
 	struct fwd_inner *slot = seals->slots == NULL ? NULL : ring_slot(seals);
 
 	s->full = slot == NULL;
@@ -29,7 +38,7 @@ static bool give_worker(struct control *c, struct control_seq *s, struct bytes p
 	slot->spi_in = s->child->spi_in;
 	slot->len = (uint16_t)wr_len(&w);
 	ring_give(seals);
-	c->seqs->wake |= UINT64_C(1) << worker;
+	c->seqs->wake |= UINT64_C(1) << worker_of(c, s);
 	crash_point("mid-block");
 	return true;
 }

@@ -228,15 +228,25 @@ void fwd_child_number(struct fwd *f, uint32_t spi_in, uint64_t above, uint64_t l
 	esp_sa_allot(c->out, above, last);
 	atomic_store_explicit(&c->ask_at, ask_at, memory_order_relaxed);
 	atomic_store_explicit(&c->told_numbers, false, memory_order_relaxed);
-	FWD_PUBLISH(c->numbered, true);
+	FWD_PUBLISH(c->numbers, FWD_NUMBERS_ALL);
 }
 
-/* What a worker has in hand keeps its numbers: they are ours. */
-void fwd_child_unnumber(struct fwd *f, uint32_t spi_in)
+/* What a worker has in hand, or is given, keeps its numbers: they are ours. */
+static void set_numbers(struct fwd *f, uint32_t spi_in, enum fwd_numbers numbers)
 {
 	struct fwd_child *c = fwd_spi_find(f, spi_in);
 	if (c != NULL)
-		atomic_store(&c->numbered, false);
+		atomic_store(&c->numbers, (uint8_t)numbers);
+}
+
+void fwd_child_finish(struct fwd *f, uint32_t spi_in)
+{
+	set_numbers(f, spi_in, FWD_NUMBERS_GIVEN);
+}
+
+void fwd_child_unnumber(struct fwd *f, uint32_t spi_in)
+{
+	set_numbers(f, spi_in, FWD_NUMBERS_NONE);
 }
 
 void fwd_child_seen(struct fwd *f, uint32_t spi_in, uint64_t seq)
@@ -285,7 +295,7 @@ MUST_USE enum err fwd_child_stats(const struct fwd *f, uint32_t spi_in, struct f
 		.out_bytes = atomic_load(&c->out_bytes),
 		.last_in_us = atomic_load(&c->last_in_us),
 		.seq_out = atomic_load(&c->key_counter->counter.seq),
-		.numbered = atomic_load(&c->numbered),
+		.numbered = atomic_load(&c->numbers) == FWD_NUMBERS_ALL,
 		.seq_in = esp_sa_seq_in(c->in),
 		.effective_mtu = FWD_READ(c->outer)->outer.mtu,
 	};

@@ -78,8 +78,10 @@ void fwd_child_end(struct fwd *f, uint32_t spi_in);
 /* In a cluster, before the first SA: those that are sequenced wait for numbers from fwd_child_number. */
 void fwd_share_numbers(struct fwd *f);
 /* Workers number the packets of that SA, above `above` and up to `last`, and tell FWD_NOTICE_NUMBERS when they have come to ask_at.
- * After fwd_child_unnumber they hand them over to control instead. Both ignore SPIs that are unknown or not sequenced. */
+ * After fwd_child_finish they do so with what control has given them alone, after fwd_child_unnumber with nothing: the rest they hand
+ * over to control. All ignore SPIs that are unknown or not sequenced. */
 void fwd_child_number(struct fwd *f, uint32_t spi_in, uint64_t above, uint64_t last, uint64_t ask_at);
+void fwd_child_finish(struct fwd *f, uint32_t spi_in);
 void fwd_child_unnumber(struct fwd *f, uint32_t spi_in);
 /* That inbound number was taken by another node. */
 void fwd_child_seen(struct fwd *f, uint32_t spi_in, uint64_t seq);

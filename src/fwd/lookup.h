@@ -45,9 +45,9 @@ struct esp_sa *fwd_child_out(const struct fwd_child *c);
 struct fwd_tunnel *fwd_child_tunnel(const struct fwd_child *c);
 const struct fwd_outer *fwd_child_outer(const struct fwd_child *c);
 
-/* One node numbers its packets; and whether that is this one now. */
+/* One node numbers its packets; and whether that is this one now. given: a packet that control gave. */
 bool fwd_child_is_sequenced(const struct fwd_child *c);
-bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms);
+bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms, bool given);
 /* Numbers have come to where control wants to hear of it. */
 bool fwd_child_wants_numbers(const struct fwd_child *c);
 

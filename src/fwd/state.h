@@ -41,6 +41,9 @@ struct fwd_outer_box {
 	struct fwd_outer outer;
 };
 
+/* Which packets of a sequenced SA are numbered here. */
+enum fwd_numbers { FWD_NUMBERS_NONE, FWD_NUMBERS_GIVEN, FWD_NUMBERS_ALL };
+
 struct fwd_child {
 	struct fwd_retire retire;
 	uint32_t spi_in;
@@ -50,7 +53,7 @@ struct fwd_child {
 	_Atomic(struct fwd_outer_box *) outer;
 	uint8_t ts_local_cnt, ts_remote_cnt;
 	bool sequenced;         /* numbers are allotted by control */
-	_Atomic bool numbered;  /* and workers here may use them */
+	_Atomic uint8_t numbers; /* enum fwd_numbers: whether workers here may use them */
 	_Atomic uint64_t ask_at;
 	struct model_ts ts_local[MODEL_TS_MAX], ts_remote[MODEL_TS_MAX];
 	_Atomic bool told_first, told_low, told_numbers;

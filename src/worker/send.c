@@ -84,7 +84,7 @@ static void send_elsewhere(struct worker *w)
 
 	for (unsigned i = 0; i < w->seal_cnt; i++) {
 		struct fwd_child *c = w->sealing[i].child;
-		if (fwd_child_is_sequenced(c) && !fwd_child_is_numbered(w->reader, c, now_ms)) {
+		if (fwd_child_is_sequenced(c) && !fwd_child_is_numbered(w->reader, c, now_ms, w->sealed_here)) {
 			worker_inner(w, c, bytes_of(w->seals[i].buf.p + w->seals[i].off, w->seals[i].len));
 			continue;
 		}

@@ -113,6 +113,32 @@ static void slots_are_seen_when_given_and_free_when_done(void **state)
 	ring_fini(&r);
 }
 
+/* Whatever comes behind it, and when the counters wrap. */
+static void the_producer_sees_when_what_it_gave_was_taken(void **state)
+{
+	struct ring r;
+	uint64_t v = 0;
+	(void)state;
+
+	assert_int_equal(ring_init(&r, 4, sizeof(v)), ERR_NONE);
+	for (unsigned start = 0; start < 2; start++) {
+		atomic_store(&r.head, start * (UINT32_MAX - 1));
+		atomic_store(&r.tail, start * (UINT32_MAX - 1));
+		assert_true(ring_taken(&r, ring_given(&r)));
+		assert_true(ring_push(&r, &v) && ring_push(&r, &v) && ring_push(&r, &v));
+		const uint32_t given = ring_given(&r);
+		assert_true(ring_push(&r, &v));
+		for (unsigned i = 0; i < 3; i++) {
+			assert_false(ring_taken(&r, given));
+			assert_true(ring_pop(&r, &v));
+		}
+		assert_true(ring_taken(&r, given));
+		assert_true(ring_pop(&r, &v));
+		assert_true(ring_taken(&r, given));
+	}
+	ring_fini(&r);
+}
+
 static void fini_takes_a_zeroed_ring_and_a_second_time(void **state)
 {
 	struct ring r = { 0 };
@@ -166,6 +192,7 @@ int main(void)
 		cmocka_unit_test(more_than_it_can_hold_is_refused),
 		cmocka_unit_test(the_counters_may_wrap),
 		cmocka_unit_test(slots_are_seen_when_given_and_free_when_done),
+		cmocka_unit_test(the_producer_sees_when_what_it_gave_was_taken),
 		cmocka_unit_test(fini_takes_a_zeroed_ring_and_a_second_time),
 		cmocka_unit_test(nothing_is_lost_or_torn_between_two_threads),
 	};

@@ -244,21 +244,25 @@ static void a_sequenced_sa_waits_for_its_numbers_only_where_they_are_shared(void
 	assert_int_equal(fwd_child_put(r->fwd, &c), ERR_NONE);
 	assert_false(fwd_child_is_sequenced(fwd_child_find(r->reader, 0x1000)));
 	fwd_child_number(r->fwd, 0x1000, 5, 6, 6); /* none of those */
-	assert_false(fwd_child_is_numbered(r->reader, fwd_child_find(r->reader, 0x1000), 0));
+	assert_false(fwd_child_is_numbered(r->reader, fwd_child_find(r->reader, 0x1000), 0, false));
 	fwd_share_numbers(r->fwd);
 	assert_int_equal(fwd_child_put(r->fwd, &shared), ERR_NONE);
 	const struct fwd_child *child = fwd_child_find(r->reader, 0x2000);
 	assert_true(fwd_child_is_sequenced(child));
-	assert_false(fwd_child_is_numbered(r->reader, child, 0));
+	assert_false(fwd_child_is_numbered(r->reader, child, 0, false));
 	fwd_number_until(r->fwd, 100);
 	fwd_child_number(r->fwd, 0x2000, 1000, 2000, 1500);
-	assert_true(fwd_child_is_numbered(r->reader, child, 99));
-	assert_false(fwd_child_is_numbered(r->reader, child, 100));
+	assert_true(fwd_child_is_numbered(r->reader, child, 99, false));
+	assert_false(fwd_child_is_numbered(r->reader, child, 100, false));
 	assert_false(fwd_child_wants_numbers(child));
 	atomic_store(&child->key_counter->counter.seq, 1500);
 	assert_true(fwd_child_wants_numbers(child));
+	fwd_child_finish(r->fwd, 0x2000);
+	assert_false(fwd_child_is_numbered(r->reader, child, 99, false));
+	assert_true(fwd_child_is_numbered(r->reader, child, 99, true));
 	fwd_child_unnumber(r->fwd, 0x2000);
-	assert_false(fwd_child_is_numbered(r->reader, child, 99));
+	assert_false(fwd_child_is_numbered(r->reader, child, 99, true));
+	assert_false(fwd_child_is_numbered(r->reader, child, 99, false));
 }
 
 static void who_passes_has_nothing_in_hand_any_more(void **state)

@@ -113,6 +113,25 @@ static void it_goes_to_control_once(void **state)
 	rig_expect_drop(r, MODEL_DROP_tunnel_down);
 }
 
+/* When control has said that this node is about to cease. */
+static void what_control_has_given_is_still_numbered(void **state)
+{
+	struct rig *r = *state;
+
+	send_one(r);
+	wait_for_control(r);
+	assert_true(ring_pop(&r->rings[0].inners, &inner));
+	fwd_child_number(r->fwd, child.spi_in, 0, 100, 100);
+	fwd_child_finish(r->fwd, child.spi_in);
+	assert_true(ring_push(&r->rings[0].seals, &inner));
+	fwd_wake(r->fwd, 0);
+	assert_int_equal(take(r), 1);
+	send_one(r);
+	wait_for_control(r);
+	assert_true(ring_pop(&r->rings[0].inners, &inner));
+	assert_int_equal(rig_dropped_all(r), 0);
+}
+
 static void a_worker_whose_control_sleeps_numbers_no_more(void **state)
 {
 	struct rig *r = *state;
@@ -182,6 +201,7 @@ int main(void)
 		RUN(a_packet_that_is_not_numbered_here_goes_to_control),
 		RUN(what_comes_from_control_is_sealed_with_the_numbers_of_the_block),
 		RUN(it_goes_to_control_once),
+		RUN(what_control_has_given_is_still_numbered),
 		RUN(a_worker_whose_control_sleeps_numbers_no_more),
 		RUN(control_hears_when_half_a_block_is_used),
 		RUN(a_full_ring_drops_and_counts),
