@@ -72,13 +72,19 @@ static bool expected(const struct ike_sa *sa, const struct wire_ike_header *h)
 {
 	if ((h->flags & IKE_FLAG_RESPONSE) != 0)
 		return ike_request_waits(sa, h->msg_id);
-	return h->msg_id == sa->rx_next && h->msg_id != UINT32_MAX;
+	return ike_window_is_new(sa, h->msg_id);
 }
 
 static bool same_message(const struct ike_frags *f, const struct wire_ike_header *h)
 {
 	return f->used && f->msg_id == h->msg_id && f->exchange == h->exchange &&
 	       f->response == ((h->flags & IKE_FLAG_RESPONSE) != 0);
+}
+
+/* Window 1: a peer that asks anew waits for no answer to what it asked before. */
+static bool is_older(const struct ike_frags *f, const struct wire_ike_header *h)
+{
+	return f->used && !f->response && (h->flags & IKE_FLAG_RESPONSE) == 0 && h->msg_id < f->msg_id;
 }
 
 /* One message at a time, and not for ever. RFC 7383 2.6: a greater total is the same message in smaller pieces, and what
@@ -88,7 +94,7 @@ static bool make_room(struct ike_frags *f, const struct wire_ike_header *h, cons
 {
 	bool old = f->used && now_us - f->since_us >= IKE_FRAGS_LIFE_US;
 
-	if (!old && same_message(f, h) && skf->total < f->total)
+	if (!old && (is_older(f, h) || (same_message(f, h) && skf->total < f->total)))
 		return false;
 	if (old || !same_message(f, h) || skf->total > f->total)
 		ike_frag_forget(f);

@@ -180,6 +180,7 @@ MUST_USE enum err ike_natd_put(struct wire_ike_builder *b, uint64_t spi_i, uint6
 /* ---- window.c: RFC 7296 2.1 to 2.3 ---- */
 
 enum ike_window { IKE_WINDOW_NEW, IKE_WINDOW_REPEATED, IKE_WINDOW_OUTSIDE };
+bool ike_window_is_new(const struct ike_sa *sa, uint32_t msg_id); /* of a request, by its id alone */
 enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request);
 void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply);
 

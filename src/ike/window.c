@@ -1,14 +1,19 @@
 #include "ike/parts.h"
 
+/* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. Ids may jump forward: the record is not
+ * written for a request that changes nothing, so after a crash it may be behind, and so may another node's (only the peer can
+ * make a message that passes). */
+bool ike_window_is_new(const struct ike_sa *sa, uint32_t msg_id)
+{
+	bool next = sa->state == IKE_STATE_HALF_OPEN ? msg_id == sa->rx_next : msg_id >= sa->rx_next;
+	return next && msg_id != UINT32_MAX;
+}
+
 enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request)
 {
 	uint8_t hash[32];
 
-	/* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. Ids may jump forward: the
-	 * record is not written for a request that changes nothing, so after a crash it may be behind, and so may
-	 * the peer's gateway (only the peer can make a message that passes). */
-	bool next = sa->state == IKE_STATE_HALF_OPEN ? msg_id == sa->rx_next : msg_id >= sa->rx_next;
-	if (next && msg_id != UINT32_MAX)
+	if (ike_window_is_new(sa, msg_id))
 		return IKE_WINDOW_NEW;
 	if (sa->reply.len == 0 || msg_id != sa->reply.msg_id)
 		return IKE_WINDOW_OUTSIDE;

@@ -277,10 +277,36 @@ static void pieces_outside_the_window_are_dropped(void **state)
 	struct net *n = make_fragmenting();
 
 	(void)state;
-	n->p.ike[0].tx_next++;
+	n->p.ike[0].tx_next = 0;
 	give_piece(n, 1, 2, IKE_PL_NONE, bytes_str("x"));
-	assert_int_equal(n->g.drops[MODEL_DROP_ike_msgid], 1);
+	n->p.ike[0].tx_next = UINT32_MAX;
+	give_piece(n, 1, 2, IKE_PL_NONE, bytes_str("x"));
+	assert_int_equal(n->g.drops[MODEL_DROP_ike_msgid], 2);
 	assert_false(n->g.frags[1].used);
+	free_net(n);
+}
+
+/* The ids between are of requests that another node has answered, or a process before this one, without a word to the store. */
+static void the_id_of_a_request_in_pieces_may_jump_forward_and_not_back(void **state)
+{
+	struct net *n = make_fragmenting();
+	struct peer_ike *sa = &n->p.ike[0];
+	unsigned which;
+
+	(void)state;
+	sa->tx_next += 5;
+	sa->step = PEER_INFO;
+	sa->request_id = sa->tx_next;
+	give_piece(n, 2, 2, IKE_PL_NONE, bytes_str(""));
+	sa->tx_next--; /* sent again by somebody: what has come of the newer one stays */
+	give_piece(n, 1, 2, IKE_PL_NONE, bytes_str(""));
+	assert_int_equal(n->g.drops[MODEL_DROP_ike_fragment], 1);
+	sa->tx_next++;
+	give_piece(n, 1, 2, IKE_PL_NONE, bytes_str(""));
+	sa->tx_next++;
+	assert_int_equal(n->g.out_cnt, 1);
+	assert_int_equal(peer_input(&n->p, bytes_of(n->g.out[0].b, n->g.out[0].len), &which), PEER_EV_DONE);
+	assert_int_equal(gateway_sa(&n->g, sa->spi_r).rx_next, sa->tx_next);
 	free_net(n);
 }
 
@@ -414,6 +440,7 @@ TESTS(cmocka_unit_test(pieces_in_any_order_make_the_message), cmocka_unit_test(a
       cmocka_unit_test(a_single_piece_may_be_a_whole_message_and_an_empty_one),
       cmocka_unit_test(what_the_whole_says_is_judged_like_any_message),
       cmocka_unit_test(pieces_outside_the_window_are_dropped),
+      cmocka_unit_test(the_id_of_a_request_in_pieces_may_jump_forward_and_not_back),
       cmocka_unit_test(an_answered_request_is_answered_again_for_its_first_piece_alone),
       cmocka_unit_test(no_datagram_is_longer_than_the_path_carries),
       cmocka_unit_test(a_peer_that_takes_no_fragments_gets_none), cmocka_unit_test(ivs_of_cbc_fragments_differ),
