@@ -80,6 +80,7 @@ void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev)
 	control_seq_remove(c, child);
 	hmap_remove(&c->children, &child->by_spi);
 	heap_remove(&c->child_timers, &child->timer);
+	control_use_free(child);
 	free(child);
 	if (t != NULL)
 		control_tunnel_check_up(c, t);
@@ -183,7 +184,7 @@ static void ask_rekey(struct control *c, struct control_child *child)
 	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
 
 	/* A busy one is asked in the next turn; what is refused has pauses of its own, and is asked for again after a while. */
-	if (c->now_us < child->ask_us || sa == NULL || sa->busy)
+	if (c->now_us < child->ask_us || sa == NULL || sa->busy || !control_duty_sa(c, sa->r.spi))
 		return;
 	child->ask_us = c->now_us + ASK_AGAIN_US;
 	log_debug("tunnel %s: Child SA %08x has reached a limit of its use, and is rekeyed",
@@ -208,11 +209,7 @@ static void end_child(struct control *c, struct control_child *child)
 
 static void check_limits(struct control *c, struct control_child *child, const struct fwd_child_stats *s)
 {
-	const struct esp_used used = {
-		.packets = larger(s->in_packets, s->out_packets),
-		.bytes = child->bytes_before + larger(s->in_bytes, s->out_bytes),
-		.numbers = larger(s->seq_out, larger(s->seq_in, s->in_packets)),
-	};
+	const struct esp_used used = control_use_sum(c, child, s);
 
 	switch (esp_limits_judge(&child->limits, &used)) {
 	case ESP_WEAR_FINE:
@@ -228,12 +225,14 @@ static void check_limits(struct control *c, struct control_child *child, const s
 
 void control_children_check(struct control *c)
 {
+	struct control_use_list uses;
 	struct fwd_child_stats s;
 	struct hmap_walk w;
 
 	if (c->now_us < c->check_us)
 		return;
 	c->check_us = c->now_us + 1000000;
+	control_use_begin(&uses, control_mesh_used);
 	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
 		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
 		if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
@@ -243,6 +242,8 @@ void control_children_check(struct control *c)
 		if (!c->clustered && marks_are_old(child, &now))
 			write_marks(c, child, &now);
 		control_seq_check(c, child, &s);
+		control_use_look(c, &uses, child, &s);
 		check_limits(c, child, &s);
 	}
+	control_use_end(c, &uses);
 }

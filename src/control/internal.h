@@ -127,6 +127,8 @@ void control_mesh_taken(struct control *c, uint32_t spi_in, uint64_t rev, uint64
 void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev);
 /* The least revision that the other live nodes of the site have installed; UINT64_MAX: there are none. */
 uint64_t control_mesh_site_applied(const struct control *c);
+/* Child SAs of which this node knows more use than the others (use.c): entries of WIRE_MESH_USED_LEN. */
+void control_mesh_used(struct control *c, struct bytes list);
 /* An inner packet for the node that numbers the packets of a Child SA. */
 void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struct bytes packet);
 
@@ -171,6 +173,25 @@ bool control_marks_decode(struct bytes record, struct control_marks *ret);
 /* Once a second: raises the marks in the store of SAs that have used half of their block, and asks for the rekey of those that
  * have reached a soft limit, for the end of those at a hard one. */
 void control_children_check(struct control *c);
+
+/* use.c: how much of a key all nodes together have used */
+
+/* What is to be told to the others in one turn. */
+struct control_use_list {
+	void (*send)(struct control *c, struct bytes list);
+	unsigned sent;
+	struct wr w;
+	uint8_t b[WIRE_MESH_USED_MAX * WIRE_MESH_USED_LEN];
+};
+void control_use_begin(struct control_use_list *l, void (*send)(struct control *c, struct bytes list));
+/* own: what this process has used. Told if it is more than a little. */
+void control_use_look(struct control *c, struct control_use_list *l, struct control_child *child, const struct fwd_child_stats *own);
+void control_use_end(struct control *c, struct control_use_list *l);
+/* Of all processes that there were, with what the others may not have told yet. */
+struct esp_used control_use_sum(const struct control *c, const struct control_child *child, const struct fwd_child_stats *own);
+void control_use_take(struct control *c, const struct wire_mesh_used *u); /* another process, or another one of it, has told */
+void control_use_free(struct control_child *child);
+
 /* last valid ESP packet over the SA's children, 0: none */
 uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 

@@ -144,6 +144,13 @@ void control_mesh_taken(struct control *c, uint32_t spi_in, uint64_t rev, uint64
 		send_to_all(c, false, &m);
 }
 
+void control_mesh_used(struct control *c, struct bytes list)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_USED, .used = list };
+	if (c->mesh != NULL)
+		send_to_all(c, false, &m);
+}
+
 void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
 {
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_LEFT, .taken = { spi_in, rev, 0 } };
@@ -197,6 +204,14 @@ static void take_ping(struct control *c, uint16_t slot, const struct wire_mesh_m
 	cluster_members_heard(&c->members, slot, &p, c->now_us);
 }
 
+static void take_used(struct control *c, struct bytes list)
+{
+	struct wire_mesh_used u;
+
+	while (wire_mesh_used_next(&list, &u))
+		control_use_take(c, &u);
+}
+
 /* A message that is no piece. */
 static void take_message(struct control *c, const struct cluster_member *from, struct bytes text)
 {
@@ -219,6 +234,9 @@ static void take_message(struct control *c, const struct cluster_member *from, s
 		break;
 	case WIRE_MESH_APPLIED:
 		cluster_members_applied(&c->members, from->slot, m.applied);
+		break;
+	case WIRE_MESH_USED:
+		take_used(c, m.used);
 		break;
 	case WIRE_MESH_INNER:
 		control_seq_inner(c, m.inner.spi_in, m.inner.packet);

@@ -105,6 +105,8 @@ static void put_member(struct control *c, uint16_t slot, const struct cluster_no
 
 	if (known != NULL && known->n.incarnation != n->incarnation)
 		control_mesh_forget(c, known->n.incarnation);
+	if (known == NULL || known->n.incarnation != n->incarnation)
+		c->use_epoch++;
 	if (cluster_members_put(&c->members, slot, n, mod_rev, c->now_us) != ERR_NONE)
 		log_error("the cluster has more than %d other nodes: %s is left out", CLUSTER_NODES_MAX, n->name);
 }

@@ -195,6 +195,7 @@ void control_sas_free(struct control *c)
 		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
 		control_seq_remove(c, child);
 		hmap_remove(&c->children, n);
+		control_use_free(child);
 		free(child);
 	}
 	hmap_fini(&c->sas);

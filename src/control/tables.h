@@ -24,6 +24,7 @@
 #include "model/state.h"
 #include "model/tunnel.h"
 #include "store/thread.h"
+#include "wire/mesh.h"
 
 #define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
 #define CONTROL_FRAGS_MAX 256     /* messages of which some fragments came; above, the oldest is forgotten */
@@ -175,6 +176,12 @@ struct control_marks {
 /* The value of a child/ record that only keeps the SPI, of a Child SA that we have asked for. */
 #define CONTROL_LARVAL "larval"
 
+/* What another process has used of the keys of a Child SA, as it has told last (use.c). */
+struct control_use {
+	struct control_use *next;
+	struct wire_mesh_used u;
+};
+
 struct control_child {
 	struct hmap_node by_spi;
 	struct heap_node timer;
@@ -187,6 +194,9 @@ struct control_child {
 	struct control_marks marks;   /* what the store knows */
 	uint64_t bytes_before;        /* under one key, before this process */
 	struct esp_limits limits;
+	struct control_use *use;      /* of the others */
+	struct wire_mesh_used told;   /* of our own, and in which epoch (use_epoch) */
+	uint32_t told_epoch;
 	uint64_t ask_us;              /* at a soft limit: the IKE SA is not asked for a rekey before */
 	bool ended;                   /* a hard one was: it is about to be deleted */
 	struct control_seq *seq;      /* in a cluster, of one that is sequenced; else NULL (seq.h) */
@@ -368,6 +378,7 @@ struct control {
 	uint64_t sweep_us;            /* when old graves are looked for */
 	uint64_t seen_rev;            /* all that the store had then is installed */
 	uint64_t read_budget, read_fill_us; /* of look-ups: how many are left, and since when */
+	uint32_t use_epoch;           /* grows with each process that joins: it has to be told all */
 	struct control_held *held, **held_tail;
 	unsigned held_cnt;
 	struct heap half_timers, sa_timers, child_timers, waiting_starts, fresh_starts, frag_timers;

@@ -85,6 +85,32 @@ static bool parse_piece(struct rd *r, struct wire_mesh_msg *m)
 	       m->piece.cnt <= WIRE_MESH_PIECES_MAX && m->piece.index < m->piece.cnt;
 }
 
+void wire_mesh_used_put(struct wr *w, const struct wire_mesh_used *u)
+{
+	wr_u32(w, u->spi_in);
+	wr_u32(w, u->incarnation);
+	wr_u64(w, u->in_packets);
+	wr_u64(w, u->out_packets);
+	wr_u64(w, u->in_bytes);
+	wr_u64(w, u->out_bytes);
+}
+
+bool wire_mesh_used_next(struct bytes *list, struct wire_mesh_used *ret)
+{
+	struct rd r = rd_of(*list);
+	struct wire_mesh_used u = { .spi_in = rd_u32(&r), .incarnation = rd_u32(&r) };
+
+	u.in_packets = rd_u64(&r);
+	u.out_packets = rd_u64(&r);
+	u.in_bytes = rd_u64(&r);
+	u.out_bytes = rd_u64(&r);
+	if (r.bad)
+		return false;
+	*list = rd_rest(&r);
+	*ret = u;
+	return true;
+}
+
 void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 {
 	wr_u8(w, (uint8_t)m->kind);
@@ -120,6 +146,9 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 	case WIRE_MESH_LEFT:
 		wr_u32(w, m->taken.spi_in);
 		wr_u64(w, m->taken.rev);
+		break;
+	case WIRE_MESH_USED:
+		wr_put(w, m->used);
 		break;
 	}
 }
@@ -157,6 +186,11 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 		m->taken.rev = rd_u64(r);
 		m->taken.out = m->kind == WIRE_MESH_TAKEN ? rd_u64(r) : 0;
 		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_USED:
+		m->used = rd_rest(r);
+		return m->used.len != 0 && m->used.len % WIRE_MESH_USED_LEN == 0 &&
+				       m->used.len <= WIRE_MESH_USED_MAX * WIRE_MESH_USED_LEN
+			       ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

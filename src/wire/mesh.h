@@ -13,6 +13,7 @@
 //   TAKEN      SPI of ours u32 | revision u64 | number u64     the sender numbers the SA's packets, above that number
 //   LEFT       SPI of ours u32 | revision u64                  the sender has ceased to, for the one that took it by that revision
 //   PIECE      message number u32 | index u8 | count u8 | a part of a message
+//   USED       one or more of: SPI of ours u32 | incarnation u32 | packets in u64, out u64 | inner bytes in u64, out u64
 //
 // A longer message goes in pieces, each a datagram of at most WIRE_MESH_DATAGRAM_MAX bytes.
 #pragma once
@@ -39,8 +40,16 @@ struct wire_mesh_header {
 
 enum wire_mesh_kind {
 	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE,
-	WIRE_MESH_TAKEN, WIRE_MESH_LEFT
+	WIRE_MESH_TAKEN, WIRE_MESH_LEFT, WIRE_MESH_USED
 };
+
+/* What one process has used of the keys of a Child SA. */
+struct wire_mesh_used {
+	uint32_t spi_in, incarnation;
+	uint64_t in_packets, out_packets, in_bytes, out_bytes;
+};
+#define WIRE_MESH_USED_LEN 40
+#define WIRE_MESH_USED_MAX 32 /* in a message, which then is one datagram */
 
 struct wire_mesh_msg {
 	enum wire_mesh_kind kind;
@@ -52,6 +61,7 @@ struct wire_mesh_msg {
 		struct { uint32_t spi_in; struct bytes packet; } inner;
 		struct { uint32_t spi_in; uint64_t rev, out; } taken; /* LEFT: without out */
 		struct { uint32_t number; uint8_t index, cnt; struct bytes part; } piece;
+		struct bytes used; /* USED: that many of WIRE_MESH_USED_LEN */
 	};
 };
 
@@ -61,5 +71,8 @@ MUST_USE enum err wire_mesh_header_parse(struct bytes datagram, struct wire_mesh
 
 /* The writer turns bad without room. */
 void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m);
+void wire_mesh_used_put(struct wr *w, const struct wire_mesh_used *u);
+/* Takes the first of the list; false: it was empty. */
+bool wire_mesh_used_next(struct bytes *list, struct wire_mesh_used *ret);
 /* What *ret borrows is of text. ERR_UNSUPPORTED: a kind of a newer program; ERR_SYNTAX. */
 MUST_USE enum err wire_mesh_parse(struct bytes text, struct wire_mesh_msg *ret);

@@ -3,6 +3,21 @@
 
 #include "wire/mesh.h"
 
+/* Each entry is built again to the same, and none is left over. */
+static void check_used(struct bytes list)
+{
+	uint8_t room[WIRE_MESH_USED_LEN];
+	struct wire_mesh_used u;
+
+	for (struct bytes left = list; left.len != 0;) {
+		struct wr w = wr_of(SPACE_OF(room));
+		const uint8_t *at = left.p;
+		must(wire_mesh_used_next(&left, &u));
+		wire_mesh_used_put(&w, &u);
+		must(bytes_eq(wr_bytes(&w), bytes_of(at, WIRE_MESH_USED_LEN)));
+	}
+}
+
 /* What was understood is built again to the same; a PING may have more behind it, and flags that are not known. */
 static void check_text(struct bytes text)
 {
@@ -18,6 +33,8 @@ static void check_text(struct bytes text)
 		must_lie_within(m.inner.packet, text);
 	if (m.kind == WIRE_MESH_PIECE)
 		must_lie_within(m.piece.part, text);
+	if (m.kind == WIRE_MESH_USED)
+		check_used(m.used);
 	wire_mesh_build(&w, &m);
 	must(!w.bad && wr_len(&w) <= text.len);
 	must(wire_mesh_parse(wr_bytes(&w), &again) == ERR_NONE && again.kind == m.kind);
