@@ -201,6 +201,8 @@ uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 void control_mirror_change(struct control *c, const struct store_row *row);
 /* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
 void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
+/* Child SAs that the peer has, by the record of their IKE SA: sending moves there. fresh: it is new here. */
+void control_children_prove(struct control *c, const struct ike_sa *r, bool fresh);
 void control_mirror_settle(struct control *c); /* all rows that came together were told */
 void control_mirror_tick(struct control *c);
 void control_mirror_free(struct control *c);

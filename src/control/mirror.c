@@ -127,14 +127,26 @@ static void delete_expired(struct control *c, const struct store_row *row, uint6
 		log_debug("an SA that has expired stays in the store for now");
 }
 
-/* Which the peer has. Of an SA that is new here sending begins where it was: a child of which the peer has not yet shown
- * that it has it comes after the one that it replaces (design section 6.7). */
-static void prove_children(struct control *c, const struct ike_sa *r, bool fresh)
+/* Sending goes on that one, the last one of all. True: there is one that the peer has, and that was replaced or was not. */
+static bool prove(struct control *c, const struct ike_sa *r, bool replaced)
 {
-	for (unsigned pass = fresh ? 0 : 1; pass < 2; pass++)
-		for (unsigned i = 0; i < r->child_cnt; i++)
-			if (!r->children[i].unproven && r->children[i].replaced == (pass == 0))
-				fwd_child_prove(c->fwd, r->children[i].spi_in);
+	bool any = false;
+
+	for (unsigned i = 0; i < r->child_cnt; i++) {
+		if (r->children[i].unproven || r->children[i].replaced != replaced)
+			continue;
+		fwd_child_prove(c->fwd, r->children[i].spi_in);
+		any = true;
+	}
+	return any;
+}
+
+/* Of an SA that is new here sending begins where it was: on a child that was replaced only while the peer has not yet shown
+ * that it has the one that comes after it (design section 6.7). */
+void control_children_prove(struct control *c, const struct ike_sa *r, bool fresh)
+{
+	if (!prove(c, r, false) && fresh)
+		(void)prove(c, r, true);
 }
 
 /* What the record says of its Child SAs that are installed: whose they are, and where their packets go. */
@@ -195,7 +207,7 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 	if (moved)
 		control_why_path(c, t, &r->path, true);
 	link_children(c, r, moved);
-	prove_children(c, r, false);
+	control_children_prove(c, r, false);
 	control_sa_arm(c, sa, r);
 	settle_later(c, t);
 }
@@ -209,7 +221,7 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 		t->ike_rekeys++;
 	control_why_path(c, t, &r->path, true);
 	link_children(c, r, true);
-	prove_children(c, r, true);
+	control_children_prove(c, r, true);
 	settle_later(c, t);
 }
 

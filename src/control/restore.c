@@ -183,16 +183,6 @@ static bool take_marks(struct found *f)
 
 /* ---- SAs ---- */
 
-/* Sending begins where it was: a child of which the peer has not yet shown that it has it comes after the one that it
- * replaces (design section 6.7). */
-static void prove_children(const struct control *c, const struct ike_sa *r)
-{
-	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned i = 0; i < r->child_cnt; i++)
-			if (!r->children[i].unproven && r->children[i].replaced == (pass == 0))
-				fwd_child_prove(c->fwd, r->children[i].spi_in);
-}
-
 /* Installs the children that a record names; those that are missing are forgotten by the record too. */
 static void restore_children(struct found *f, struct ike_sa *r)
 {
@@ -212,7 +202,7 @@ static void restore_children(struct found *f, struct ike_sa *r)
 		kept.children[kept.child_cnt++] = r->children[i];
 		f->children++;
 	}
-	prove_children(f->c, &kept);
+	control_children_prove(f->c, &kept, true);
 	*r = kept;
 	secret_wipe(&f->child, sizeof(f->child));
 	secret_wipe(&kept, sizeof(kept));

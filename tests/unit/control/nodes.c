@@ -11,6 +11,7 @@
 #include "../../exchange/duo.h"
 #include "base/clock.h"
 #include "control/internal.h"
+#include "fwd/lookup.h"
 #include "crypt/random.h"
 #include "io/udp.h"
 #include "wire/ike.h"
@@ -903,6 +904,54 @@ static void a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down(void **state)
 	assert_int_equal(n->node[1].tunnel.ike_rekeys, 1);
 }
 
+/* On which a packet of the tunnel would go out. */
+static uint32_t sends_on(const struct bench *n, unsigned node, uint32_t any_spi)
+{
+	static const uint8_t packet[20] = { 0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2 };
+	struct fwd_reader *reader = fwd_reader_join(n->node[node].c.fwd, 0);
+	struct wire_ip ip;
+	enum model_drop why;
+
+	assert_int_equal(wire_ip_parse(BYTES_OF(packet), &ip), ERR_NONE);
+	const struct fwd_child *child = fwd_tunnel_sender(fwd_child_tunnel(fwd_child_find(reader, any_spi)), &ip, &why);
+	assert_non_null(child);
+	uint32_t spi = fwd_child_spi_in(child);
+	fwd_reader_leave(reader);
+	return spi;
+}
+
+/* A Child SA that was replaced stays a while, and of both the one that is read first comes to a tunnel that has none. */
+static void a_node_that_starts_sends_on_the_child_sa_that_came_last(void **state)
+{
+	struct bench *n = *state;
+	const struct mail check = peer_goes_on(n); /* it has the first one */
+	struct ike_event tick = { .kind = IKE_EV_TIMER };
+	struct mail reply;
+
+	post(n, 0, &check);
+	answer(n, &sent[0]);
+	tick.now_us = n->node[0].c.now_us + 1;
+	assert_int_equal(control_tunnel_rekey(&n->node[0].c, &n->node[0].tunnel, false), ERR_NONE);
+	settle(n, 0);
+	control_sa_event(&n->node[0].c, control_sa_find(&n->node[0].c, n->spi), &tick);
+	settle(n, 0);
+	answer(n, &sent[1]);
+	assert_int_equal(take_mail(n, &reply, 1), 1);
+	post(n, 0, &reply);
+	const struct ike_sa r = sa_at(n, 0);
+	assert_true(r.child_cnt == 2 && r.children[0].replaced && !r.children[0].unproven && !r.children[1].replaced && !r.children[1].unproven);
+	for (unsigned first = 0; first < 2; first++) {
+		free_node(&n->node[1]);
+		n->node[1] = (struct node){ 0 };
+		make_node(n, 1, &r);
+		n->node[1].c.next_tag += 1000 * (first + 1); /* of another process */
+		read_key(n, 1, model_key_child(r.children[first].spi_in));
+		read_key(n, 1, model_key_child(r.children[1 - first].spi_in));
+		read_key(n, 1, model_key_ike(n->spi));
+		assert_int_equal(sends_on(n, 1, r.children[0].spi_in), r.children[1].spi_in);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -925,6 +974,7 @@ int main(void)
 		TEST(a_rekey_of_a_child_sa_that_is_not_known_here_is_not_refused),
 		TEST(before_its_ivs_end_a_node_takes_another_incarnation),
 		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),
+		TEST(a_node_that_starts_sends_on_the_child_sa_that_came_last),
 		TEST(an_ike_sa_that_is_not_known_is_looked_up_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
