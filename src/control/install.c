@@ -66,6 +66,7 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	set_limits(child, t);
 	log_info("tunnel %s: Child SA %08x %s, %s", t == NULL ? "-" : t->m.name, m->spi_in,
 		 replaces != 0 ? "rekeyed" : "up", model_suite_text(&m->suite, suite));
+	control_park_ready(c, m->spi_in, true);
 }
 
 void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev)

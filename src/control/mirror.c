@@ -331,7 +331,6 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 		control_child_install(c, &m, 0, row->mod_rev);
 		if (proven)
 			fwd_child_prove(c->fwd, spi_in);
-		control_park_ready(c, spi_in, true);
 	} else if (control_child_find(c, spi_in) == NULL) {
 		delete_expired(c, row, spi_in, m.expires_us);
 	}

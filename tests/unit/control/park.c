@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "control/internal.h"
 
 struct bench {
@@ -82,6 +83,37 @@ static void packets_go_back_in_order_when_the_sa_is_there(void **state)
 	control_park_ready(&n->c, 0x1234, true); /* nothing waits: nothing happens */
 }
 
+/* The commit of our own rekey is news to us last of all, when this node is busy: the others may have moved the peer to it. */
+static void packets_go_back_when_this_node_installs_the_sa_itself(void **state)
+{
+	static struct fwd_stray s;
+	struct bench *n = *state;
+	const struct fwd_tunnel_config config = { .tunnel_id = { { 7 } }, .account_number = 7, .outer_mtu = 1500 };
+	struct model_child_sa child = { .spi_in = 0x1234, .spi_out = 5, .tunnel_id = { { 7 } },
+					.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 },
+					.expires_us = clock_unix_us() + UINT64_C(3600000000), .ts_local_cnt = 1, .ts_remote_cnt = 1,
+					.path = { .local = { addr_from_v4_u32(0xc0000201), 4500 },
+						  .remote = { addr_from_v4_u32(0xc0000202), 4500 }, .udp_encap = true } };
+	const struct store_done read = { .tag = 1 };
+
+	child.ts_local[0] = child.ts_remote[0] =
+		(struct model_ts){ .port_last = UINT16_MAX, .first = addr_from_v4_u32(0), .last = addr_from_v4_u32(UINT32_MAX) };
+	must(hmap_init(&n->c.tunnels) == ERR_NONE && hmap_init(&n->c.buried) == ERR_NONE);
+	must(fwd_account_put(n->c.fwd, 7, true) == ERR_NONE && fwd_tunnel_put(n->c.fwd, &config) == ERR_NONE);
+	n->c.larval_spi = 0x1234; /* so far the store keeps the SPI alone */
+	park(n, 0x1234, 1);
+	assert_true(control_read_done(&n->c, &read));
+	assert_false(ring_pop(&n->ring.returns, &s));
+	control_child_install(&n->c, &child, 0, 9);
+	assert_true(ring_pop(&n->ring.returns, &s));
+	assert_int_equal(s.b[0], 1);
+	assert_int_equal(n->c.stray_cnt, 0);
+	control_child_remove(&n->c, 0x1234, 0);
+	control_mirror_free(&n->c);
+	hmap_fini(&n->c.tunnels);
+	heap_fini(&n->c.child_timers);
+}
+
 static void what_the_store_does_not_have_is_not_asked_for_again_for_a_while(void **state)
 {
 	struct bench *n = *state;
@@ -140,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(packets_go_back_in_order_when_the_sa_is_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(packets_go_back_when_this_node_installs_the_sa_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_store_does_not_have_is_not_asked_for_again_for_a_while, setup, teardown),
 		cmocka_unit_test_setup_teardown(they_wait_no_longer_than_they_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(everything_is_bounded, setup, teardown),
