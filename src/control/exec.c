@@ -173,12 +173,29 @@ static bool concerns_all(const struct control_op *op)
 	return s->out.has_rekeyed || (op->kind == OP_SA && s->out.has_sa && s->new_sa.tx_next != s->sa.tx_next);
 }
 
+/* Of a commit. rev 0: there was none. */
+static struct control_news news_of(const struct control_op *op, const struct control_sa *sa, uint64_t rev)
+{
+	const struct control_step *s = op->step;
+	struct control_news n = { .rev = rev, .ike = { sa != NULL ? sa->r.spi : 0 } };
+
+	if (op->kind == OP_SA && s->out.has_rekeyed)
+		n.ike[1] = ike_sa_our_spi(&s->rekeyed[0]);
+	if (op->kind == OP_SA && s->out.has_redundant)
+		n.ike[2] = ike_sa_our_spi(&s->rekeyed[1]);
+	for (unsigned i = 0; i < s->out.cnt; i++)
+		if (s->out.actions[i].kind == IKE_ACT_CHILD_PUT)
+			n.child = s->out.actions[i].put.child;
+	return n;
+}
+
 /* Everything that is not a commit, in the order that the step gave. sa is the entry after the step, or NULL; rev that of
  * its commit, 0: there was none. */
 static void act(struct control *c, struct control_op *op, struct control_sa *sa, uint64_t rev)
 {
 	struct control_tunnel *t = tunnel_of(c, op);
 	bool hold = c->clustered && rev != 0 && concerns_all(op);
+	const struct control_news news = news_of(op, sa, rev);
 
 	for (unsigned i = 0; i < op->step->out.cnt; i++) {
 		const struct ike_action *a = &op->step->out.actions[i];
@@ -201,7 +218,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa,
 			break;
 		case IKE_ACT_SEND:
 			if (hold)
-				control_hold_send(c, rev, a);
+				control_hold_send(c, &news, a);
 			else
 				control_send(c, &a->send.local, &a->send.remote, a->send.marker, a->send.msg);
 			break;

@@ -129,6 +129,8 @@ void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64
 uint64_t control_mesh_site_applied(const struct control *c);
 /* Child SAs of which this node knows more use than the others (use.c): entries of WIRE_MESH_USED_LEN. */
 void control_mesh_used(struct control *c, struct bytes list);
+/* A row that the store has since mod_rev, to the nodes of the site that have not installed what it had at rev. */
+void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct bytes key, struct bytes value);
 /* An inner packet for the node that numbers the packets of a Child SA. */
 void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struct bytes packet);
 
@@ -231,8 +233,15 @@ void control_ivs_tick(struct control *c);
 void control_ivs_row(struct control *c, const struct store_row *row); /* of meta/incarnation */
 bool control_ivs_done(struct control *c, const struct store_done *done); /* false: it was none of these */
 
-/* hold.c: answers that wait for the site. rev: of the commit that they tell. */
-void control_hold_send(struct control *c, uint64_t rev, const struct ike_action *send);
+/* hold.c: messages that wait for the site. */
+
+/* What such a message tells of: a commit, of these IKE SAs (ours; 0: no more) and this new Child SA (NULL: none). */
+struct control_news {
+	uint64_t rev;
+	uint64_t ike[3];
+	const struct model_child_sa *child;
+};
+void control_hold_send(struct control *c, const struct control_news *news, const struct ike_action *send);
 void control_held_run(struct control *c);
 uint64_t control_held_next_us(const struct control *c);
 void control_held_free(struct control *c);

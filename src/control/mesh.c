@@ -144,6 +144,17 @@ void control_mesh_taken(struct control *c, uint32_t spi_in, uint64_t rev, uint64
 		send_to_all(c, false, &m);
 }
 
+void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct bytes key, struct bytes value)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_ROW, .row = { mod_rev, key, value } };
+
+	for (unsigned i = 0; c->mesh != NULL && i < c->members.cnt; i++) {
+		const struct cluster_member *to = &c->members.m[i];
+		if (to->alive && to->applied < rev && strcmp(to->n.site, c->members.site) == 0)
+			send_message(c, to, &m);
+	}
+}
+
 void control_mesh_used(struct control *c, struct bytes list)
 {
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_USED, .used = list };
@@ -204,6 +215,20 @@ static void take_ping(struct control *c, uint16_t slot, const struct wire_mesh_m
 	cluster_members_heard(&c->members, slot, &p, c->now_us);
 }
 
+/* What the store tells a little later, of SAs alone. */
+static void take_row(struct control *c, const struct wire_mesh_msg *m)
+{
+	const struct store_row row = { .key = m->row.key, .value = m->row.value, .create_rev = m->row.mod_rev,
+				       .mod_rev = m->row.mod_rev };
+
+	if (!bytes_starts(row.key, bytes_str(MODEL_KEY_IKE)) && !bytes_starts(row.key, bytes_str(MODEL_KEY_CHILD))) {
+		control_drop(c, MODEL_DROP_mesh_unwanted);
+		return;
+	}
+	control_relist_row(c, &row);
+	control_mirror_change(c, &row);
+}
+
 static void take_used(struct control *c, struct bytes list)
 {
 	struct wire_mesh_used u;
@@ -237,6 +262,9 @@ static void take_message(struct control *c, const struct cluster_member *from, s
 		break;
 	case WIRE_MESH_USED:
 		take_used(c, m.used);
+		break;
+	case WIRE_MESH_ROW:
+		take_row(c, &m);
 		break;
 	case WIRE_MESH_INNER:
 		control_seq_inner(c, m.inner.spi_in, m.inner.packet);
@@ -305,9 +333,10 @@ void control_mesh_receive(struct control *c)
 
 	for (unsigned i = 0; i < RECEIVE_A_TURN; i++) {
 		if (io_udp_recv(c->cfg.mesh_fd, SPACE_OF(m->in), &len) != ERR_NONE)
-			return;
+			break;
 		take_datagram(c, (struct space){ m->in, len });
 	}
+	control_mirror_settle(c);
 }
 
 /* ---- timers ---- */

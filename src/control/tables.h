@@ -319,16 +319,6 @@ struct control_relist {
 	uint8_t after[STORE_KEY_MAX];
 };
 
-/* An answer that waits until the other nodes of the site have what it tells (hold.c). */
-struct control_held {
-	struct control_held *next;
-	uint64_t rev, until_us;
-	struct addr_endpoint local, remote;
-	bool marker;
-	size_t len;
-	uint8_t msg[];
-};
-
 struct control {
 	struct control_config cfg;
 	bool clustered;               /* other nodes work on the same SAs */

@@ -85,6 +85,23 @@ static bool parse_piece(struct rd *r, struct wire_mesh_msg *m)
 	       m->piece.cnt <= WIRE_MESH_PIECES_MAX && m->piece.index < m->piece.cnt;
 }
 
+static void build_row(struct wr *w, const struct wire_mesh_msg *m)
+{
+	must(m->row.key.len <= UINT8_MAX);
+	wr_u64(w, m->row.mod_rev);
+	wr_u8(w, (uint8_t)m->row.key.len);
+	wr_put(w, m->row.key);
+	wr_put(w, m->row.value);
+}
+
+static bool parse_row(struct rd *r, struct wire_mesh_msg *m)
+{
+	m->row.mod_rev = rd_u64(r);
+	m->row.key = rd_bytes(r, rd_u8(r));
+	m->row.value = rd_rest(r);
+	return m->row.key.len != 0 && m->row.value.len != 0;
+}
+
 void wire_mesh_used_put(struct wr *w, const struct wire_mesh_used *u)
 {
 	wr_u32(w, u->spi_in);
@@ -150,6 +167,9 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 	case WIRE_MESH_USED:
 		wr_put(w, m->used);
 		break;
+	case WIRE_MESH_ROW:
+		build_row(w, m);
+		break;
 	}
 }
 
@@ -191,6 +211,8 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 		return m->used.len != 0 && m->used.len % WIRE_MESH_USED_LEN == 0 &&
 				       m->used.len <= WIRE_MESH_USED_MAX * WIRE_MESH_USED_LEN
 			       ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_ROW:
+		return parse_row(r, m) ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

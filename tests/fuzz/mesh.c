@@ -33,6 +33,10 @@ static void check_text(struct bytes text)
 		must_lie_within(m.inner.packet, text);
 	if (m.kind == WIRE_MESH_PIECE)
 		must_lie_within(m.piece.part, text);
+	if (m.kind == WIRE_MESH_ROW) {
+		must_lie_within(m.row.key, text);
+		must_lie_within(m.row.value, text);
+	}
 	if (m.kind == WIRE_MESH_USED)
 		check_used(m.used);
 	wire_mesh_build(&w, &m);

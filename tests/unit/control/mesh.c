@@ -9,9 +9,11 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "cluster/link.h"
 #include "cluster/pieces.h"
 #include "io/udp.h"
+#include "model/format.h"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -146,6 +148,98 @@ static void forwarded_datagram_comes_in_pieces_or_whole(void **state)
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_pieces), 0);
 }
 
+/* What of SAs comes by the mesh must be of SAs, and goes to nodes that lag alone. */
+static void row_comes_to_a_node_that_lags(void **state)
+{
+	const struct model_key child = model_key_child(0x01020304), tick = { MODEL_KEY_TICK };
+
+	(void)state;
+	control_mesh_row(a, 5, 5, model_key_bytes(&child), bytes_str(CONTROL_LARVAL));
+	hear(b, 1);
+	assert_int_equal(b->larval_spi, 0x01020304);
+	control_mesh_row(a, 5, 5, model_key_bytes(&tick), bytes_str("x"));
+	hear(b, 2);
+	assert_int_equal(dropped(b, MODEL_DROP_mesh_unwanted), 1);
+	cluster_members_applied(&a->members, 2, 5);
+	control_mesh_row(a, 5, 5, model_key_bytes(&child), bytes_str(CONTROL_LARVAL));
+	control_mesh_row(a, 6, 6, model_key_bytes(&child), bytes_str(CONTROL_LARVAL));
+	hear(b, 3);
+	assert_int_equal(atomic_load(&a->counters->counter[MODEL_COUNTER_mesh_out]), 3);
+}
+
+/* A tunnel, and what it takes to install its Child SAs. */
+static struct control_tunnel *add_tunnel(struct control *c)
+{
+	static struct control_account account;
+	struct control_tunnel *t = calloc(1, sizeof(*t));
+	const struct fwd_tunnel_config config = { .tunnel_id = { { 7 } }, .account_number = 7, .outer_mtu = 1500 };
+	struct hmap *maps[] = { &c->tunnels, &c->sas, &c->buried, &c->lots };
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		assert_int_equal(hmap_init(maps[i]), ERR_NONE);
+	c->seal_keys.cnt = 1;
+	t->id = t->m.id = config.tunnel_id;
+	t->configured = true;
+	t->account = &account;
+	hmap_add(&c->tunnels, &t->by_id, siphash(&c->hash_key, BYTES_OF(t->id.b)));
+	assert_int_equal(fwd_account_put(c->fwd, 7, true), ERR_NONE);
+	assert_int_equal(fwd_tunnel_put(c->fwd, &config), ERR_NONE);
+	return t;
+}
+
+static void remove_tunnel(struct control *c, struct control_tunnel *t, uint32_t spi_in)
+{
+	struct hmap *maps[] = { &c->tunnels, &c->sas, &c->lots };
+
+	control_child_remove(c, spi_in, 0);
+	hmap_remove(&c->tunnels, &t->by_id);
+	control_mirror_free(c);
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		hmap_fini(maps[i]);
+	heap_fini(&c->child_timers);
+	free(t);
+}
+
+/* Its watch is silent, because etcd elects a leader: the SA comes from the node that made it, before the peer hears of it. */
+static void answer_waits_and_its_child_sa_comes_by_the_mesh(void **state)
+{
+	static const uint8_t message[28] = { 1 };
+	struct ike_action send = { .kind = IKE_ACT_SEND };
+	struct model_child_sa child = { .spi_in = 0x01020304, .spi_out = 5, .tunnel_id = { { 7 } },
+					.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 },
+					.created_us = 1, .expires_us = clock_unix_us() + UINT64_C(3600000000), .ts_local_cnt = 1, .ts_remote_cnt = 1,
+					.path = { .local = { addr_from_v4_u32(0xc0000201), 4500 },
+						  .remote = { addr_from_v4_u32(0xc0000202), 4500 }, .udp_encap = true } };
+	const struct control_news news = { .rev = 9, .child = &child };
+	struct control_tunnel *t = add_tunnel(b);
+	struct pollfd p = { .fd = b->cfg.mesh_fd, .events = POLLIN };
+
+	(void)state;
+	child.ts_local[0] = child.ts_remote[0] =
+		(struct model_ts){ .port_last = UINT16_MAX, .first = addr_from_v4_u32(0), .last = addr_from_v4_u32(UINT32_MAX) };
+	a->seal_keys.cnt = 1;
+	a->format = model_format_newest();
+	assert_int_equal(hmap_init(&a->sas), ERR_NONE);
+	cluster_members_heard(&a->members, 2, &(struct cluster_ping){ .applied = 8 }, a->now_us);
+	send.send.msg = BYTES_OF(message);
+	control_hold_send(a, &news, &send);
+	control_held_run(a);
+	assert_int_equal(poll(&p, 1, 0), 0);
+	a->now_us = control_held_next_us(a);
+	control_held_run(a);
+	hear(b, 1);
+	const struct control_child *got = control_child_find(b, child.spi_in);
+	assert_non_null(got);
+	assert_int_equal(got->rev, 9);
+	assert_int_equal(dropped(a, MODEL_DROP_send_failed), 0);
+	a->now_us = control_held_next_us(a); /* it is late, and the answer goes all the same; this node has no socket for it */
+	control_held_run(a);
+	assert_int_equal(dropped(a, MODEL_DROP_send_failed), 1);
+	assert_int_equal(control_held_next_us(a), UINT64_MAX);
+	remove_tunnel(b, t, child.spi_in);
+	hmap_fini(&a->sas);
+}
+
 static void send_raw(struct bytes datagram)
 {
 	struct pollfd p = { .fd = b->cfg.mesh_fd, .events = POLLIN };
@@ -220,6 +314,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pings_keep_the_other_alive, begin, end),
 		cmocka_unit_test_setup_teardown(revision_comes_to_the_site, begin, end),
 		cmocka_unit_test_setup_teardown(forwarded_datagram_comes_in_pieces_or_whole, begin, end),
+		cmocka_unit_test_setup_teardown(row_comes_to_a_node_that_lags, begin, end),
+		cmocka_unit_test_setup_teardown(answer_waits_and_its_child_sa_comes_by_the_mesh, begin, end),
 		cmocka_unit_test_setup_teardown(stranger_is_counted_and_gets_no_answer, begin, end),
 		cmocka_unit_test_setup_teardown(message_of_a_newer_program_is_counted, begin, end),
 		cmocka_unit_test(without_a_cluster_nothing_is_sent),

@@ -164,6 +164,14 @@ void control_mesh_proven(struct control *c, uint32_t spi_in)
 {
 	(void)c, (void)spi_in;
 }
+void control_mesh_used(struct control *c, struct bytes list)
+{
+	(void)c, (void)list;
+}
+void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct bytes key, struct bytes value)
+{
+	(void)c, (void)rev, (void)mod_rev, (void)key, (void)value;
+}
 uint64_t control_mesh_site_applied(const struct control *c)
 {
 	(void)c;
