@@ -24,6 +24,7 @@ from checks import check  # noqa: E402
 from etcd import Etcd  # noqa: E402
 from flow import Flow  # noqa: E402
 from lab import ANYCAST4, HQ, NAT_RULES, ROOT, Gateway, Lab, LabError, wait_until  # noqa: E402
+from rekeying import Admin  # noqa: E402
 from site_role import Site  # noqa: E402
 
 MESH_PORT = 4501
@@ -153,6 +154,20 @@ class Node(Gateway):
             raise LabError(f"{self.node}: the gateway is not started again:\n{self.process.log_tail()}")
         self.wait_ready(timeout)
 
+    def ask(self, path, method="GET", body=None):
+        """As its administrator, without a process for each question."""
+        return Admin(self).call(method, path, body)
+
+    def tunnel_status(self, tunnel):
+        for live in self.ask(f"/accounts/{self.account['id']}/onramp/status")["tunnels"]:
+            if live["id"] == tunnel["id"]:
+                return live
+        raise LabError(f"{self.node} does not know tunnel {tunnel['name']}")
+
+    def is_ready(self):
+        """The answer to the health check of a BGP speaker."""
+        return self.cli("node", "ready", check=False).returncode == 0
+
     def kill_all(self):
         """As a machine that loses its power: the parent first, so that nothing is started again."""
         pids = list(self.children().values())
@@ -168,8 +183,10 @@ class Node(Gateway):
 
 
 class Anycast(Lab):
-    def __init__(self, nodes=4, customers=2, members=3, behind_nat=(), rising=(), name=None, directory=None):
+    def __init__(self, nodes=4, customers=2, members=3, behind_nat=(), rising=(), name=None, directory=None, gateway=None):
+        """gateway: more settings of the nodes' section of that name."""
         super().__init__(name, directory)
+        self.gateway_settings = gateway or {}
         self.node_cnt, self.member_cnt = nodes, members
         self.customer_cnt, self.behind_nat, self.rising = customers, behind_nat, rising
         self.nodes, self.customers, self.etcd, self.auditor = [], [], None, None
@@ -248,7 +265,7 @@ class Anycast(Lab):
         tls = self.etcd.tls
         found = {"store": {"engine": "etcd", "etcd_endpoints": ", ".join(f"{a}:2379" for a in self.etcd.addresses),
                            "etcd_ca": tls / "ca.pem", "etcd_cert": tls / "client.pem", "etcd_key": tls / "client.key"},
-                 "gateway": {"workers": 1}}
+                 "gateway": {"workers": 1, **self.gateway_settings}}
         if self.node_cnt > 1:
             found["cluster"] = {"mesh_address": f"10.90.0.{number}:{MESH_PORT}", "node": f"n{number}"}
         return found
@@ -271,8 +288,16 @@ class Anycast(Lab):
         """what(node) is true at every node that runs."""
         return wait_until(lambda: all(what(node) for node in self.nodes if node.process.alive()), timeout, 0.1)
 
+    def wait_ready(self, node, timeout=20):
+        """Routers may send there: the node says so, and the kernel leads the tunnels' prefixes to its off-ramp."""
+        def done():
+            routes = self.run(node.node, "ip", "route").stdout
+            return node.is_ready() and all(customer.lan in routes for customer in self.customers if customer.router)
+        if not wait_until(done, timeout, 0.1):
+            raise LabError(f"{node.node} is not ready: {node.cli('node', 'list', check=False).stdout}\n{node.process.log_tail()}")
+
     def counters(self, node):
-        return {one["name"]: one["value"] for one in node.status()["counters"]}
+        return {one["name"]: one["value"] for one in node.ask("/admin/status")["counters"]}
 
     def finish_audit(self):
         """To be asked once, at the end."""

@@ -1,5 +1,6 @@
 """A private etcd of one or three members with TLS, inside a namespace of its own: for the tests of this folder."""
 import base64
+import contextlib
 import json
 import pathlib
 import shlex
@@ -112,6 +113,29 @@ class Etcd:
 
     def thaw(self, i):
         self.members[i].popen.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """All of them, meanwhile."""
+        for i in range(len(self.members)):
+            self.freeze(i)
+        try:
+            yield
+        finally:
+            for i in range(len(self.members)):
+                self.thaw(i)
+
+    def count(self, prefix):
+        """How many keys of the gateways' store begin like that."""
+        def text(b):
+            return base64.b64encode(b).decode()
+        start = b"onramp/kv/" + prefix.encode()
+        for i in range(len(self.members)):
+            answer = self.ask(i, "/v3/kv/range", {"key": text(start), "range_end": text(start[:-1] + bytes([start[-1] + 1])),
+                                                  "count_only": True})
+            if "header" in answer:
+                return int(answer.get("count", 0))
+        raise LabError("no member of etcd answers")
 
     def restart(self, i):
         self.members[i] = self.spawn(i)

@@ -165,5 +165,9 @@ class Charon:
         """Of each IKE SA: (initiator's, responder's)."""
         return sorted(re.findall(r"IKEv2, ([0-9a-f]{16})_i\*? ([0-9a-f]{16})_r", self.sas()))
 
+    def sessions(self):
+        """What changes when its tunnel is set up anew, and with a rekey of the IKE SA."""
+        return self.ike_spis()
+
     def log(self):
         return (self.directory / "log").read_text(errors="replace")

@@ -72,6 +72,10 @@ class Site:
         """The newest failure of a tunnel with this code; None if it has none."""
         return next((one for one in self.why(name)["history"] if one["code"] == code), None)
 
+    def sessions(self):
+        """What changes when a tunnel is set up anew; a rekey does not change it."""
+        return self.log().count(": IKE SA up with"), [(tunnel["name"], tunnel["up"], tunnel["since"]) for tunnel in self.status()]
+
     def up(self, name, timeout=15):
         return wait_until(lambda: self.status(name)["up"], timeout, 0.1)
 
