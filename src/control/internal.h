@@ -129,10 +129,22 @@ void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64
 uint64_t control_mesh_site_applied(const struct control *c);
 /* Child SAs of which this node knows more use than the others (use.c): entries of WIRE_MESH_USED_LEN. */
 void control_mesh_used(struct control *c, struct bytes list);
+/* An IP fragment, to the node that puts its datagram together (gather.c). */
+void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet);
 /* A row that the store has since mod_rev, to the nodes of the site that have not installed what it had at rev. */
 void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct bytes key, struct bytes value);
 /* An inner packet for the node that numbers the packets of a Child SA. */
 void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struct bytes packet);
+
+/* gather.c: IP fragments that came to different nodes. Without a cluster nothing is done */
+
+MUST_USE enum err control_gather_start(struct control *c);
+int control_gather_fd(const struct control *c); /* -1: there is no cluster */
+void control_gather_receive(struct control *c);
+void control_gather_take(struct control *c, struct bytes packet); /* another node has sent it here */
+void control_gather_timers(struct control *c);
+uint64_t control_gather_next_us(const struct control *c);
+void control_gather_free(struct control *c);
 
 /* source.c: half-open handshakes by their source */
 bool control_source_add(struct control *c, const struct addr *a); /* false without memory */

@@ -25,6 +25,7 @@ enum source {
 	SOURCE_DH,
 	SOURCE_LIVE,
 	SOURCE_MESH,
+	SOURCE_FRAGMENT,
 	SOURCE_CLIENT,
 	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
 };
@@ -132,6 +133,8 @@ static enum err watch_all(struct control *c)
 		e = watch_fd(c, c->live_fd, SOURCE_LIVE);
 	if (e == ERR_NONE && control_mesh_fd(c) >= 0)
 		e = watch_fd(c, control_mesh_fd(c), SOURCE_MESH);
+	if (e == ERR_NONE && control_gather_fd(c) >= 0)
+		e = watch_fd(c, control_gather_fd(c), SOURCE_FRAGMENT);
 	for (unsigned i = 0; e == ERR_NONE && i < c->cfg.worker_cnt; i++)
 		e = watch_fd(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
 	return e;
@@ -203,6 +206,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = control_mesh_start(c);
 	if (e == ERR_NONE)
+		e = control_gather_start(c);
+	if (e == ERR_NONE)
 		e = control_node_start(c, config->store);
 	if (e == ERR_NONE)
 		e = control_dh_new(config->conf->dh_threads, &c->dh);
@@ -233,6 +238,7 @@ void control_free(struct control *c)
 		store_thread_stop(c->store);
 	}
 	control_mesh_free(c);
+	control_gather_free(c);
 	control_node_free(c);
 	control_held_free(c);
 	control_reads_free(c);
@@ -418,6 +424,9 @@ static void take_event(struct control *c, unsigned source)
 	case SOURCE_MESH:
 		control_mesh_receive(c);
 		break;
+	case SOURCE_FRAGMENT:
+		control_gather_receive(c);
+		break;
 	default:
 		if (source < SOURCE_WORKER)
 			control_live_serve(c, &c->client_fds[source - SOURCE_CLIENT]);
@@ -436,6 +445,8 @@ static int next_timeout_ms(const struct control *c)
 		at = control_mesh_next_us(c);
 	if (control_held_next_us(c) < at)
 		at = control_held_next_us(c);
+	if (control_gather_next_us(c) < at)
+		at = control_gather_next_us(c);
 	if (control_park_next_us(c) < at)
 		at = control_park_next_us(c);
 	if (control_seq_next_us(c) < at)
@@ -461,6 +472,7 @@ void control_turn(struct control *c, int wait_ms)
 	control_sas_timers(c);
 	control_site_timers(c);
 	control_park_timers(c);
+	control_gather_timers(c);
 	c->stop = c->stop || (c->end_us != 0 && control_site_left(c));
 	control_why_tick(c);
 	control_states_flush(c);

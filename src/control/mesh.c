@@ -155,6 +155,12 @@ void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct 
 	}
 }
 
+void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_FRAGMENT, .fragment = packet };
+	send_to_slot(c, slot, &m);
+}
+
 void control_mesh_used(struct control *c, struct bytes list)
 {
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_USED, .used = list };
@@ -265,6 +271,9 @@ static void take_message(struct control *c, const struct cluster_member *from, s
 		break;
 	case WIRE_MESH_ROW:
 		take_row(c, &m);
+		break;
+	case WIRE_MESH_FRAGMENT:
+		control_gather_take(c, m.fragment);
 		break;
 	case WIRE_MESH_INNER:
 		control_seq_inner(c, m.inner.spi_in, m.inner.packet);

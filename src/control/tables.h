@@ -351,6 +351,7 @@ struct control {
 	struct cluster_members members; /* all zero: there is no cluster */
 	struct control_node *node;    /* NULL: there is no cluster */
 	struct control_mesh *mesh;    /* likewise */
+	struct control_gather *gather; /* likewise */
 	struct control_seqs *seqs;    /* likewise */
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "io/fragment.h"
 #include "io/udp.h"
 
 static const char *const names[] = {
@@ -146,18 +147,33 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 	return ERR_NONE;
 }
 
-MUST_USE enum err host_open_mesh(const struct conf *c, int *ret_fd)
+MUST_USE enum err host_open_cluster(const struct conf *c, struct host_cluster_fds *ret)
 {
+	struct host_cluster_fds f = HOST_NO_CLUSTER;
 	char text[ADDR_ENDPOINT_TEXT_MAX];
-	int fd = -1;
 
-	if (c->cluster.mesh_address.port != 0 && io_udp_open(&c->cluster.mesh_address, &fd) != ERR_NONE) {
+	if (c->cluster.mesh_address.port != 0 && io_udp_open(&c->cluster.mesh_address, &f.mesh) != ERR_NONE) {
 		log_error("[cluster] mesh_address = %s: %s", addr_endpoint_format(&c->cluster.mesh_address, text),
 			  strerror(errno));
 		return ERR_SYSTEM;
 	}
-	*ret_fd = fd;
+	if (f.mesh >= 0 && io_fragment_open(&f.fragments, &f.fragments_way) != ERR_NONE) {
+		log_error("[cluster]: no socket for IP fragments: %s", strerror(errno));
+		host_close_cluster(&f);
+		return ERR_SYSTEM;
+	}
+	*ret = f;
 	return ERR_NONE;
+}
+
+void host_close_cluster(struct host_cluster_fds *f)
+{
+	const int fds[] = { f->mesh, f->fragments, f->fragments_way };
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	*f = HOST_NO_CLUSTER;
 }
 
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd)

@@ -33,8 +33,13 @@ MUST_USE enum err host_adopt_address(const struct addr *a, unsigned workers, boo
 bool host_has_address(const struct host_sockets *all, const struct addr *a);
 void host_close_address(struct host_sockets *all, const struct addr *a);
 
-/* The UDP socket of [cluster] mesh_address; -1 where that is not set. */
-MUST_USE enum err host_open_mesh(const struct conf *c, int *ret_fd);
+/* The UDP socket of [cluster] mesh_address, and what io/fragment.h opens; -1 where that is not set. */
+struct host_cluster_fds {
+	int mesh, fragments, fragments_way;
+};
+#define HOST_NO_CLUSTER ((struct host_cluster_fds){ -1, -1, -1 })
+MUST_USE enum err host_open_cluster(const struct conf *c, struct host_cluster_fds *ret);
+void host_close_cluster(struct host_cluster_fds *f);
 
 /* The API's listening TCP socket, and the admin socket in run_dir (made if missing). */
 MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd);

@@ -44,7 +44,8 @@ struct parent {
 	struct host_sockets sockets;
 	struct host_offramps *offramps;
 	unsigned workers;
-	int http_fd, admin_fd, status_fd, mesh_fd, signal_fd; /* -1: not of this role */
+	int http_fd, admin_fd, status_fd, signal_fd; /* -1: not of this role */
+	struct host_cluster_fds cluster;
 	char *tls_cert_pem, *tls_key_pem;
 	struct host_etcd_tls etcd_tls;
 	struct child child[CHILD_CNT];
@@ -126,7 +127,7 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 		struct host_gateway_env env = { .conf = p->conf, .site = p->site, .seal_keys = &p->seal_keys, .sockets = p->sockets,
 						.workers = p->workers, .parent_fd = pairs->parent[1],
 						.store_fd = pairs->store[0], .live_fd = pairs->live[0],
-						.mesh_fd = p->mesh_fd, .etcd_tls = p->etcd_tls };
+						.cluster = p->cluster, .etcd_tls = p->etcd_tls };
 		if (p->site != NULL) {
 			close(pairs->store[0]);
 			close(pairs->live[0]);
@@ -146,8 +147,7 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 	host_etcd_tls_fini(&p->etcd_tls);
 	for (unsigned i = 0; i < p->sockets.cnt; i++)
 		close(p->sockets.s[i].fd);
-	if (p->mesh_fd >= 0)
-		close(p->mesh_fd);
+	host_close_cluster(&p->cluster);
 	exit(p->mains->api(&env));
 }
 
@@ -391,7 +391,7 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = host_open_etcd_tls(c, &p->etcd_tls);
 	if (e == ERR_NONE)
-		e = host_open_mesh(c, &p->mesh_fd);
+		e = host_open_cluster(c, &p->cluster);
 	if (e == ERR_NONE)
 		e = host_open_sockets(c, p->workers, &p->sockets);
 	if (e == ERR_NONE)
@@ -402,7 +402,7 @@ static enum err open_all(struct parent *p)
 int host_run(const struct conf *c, struct conf_site *site, const struct host_mains *mains)
 {
 	struct parent p = { .conf = c, .site = site, .mains = mains, .workers = host_worker_cnt(c), .http_fd = -1,
-			    .admin_fd = -1, .status_fd = -1, .mesh_fd = -1, .uplink = { .fd = -1 } };
+			    .admin_fd = -1, .status_fd = -1, .cluster = HOST_NO_CLUSTER, .uplink = { .fd = -1 } };
 
 	for (unsigned i = 0; i < CHILD_CNT; i++)
 		p.child[i].fd = -1;

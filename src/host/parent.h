@@ -15,7 +15,7 @@ struct host_gateway_env {
 	int parent_fd; /* host/msg.h */
 	int store_fd;  /* ipc server side; -1 at a site */
 	int live_fd;   /* model/live.h, server side; at a site it listens */
-	int mesh_fd;   /* bound to [cluster] mesh_address; -1: this node is alone */
+	struct host_cluster_fds cluster; /* -1: this node is alone */
 	struct host_etcd_tls etcd_tls; /* NULLs with another engine */
 };
 

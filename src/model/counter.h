@@ -26,6 +26,7 @@
 	X(natt_keepalives, "packets", "NAT keepalives sent")                     \
 	X(ike_fragmented_in, "messages", "IKE messages that came in fragments")  \
 	X(ike_fragmented_out, "messages", "IKE messages sent in fragments")         \
+	X(ip_fragments_sent_on, "packets", "IP fragments sent on to the node that puts them together") \
 	X(mesh_in, "datagrams", "datagrams of other nodes taken")                \
 	X(mesh_out, "datagrams", "datagrams sent to other nodes")                \
 	X(path_mtu_lowered, "changes", "path MTUs of tunnels lowered by what a router said")

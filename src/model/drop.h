@@ -65,6 +65,7 @@
 	X(seq_full, "packet that waits for the node that numbers its SA, and too many wait already") \
 	X(seq_expired, "packet that waited for the node that numbers its SA, and in vain") \
 	X(seq_moved, "packet that another node sent here to be numbered, and this one does not number its SA") \
+	X(ip_fragment, "IP fragment of another node's that was too much, or not well formed") \
 	X(icmp_limited, "ICMP error not sent, rate limit") \
 	X(icmp_ignored, "ICMP too big that quotes no packet of an SA, or nothing new (not an error)")
 

@@ -170,6 +170,9 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 	case WIRE_MESH_ROW:
 		build_row(w, m);
 		break;
+	case WIRE_MESH_FRAGMENT:
+		wr_put(w, m->fragment);
+		break;
 	}
 }
 
@@ -213,6 +216,9 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 			       ? ERR_NONE : ERR_SYNTAX;
 	case WIRE_MESH_ROW:
 		return parse_row(r, m) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_FRAGMENT:
+		m->fragment = rd_rest(r);
+		return m->fragment.len != 0 ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

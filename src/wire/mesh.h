@@ -12,6 +12,7 @@
 //   INNER      SPI of ours u32 | inner packet
 //   TAKEN      SPI of ours u32 | revision u64 | number u64     the sender numbers the SA's packets, above that number
 //   LEFT       SPI of ours u32 | revision u64                  the sender has ceased to, for the one that took it by that revision
+//   FRAGMENT   IPv4 packet                                    which is one of a datagram's
 //   PIECE      message number u32 | index u8 | count u8 | a part of a message
 //   ROW        revision u64 | length of the key u8 | key | value            of the store
 //   USED       one or more of: SPI of ours u32 | incarnation u32 | packets in u64, out u64 | inner bytes in u64, out u64
@@ -41,7 +42,8 @@ struct wire_mesh_header {
 
 enum wire_mesh_kind {
 	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE,
-	WIRE_MESH_TAKEN, WIRE_MESH_LEFT, WIRE_MESH_USED, WIRE_MESH_ROW
+	WIRE_MESH_TAKEN, WIRE_MESH_LEFT, WIRE_MESH_USED, WIRE_MESH_ROW,
+	WIRE_MESH_FRAGMENT
 };
 
 /* What one process has used of the keys of a Child SA. */
@@ -63,6 +65,7 @@ struct wire_mesh_msg {
 		struct { uint32_t spi_in; uint64_t rev, out; } taken; /* LEFT: without out */
 		struct { uint32_t number; uint8_t index, cnt; struct bytes part; } piece;
 		struct { uint64_t mod_rev; struct bytes key, value; } row;
+		struct bytes fragment;
 		struct bytes used; /* USED: that many of WIRE_MESH_USED_LEN */
 	};
 };

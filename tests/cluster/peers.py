@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What peers do, every packet of theirs at a random node: they fall silent, say goodbye, change their address behind a NAT, and send IKE
-in fragments. Two are `onrampd --site`, the first of them behind a NAT; the third is strongSwan. Last line: "N passed, N failed"."""
+"""What peers do, every packet of theirs at a random node: they fall silent, say goodbye, change their address behind a NAT, and send
+fragments, of IKE messages and of IP packets. Two are `onrampd --site`, the first of them behind a NAT; the third is strongSwan. Last line: "N passed, N failed"."""
 import os
 import pathlib
 import struct
@@ -11,15 +11,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from anycast import Anycast, Flows, Window, audited, lost_outside  # noqa: E402
 from checks import Checks, check  # noqa: E402
 from fire import ask_rekey, count_drops, more_drops  # noqa: E402
-from lab import ANYCAST4, LabError, wait_until  # noqa: E402
+from lab import ANYCAST4, HQ, LabError, ping_argv, pings_lost, wait_until  # noqa: E402
 
 NODES = int(os.environ.get("NODES", 3))
 NAT, NAT_AGAIN = "192.0.2.2", "192.0.2.3"
-# IKE of the third customer: each datagram to the node after that of the one before.
+# What comes from these: each packet, and each IP fragment, to the node after that of the one before.
 IN_TURN = """table ip turns {{
 	chain pre {{
 		type filter hook prerouting priority -149; policy accept;
-		ip saddr {source} udp dport {{ 500, 4500 }} meta mark set numgen inc mod {count} map {{ {marks} }}
+		ip saddr {{ {sources} }} ip protocol udp meta mark set numgen inc mod {count} map {{ {marks} }}
 	}}
 }}
 """
@@ -49,13 +49,17 @@ def has_verdict(node, customer, code):
 
 # ---- IKE fragments (RFC 7383) ----
 
+def in_turn(lab):
+    lab.run("rtr", "nft", "-f", "-", input=IN_TURN.format(
+        sources=", ".join(customer.address for customer in lab.customers[1:]), count=NODES,
+        marks=", ".join(f"{at} : {at + 1}" for at in range(NODES))))
+
+
 def start_charon(lab):
     customer = lab.customers[2]
     for n in range(8):
         if n != customer.number:
             lab.ip(customer.node, f"addr add 10.1.{n}.1/32 dev lo")
-    lab.run("rtr", "nft", "-f", "-", input=IN_TURN.format(source=customer.address, count=NODES, marks=", ".join(
-        f"{at} : {at + 1}" for at in range(NODES))))
     customer.start_charon(conf={"more": "fragment_size = 300", "tries": 8, "retransmit": 0.5}, local_ts=LOCAL_TS, remote_ts=REMOTE_TS,
                           more="fragmentation = force\n\t\tdpd_delay = 1s")
     return customer
@@ -86,6 +90,35 @@ def rekeys_in_fragments(lab):
         everywhere(lab, customer, "child_count", 1)
     check(charon.rekey_ike() and wait_until(lambda: len(charon.sessions()) == 1, 10), f"the IKE SA: {charon.sas()}")
     check(customer.works(), "no traffic")
+
+
+# ---- IP fragments ----
+
+def narrow(lab, customer, mtu):
+    lab.ip(customer.node, f"link set wan mtu {mtu}")
+    lab.ip("rtr", f"link set {customer.device} mtu {mtu}")
+
+
+def auth_in_ip_fragments(lab):
+    customer, charon = lab.customers[2], lab.customers[2].router
+    check(charon.terminate(), "the Delete is not answered")
+    narrow(lab, customer, 400)
+    before = total(lab, "ip_fragments_sent_on"), total(lab, "ike_fragmented_in")
+    charon.configure(customer.tunnel["remote_identities"]["fqdn_id"], customer.psk, esp="aes256gcm16-modp2048", local_ts=LOCAL_TS,
+                     remote_ts=REMOTE_TS, more="fragmentation = no")
+    check(charon.initiate(40), f"not up: {charon.said}")
+    check(total(lab, "ip_fragments_sent_on") > before[0] and total(lab, "ike_fragmented_in") == before[1], "no IP fragments were sent on")
+
+
+def esp_in_ip_fragments(lab):
+    """Each packet of the customer is two fragments, most of which come to two nodes. None is lost, and none comes twice."""
+    customer = lab.customers[1]
+    narrow(lab, customer, 1000)
+    before, drops = total(lab, "ip_fragments_sent_on"), count_drops(lab)
+    out = lab.run(customer.node, *ping_argv(customer.lan, HQ, 30, 0.05, 10, 1200), check=False).stdout
+    narrow(lab, customer, 1500)
+    check(pings_lost(out, 30) == 0 and "DUP" not in out, f"{out}\n{more_drops(drops, count_drops(lab))}")
+    check(total(lab, "ip_fragments_sent_on") >= before + 10, f"{total(lab, 'ip_fragments_sent_on') - before} fragments were sent on")
 
 
 # ---- silence ----
@@ -215,12 +248,17 @@ def main():
                 customer.start_site(dpd_delay=5)
                 check(customer.router.up("hq", 30), f"{customer.node}: {customer.router.log()[-2000:]}")
                 check(customer.works(), f"{customer.node}: no traffic")
+        in_turn(lab)
+        with checks.case("ESP in IP fragments that come to different nodes: no packet is lost, none comes twice"):
+            esp_in_ip_fragments(lab)
         cut_off(lab)
         since = time.monotonic()
         with checks.case("an IKE_AUTH in fragments, each at another node"):
             auth_in_fragments(lab)
         with checks.case("rekeys in fragments, each at another node, after liveness checks that were answered without a word to the store"):
             rekeys_in_fragments(lab)
+        with checks.case("an IKE_AUTH in IP fragments that come to different nodes"):
+            auth_in_ip_fragments(lab)
         with checks.case("a NAT maps the peer to another address: all nodes follow, when it has answered from there"):
             rebound(lab)
         with checks.case("an old ESP packet from elsewhere moves nothing"):

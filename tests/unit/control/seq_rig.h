@@ -164,6 +164,10 @@ void control_mesh_proven(struct control *c, uint32_t spi_in)
 {
 	(void)c, (void)spi_in;
 }
+void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet)
+{
+	(void)c, (void)slot, (void)packet;
+}
 void control_mesh_used(struct control *c, struct bytes list)
 {
 	(void)c, (void)list;
