@@ -128,6 +128,28 @@ def killed(lab, traffic, point=None):
     lab.announce(node.number)
 
 
+def successors_die(lab, traffic, point):
+    """Whoever takes over from a drained node dies at that point, and perhaps the next one too; then one of them is back."""
+    node = sequencer(lab, lab.customers[0])
+    others = [other for other in lab.nodes if other is not node]
+    pids = {other: other.pid() for other in others}
+    window = traffic.window()
+    for other in others:
+        other.arm(point)
+    node.cli("node", "drain")
+    check(wait_until(lambda: any(not other.crash_file.exists() for other in others), 10), f"nobody came to {point}")
+    time.sleep(2 * TAKEOVER)
+    for other in others:
+        died = not other.crash_file.exists()
+        other.disarm()
+        if died:
+            other.back(pids[other])
+        wait_ready(lab, other)
+    window.close(0)
+    check(node not in sequencers(lab, lab.customers[0]), "it still numbers")
+    node.cli("node", "undrain")
+
+
 def zombie(lab, traffic):
     node = sequencer(lab, lab.customers[0])
     pid = node.freeze()
@@ -164,6 +186,9 @@ def main():
                 killed(lab, traffic, "mid-block")
             with checks.case("the node that numbers loses its power"):
                 killed(lab, traffic)
+            for point in ("before-block", "after-block") if ROUNDS > 1 else ():
+                with checks.case(f"kill -9 {point} of whoever takes over"):
+                    successors_die(lab, traffic, point)
             with checks.case("a zombie: SIGSTOP of the node that numbers, and after some seconds it wakes up"):
                 zombie(lab, traffic)
         with checks.case(f"nothing came twice, and nothing was lost but within {TAKEOVER:.0f} s of a node's death"):
