@@ -21,29 +21,33 @@ MUST_USE enum err crypt_seal_generate(struct crypt_seal_private *ret)
 	return ERR_NONE;
 }
 
-MUST_USE enum err crypt_seal_public_of(const struct crypt_seal_private *key, struct crypt_seal_public *ret)
+/* libcrypto has computed it with the private one. own may be NULL. */
+static enum err read_public(const EVP_PKEY *own, struct crypt_seal_public *ret)
 {
 	struct crypt_seal_public public;
 	size_t len = sizeof(public.b);
-	EVP_PKEY *own = make_private(key);
-	bool ok = own != NULL && EVP_PKEY_get_raw_public_key(own, public.b, &len) == 1 &&
-		  len == sizeof(public.b);
 
-	EVP_PKEY_free(own);
-	if (!ok)
+	if (own == NULL || EVP_PKEY_get_raw_public_key(own, public.b, &len) != 1 || len != sizeof(public.b))
 		return ERR_CRYPTO;
 	*ret = public;
 	return ERR_NONE;
 }
 
+MUST_USE enum err crypt_seal_public_of(const struct crypt_seal_private *key, struct crypt_seal_public *ret)
+{
+	EVP_PKEY *own = make_private(key);
+	enum err e = read_public(own, ret);
+
+	EVP_PKEY_free(own);
+	return e;
+}
+
 /* ERR_RANGE: a public value of small order, whose secret would be all zero (RFC 7748 6.1). */
-static enum err derive_x25519(const struct crypt_seal_private *key, const uint8_t *public,
-			      struct space secret)
+static enum err derive_x25519(EVP_PKEY *own, const uint8_t *public, struct space secret)
 {
 	size_t len = secret.cap;
-	EVP_PKEY *own = make_private(key);
 	EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, public, CRYPT_SEAL_KEY_LEN);
-	EVP_PKEY_CTX *ctx = own == NULL ? NULL : EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
 	enum err e = ERR_CRYPTO;
 
 	if (peer != NULL && ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
@@ -51,12 +55,11 @@ static enum err derive_x25519(const struct crypt_seal_private *key, const uint8_
 		e = EVP_PKEY_derive(ctx, secret.p, &len) == 1 && len == secret.cap ? ERR_NONE : ERR_RANGE;
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(peer);
-	EVP_PKEY_free(own);
 	return e;
 }
 
 /* The key of a box from one private and the other's public value; ephemeral | recipient is the salt. */
-static enum err derive_box_key(const struct crypt_seal_private *own, const uint8_t *other,
+static enum err derive_box_key(EVP_PKEY *own, const uint8_t *other,
 			       const uint8_t *ephemeral, const uint8_t *recipient,
 			       uint8_t key[static CRYPT_SEAL_KEY_LEN])
 {
@@ -158,14 +161,18 @@ MUST_USE enum err crypt_box_seal(const struct crypt_seal_public *to, struct byte
 	struct crypt_seal_private ephemeral;
 	struct crypt_seal_public public;
 	uint8_t key[CRYPT_SEAL_KEY_LEN];
+	EVP_PKEY *own = NULL;
 	enum err e = crypt_seal_generate(&ephemeral);
 
+	if (e == ERR_NONE) {
+		own = make_private(&ephemeral);
+		e = read_public(own, &public);
+	}
 	if (e == ERR_NONE)
-		e = crypt_seal_public_of(&ephemeral, &public);
-	if (e == ERR_NONE)
-		e = derive_box_key(&ephemeral, to->b, public.b, to->b, key);
+		e = derive_box_key(own, to->b, public.b, to->b, key);
 	if (e == ERR_NONE)
 		e = seal_with(key, VERSION_BOX, public.b, aad, text, out, ret_len);
+	EVP_PKEY_free(own);
 	secret_wipe(&ephemeral, sizeof(ephemeral));
 	secret_wipe(key, sizeof(key));
 	return e;
@@ -174,20 +181,22 @@ MUST_USE enum err crypt_box_seal(const struct crypt_seal_public *to, struct byte
 MUST_USE enum err crypt_box_open(const struct crypt_seal_private *key, struct bytes aad, struct bytes sealed,
 				 struct space out, size_t *ret_len)
 {
-	struct crypt_seal_public own;
+	struct crypt_seal_public public;
 	struct sealed s;
 	uint8_t box_key[CRYPT_SEAL_KEY_LEN];
 	enum err e = split(VERSION_BOX, sealed, out.cap, &s);
 
-	if (e == ERR_NONE)
-		e = crypt_seal_public_of(key, &own);
 	if (e != ERR_NONE)
 		return e;
-	e = derive_box_key(key, s.front.p, s.front.p, own.b, box_key);
+	EVP_PKEY *own = make_private(key);
+	e = read_public(own, &public);
+	if (e == ERR_NONE)
+		e = derive_box_key(own, s.front.p, s.front.p, public.b, box_key);
 	if (e == ERR_RANGE)
 		e = ERR_AUTH;
 	if (e == ERR_NONE)
 		e = open_with(box_key, &s, aad, out, ret_len);
+	EVP_PKEY_free(own);
 	secret_wipe(box_key, sizeof(box_key));
 	return e;
 }
