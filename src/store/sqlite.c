@@ -1,7 +1,8 @@
 // The engine over one SQLite file: every group of transactions is one durable write.
 //
-// kv is its own log of changes, by its index on mod_rev; only deletions need a table, `gone`, whose
-// rows are numbered in order of revision. A deleted key that comes back leaves it.
+// kv is its own log of changes: its rows are numbered in order of their last revision, and in one revision of their keys
+// (PLACE_BITS), so that what is written is written at its end. Only deletions need a table of their own, `gone`, whose
+// rows are numbered in order of revision too. A deleted key that comes back leaves it.
 #include "store/sqlite_file.h"
 
 #include <stdlib.h>
@@ -19,7 +20,8 @@ enum stmt {
 	STMT_META_SET,
 	STMT_GET,
 	STMT_RANGE,
-	STMT_CHANGES,
+	STMT_CHANGED,
+	STMT_GONE,
 	STMT_PUT,
 	STMT_DELETE,
 	STMT_GONE_ADD,
@@ -35,6 +37,9 @@ enum stmt {
 	STMT_CNT
 };
 
+#define MOD_REV "id >> " STORE_SQLITE_PLACE_BITS_TEXT
+#define ROW "SELECT 0, key, value, create_rev, " MOD_REV " FROM kv"
+
 static const char *const stmt_sql[STMT_CNT] = {
 	[STMT_BEGIN_READ] = "BEGIN",
 	/* Takes the write lock before anything is compared, so that what was compared stays true. */
@@ -43,15 +48,12 @@ static const char *const stmt_sql[STMT_CNT] = {
 	[STMT_ROLLBACK] = "ROLLBACK",
 	[STMT_META_GET] = "SELECT rev, compacted FROM meta WHERE id = 1",
 	[STMT_META_SET] = "UPDATE meta SET rev = ?1, compacted = ?2 WHERE id = 1",
-	[STMT_GET] = "SELECT 0, key, value, create_rev, mod_rev FROM kv WHERE key = ?1",
-	[STMT_RANGE] = "SELECT 0, key, value, create_rev, mod_rev FROM kv WHERE key >= ?1 ORDER BY key",
-	[STMT_CHANGES] = "SELECT 0, key, value, create_rev, mod_rev FROM kv"
-			 " WHERE (mod_rev, key) >= (?1, ?2) AND mod_rev <= ?3 "
-			 "UNION ALL SELECT 1, key, x'', 0, rev FROM gone"
-			 " WHERE (rev, key) >= (?1, ?2) AND rev <= ?3 "
-			 "ORDER BY 5, 2",
-	[STMT_PUT] = "INSERT INTO kv (key, value, create_rev, mod_rev) VALUES (?1, ?2, ?3, ?3) "
-		     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, mod_rev = excluded.mod_rev",
+	[STMT_GET] = ROW " WHERE key = ?1",
+	[STMT_RANGE] = ROW " WHERE key >= ?1 ORDER BY key",
+	[STMT_CHANGED] = ROW " WHERE id >= ?1 AND id < ?2 ORDER BY id",
+	[STMT_GONE] = "SELECT 1, key, x'', 0, rev FROM gone WHERE (rev, key) >= (?1, ?2) AND rev <= ?3 ORDER BY rev, key",
+	[STMT_PUT] = "INSERT INTO kv (id, key, value, create_rev) VALUES (?1, ?2, ?3, ?4) "
+		     "ON CONFLICT (key) DO UPDATE SET id = excluded.id, value = excluded.value",
 	[STMT_DELETE] = "DELETE FROM kv WHERE key = ?1",
 	[STMT_GONE_ADD] = "INSERT OR REPLACE INTO gone (key, rev) VALUES (?1, ?2)",
 	[STMT_GONE_DROP] = "DELETE FROM gone WHERE key = ?1",
@@ -232,23 +234,55 @@ static enum err range_keys(struct store *s, struct bytes prefix, struct bytes af
 	return err;
 }
 
-static int walk_changes(sqlite3_stmt *st, struct bytes prefix, store_visit_fn *visit, void *arg)
-{
+/* One of the two lists of changes. */
+struct changes {
+	sqlite3_stmt *st;
 	int rc;
+	struct store_row row; /* if rc is SQLITE_ROW */
+};
 
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_row row = row_of(st);
-		if (bytes_starts(row.key, prefix) && !visit(arg, &row))
+static void step_changes(struct changes *c)
+{
+	c->rc = sqlite3_step(c->st);
+	if (c->rc == SQLITE_ROW)
+		c->row = row_of(c->st);
+}
+
+static bool comes_before(const struct store_row *a, uint64_t rev, struct bytes key)
+{
+	return a->mod_rev != rev ? a->mod_rev < rev : bytes_cmp(a->key, key) < 0;
+}
+
+/* Both lists as one, in order of revision and key. */
+static int walk_changes(struct changes *live, struct changes *gone, struct bytes prefix, const struct store_pos *from,
+			store_visit_fn *visit, void *arg)
+{
+	do
+		step_changes(live);
+	while (live->rc == SQLITE_ROW && comes_before(&live->row, from->rev, from->key));
+	step_changes(gone);
+	while (live->rc == SQLITE_ROW || gone->rc == SQLITE_ROW) {
+		bool first = gone->rc != SQLITE_ROW ||
+			     (live->rc == SQLITE_ROW && comes_before(&live->row, gone->row.mod_rev, gone->row.key));
+		struct changes *c = first ? live : gone;
+		if (bytes_starts(c->row.key, prefix) && !visit(arg, &c->row))
 			return SQLITE_DONE;
+		step_changes(c);
 	}
-	return rc;
+	return live->rc == SQLITE_DONE ? gone->rc : live->rc;
+}
+
+static bool bind_changes(sqlite3_stmt *live, sqlite3_stmt *gone, const struct store_pos *from, uint64_t upto)
+{
+	return bind_rev(live, 1, from->rev << STORE_SQLITE_PLACE_BITS) && bind_rev(live, 2, (upto + 1) << STORE_SQLITE_PLACE_BITS) &&
+	       bind_rev(gone, 1, from->rev) && bind_block(gone, 2, from->key) && bind_rev(gone, 3, upto);
 }
 
 static enum err list_changes(struct store *s, struct bytes prefix, const struct store_pos *from, uint64_t upto,
 			     store_visit_fn *visit, void *arg, uint64_t *ret_rev)
 {
 	struct sqlite *q = sqlite_of(s);
-	sqlite3_stmt *st = q->stmts[STMT_CHANGES];
+	struct changes live = { .st = q->stmts[STMT_CHANGED] }, gone = { .st = q->stmts[STMT_GONE] };
 	uint64_t rev, compacted;
 
 	enum err err = end_lapsed(q);
@@ -259,10 +293,11 @@ static enum err list_changes(struct store *s, struct bytes prefix, const struct 
 	if (upto == 0 || upto > rev)
 		upto = rev;
 	err = store_pos_check(from, compacted, rev);
-	if (err == ERR_NONE && (!bind_rev(st, 1, from->rev) || !bind_block(st, 2, from->key) ||
-				!bind_rev(st, 3, upto) || walk_changes(st, prefix, visit, arg) != SQLITE_DONE))
+	if (err == ERR_NONE && (!bind_changes(live.st, gone.st, from, upto) ||
+				walk_changes(&live, &gone, prefix, from, visit, arg) != SQLITE_DONE))
 		err = fail(q, "cannot list changes");
-	end_stmt(st);
+	end_stmt(live.st);
+	end_stmt(gone.st);
 	roll_back(q);
 	if (err == ERR_NONE)
 		*ret_rev = upto;
@@ -298,12 +333,25 @@ static bool set_lease(struct sqlite *q, struct bytes key, uint64_t lease)
 	return bind_block(add, 1, key) && bind_rev(add, 2, lease) && run(q, STMT_LEASED_ADD);
 }
 
-static bool put_key(struct sqlite *q, const struct store_op *op, uint64_t lease, uint64_t rev)
+/* The place of a key among those of its transaction. */
+static uint64_t place_of(const struct store_txn *txn, struct bytes key)
+{
+	uint64_t place = 0;
+
+	for (size_t i = 0; i < txn->op_cnt; i++)
+		place += bytes_cmp(txn->ops[i].key, key) < 0;
+	return place;
+}
+_Static_assert(STORE_TXN_OPS_MAX <= 1 << STORE_SQLITE_PLACE_BITS, "each key of a transaction has its place");
+
+static bool put_key(struct sqlite *q, const struct store_txn *txn, const struct store_op *op, uint64_t rev)
 {
 	sqlite3_stmt *put = q->stmts[STMT_PUT], *drop = q->stmts[STMT_GONE_DROP];
+	uint64_t id = rev << STORE_SQLITE_PLACE_BITS | place_of(txn, op->key);
 
-	return set_lease(q, op->key, lease) && bind_block(put, 1, op->key) && bind_block(put, 2, op->value) &&
-	       bind_rev(put, 3, rev) && run(q, STMT_PUT) && bind_block(drop, 1, op->key) && run(q, STMT_GONE_DROP);
+	return set_lease(q, op->key, txn->lease) && bind_rev(put, 1, id) && bind_block(put, 2, op->key) &&
+	       bind_block(put, 3, op->value) && bind_rev(put, 4, rev) && run(q, STMT_PUT) && bind_block(drop, 1, op->key) &&
+	       run(q, STMT_GONE_DROP);
 }
 
 static bool delete_key(struct sqlite *q, struct bytes key, struct group *g)
@@ -339,7 +387,7 @@ static bool apply(struct sqlite *q, const struct store_txn *txn, struct group *g
 		const struct store_op *op = &txn->ops[i];
 		if (!store_txn_op_counts(txn, i))
 			continue;
-		if (op->kind == STORE_PUT ? !put_key(q, op, txn->lease, g->rev) : !delete_key(q, op->key, g))
+		if (op->kind == STORE_PUT ? !put_key(q, txn, op, g->rev) : !delete_key(q, op->key, g))
 			return false;
 	}
 	*ret = (struct store_result){ .err = ERR_NONE, .rev = g->rev };

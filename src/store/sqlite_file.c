@@ -19,10 +19,19 @@ enum { BUSY_MS = 5000 };
 	"CREATE TABLE leased (key BLOB NOT NULL PRIMARY KEY, lease INTEGER NOT NULL);"        \
 	"CREATE INDEX leased_lease ON leased (lease);"
 
+#define KV_SQL                                                                                                        \
+	"CREATE TABLE kv (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL,"                          \
+	" create_rev INTEGER NOT NULL);"
+
+/* Before version 3 the rows were not in order of revision. */
+#define REORDER_SQL                                                                                                   \
+	"ALTER TABLE kv RENAME TO kv_before;" KV_SQL                                                                       \
+	"INSERT INTO kv (id, key, value, create_rev) SELECT (mod_rev << " STORE_SQLITE_PLACE_BITS_TEXT ") +"              \
+	" row_number() OVER (PARTITION BY mod_rev ORDER BY key) - 1, key, value, create_rev FROM kv_before;"               \
+	"DROP TABLE kv_before;"
+
 static const char schema_sql[] =
-	"CREATE TABLE kv (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL,"
-	" create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL);"
-	"CREATE INDEX kv_mod ON kv (mod_rev, key);"
+	KV_SQL
 	"CREATE TABLE gone (seq INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, rev INTEGER NOT NULL);"
 	"CREATE INDEX gone_rev ON gone (rev, key);"
 	LEASE_TABLES_SQL
@@ -105,11 +114,15 @@ static enum err make_tables(sqlite3 *db)
 }
 
 /* In one transaction: a crash leaves the file of before. */
-static enum err upgrade(sqlite3 *db)
+static enum err upgrade(sqlite3 *db, sqlite3_int64 from)
 {
-	enum err err = run_sql(db, "BEGIN IMMEDIATE;" LEASE_TABLES_SQL
-				   "UPDATE meta SET schema = 2 WHERE id = 1 AND schema = 1;"
-				   "COMMIT");
+	enum err err = run_sql(db, "BEGIN IMMEDIATE");
+
+	if (err == ERR_NONE && from == 1)
+		err = run_sql(db, LEASE_TABLES_SQL);
+	if (err == ERR_NONE)
+		err = run_sql(db, REORDER_SQL "UPDATE meta SET schema = " NUMBER_TEXT(STORE_SQLITE_SCHEMA) " WHERE id = 1;"
+					      "COMMIT");
 
 	if (err != ERR_NONE && !sqlite3_get_autocommit(db) && run_sql(db, "ROLLBACK") != ERR_NONE)
 		log_warn("store: cannot roll back: %s", sqlite3_errmsg(db));
@@ -130,8 +143,8 @@ static enum err check_identity(sqlite3 *db)
 		return err;
 	if (schema > STORE_SQLITE_SCHEMA)
 		return ERR_VERSION;
-	if (schema == 1)
-		return upgrade(db);
+	if (schema == 1 || schema == 2)
+		return upgrade(db, schema);
 	return schema == STORE_SQLITE_SCHEMA ? ERR_NONE : ERR_SYNTAX;
 }
 

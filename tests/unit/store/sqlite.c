@@ -151,21 +151,75 @@ static void newer_schema_is_refused(void **state)
 	store_free(open_store(state));
 }
 
+#define KV_OF_BEFORE                                                                                                  \
+	"ALTER TABLE kv RENAME TO kv_now;"                                                                                 \
+	"CREATE TABLE kv (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL,"                                             \
+	" create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL);"                                                         \
+	"INSERT INTO kv SELECT key, value, create_rev, id >> 16 FROM kv_now ORDER BY key DESC;"                            \
+	"DROP TABLE kv_now; CREATE INDEX kv_mod ON kv (mod_rev, key);"
+
+/* Rows of two revisions, one of which is of several keys and a deletion. */
+static uint64_t put_some(struct store *s)
+{
+	const struct store_op ops[] = { put_op("b", "2"), { STORE_DELETE, bytes_str("c"), { NULL, 0 } }, put_op("d", "2"),
+					put_op("a", "2") };
+
+	put(s, "c", "1");
+	put(s, "z", "1");
+	put(s, "a", "1");
+	struct store_result r = store_commit(s, &(struct store_txn){ .ops = ops, .op_cnt = ARRAY_LEN(ops) });
+	assert_int_equal(r.err, ERR_NONE);
+	return r.rev;
+}
+
+static void assert_some(struct store *s, uint64_t rev)
+{
+	struct seen seen = { 0 };
+	struct seen_row row;
+
+	assert_int_equal(changes(s, "", 0, &seen), rev);
+	assert_keys(&seen, "z a b -c d");
+	assert_int_equal(get_row(s, "a", &row), ERR_NONE);
+	assert_int_equal(row.mod_rev, rev);
+	assert_int_equal(row.create_rev, rev - 1);
+	assert_string_equal(row.value, "2");
+	assert_int_equal(put(s, "c", "3"), rev + 1);
+	seen_clear(&seen);
+}
+
+static void changes_of_one_revision_come_in_order_of_key(void **state)
+{
+	struct store *s = open_store(state);
+
+	assert_some(s, put_some(s));
+	store_free(s);
+}
+
 static void file_of_version_1_is_taken_over(void **state)
 {
 	struct store *s = open_store(state);
-	struct seen_row row;
 	struct store_lease lease;
 
-	uint64_t rev = put(s, "k", "v");
+	uint64_t rev = put_some(s);
 	store_free(s);
-	run_sql(state, "DROP TABLE lease; DROP TABLE leased; UPDATE meta SET schema = 1");
+	run_sql(state, KV_OF_BEFORE "DROP TABLE lease; DROP TABLE leased; UPDATE meta SET schema = 1");
 	s = open_store(state);
-	assert_int_equal(get_row(s, "k", &row), ERR_NONE);
-	assert_int_equal(row.mod_rev, rev);
+	assert_some(s, rev);
 	assert_int_equal(store_lease_grant(s, 1000, &lease), ERR_NONE);
 	store_free(s);
 	store_free(open_store(state));
+}
+
+static void file_of_version_2_is_taken_over(void **state)
+{
+	struct store *s = open_store(state);
+
+	uint64_t rev = put_some(s);
+	store_free(s);
+	run_sql(state, KV_OF_BEFORE "UPDATE meta SET schema = 2");
+	s = open_store(state);
+	assert_some(s, rev);
+	store_free(s);
 }
 
 static void lease_of_before_has_its_whole_time_again(void **state)
@@ -443,7 +497,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(foreign_database_is_refused_and_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(other_programs_mark_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(newer_schema_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(changes_of_one_revision_come_in_order_of_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(file_of_version_1_is_taken_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(file_of_version_2_is_taken_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(lease_of_before_has_its_whole_time_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(missing_folder_is_an_error, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wake_fd_tells_commits, set_up, tear_down),
