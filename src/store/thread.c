@@ -20,7 +20,8 @@
 #include "base/log.h"
 #include "store/engine.h"
 #include "store/ipc_msg.h"
-#include "store/page.h"
+#include "store/job.h"
+#include "store/pace.h"
 
 enum {
 	GROUP_MAX = 128,            /* transactions in one durable write */
@@ -32,23 +33,6 @@ enum {
 };
 _Static_assert((CONTROL_BEHIND_MAX + GROUP_MAX + 1) * STORE_TXN_OPS_MAX < STORE_GONE_MAX,
 	      "no deletion is forgotten before control has seen it");
-
-enum job_kind { JOB_TXN, JOB_READ, JOB_GRANT, JOB_RENEW };
-
-struct job {
-	struct job *next;
-	struct store_done done;
-	enum job_kind kind;
-	uint64_t lease_arg; /* GRANT: its time in ms; RENEW: which */
-	struct store_ipc_txn t;
-	struct store_page_ask ask;
-	struct store_page page;
-	uint8_t *block; /* what t and ask borrow from */
-};
-
-struct jobs {
-	struct job *head, **tail;
-};
 
 struct watch {
 	size_t len;
@@ -71,7 +55,7 @@ struct store_thread {
 	int tell_fd; /* told to control */
 
 	/* Under the lock. */
-	struct jobs todo, done;
+	struct store_jobs todo, done;
 	size_t under_way; /* submitted and not polled */
 	struct watch_ask *ask;
 	bool ipc_new;
@@ -100,6 +84,7 @@ struct store_thread {
 	uint64_t rev;                   /* of the newest commit known */
 	const struct store_txn *committing; /* control's group that is under way */
 	size_t committing_cnt;
+	struct store_pace pace;
 	struct log_limit limit;
 };
 
@@ -109,43 +94,6 @@ struct fill {
 	struct wr w;
 	bool stopped; /* the buffer is full, the position tells where to go on */
 };
-
-static void jobs_init(struct jobs *q)
-{
-	q->head = NULL;
-	q->tail = &q->head;
-}
-
-static void jobs_add(struct jobs *q, struct job *j)
-{
-	j->next = NULL;
-	*q->tail = j;
-	q->tail = &j->next;
-}
-
-static struct job *jobs_take(struct jobs *q)
-{
-	struct job *j = q->head;
-	if (j == NULL)
-		return NULL;
-	q->head = j->next;
-	if (q->head == NULL)
-		q->tail = &q->head;
-	return j;
-}
-
-static void free_job(struct job *j)
-{
-	store_page_free(&j->page);
-	free(j->block);
-	free(j);
-}
-
-static void free_jobs(struct jobs *q)
-{
-	for (struct job *j; (j = jobs_take(q)) != NULL;)
-		free_job(j);
-}
 
 static void lock(struct store_thread *t)
 {
@@ -177,26 +125,39 @@ static uint64_t count_behind(const struct store_thread *t)
 	return t->watch_cnt == 0 || t->rev < t->pos_rev ? 0 : t->rev - t->pos_rev + 1;
 }
 
-static size_t take_group(struct store_thread *t, struct job *group[static GROUP_MAX], bool all)
+static uint64_t now_us(void)
+{
+	return clock_mono_ns() / 1000;
+}
+
+/* An engine that others share commits slowly enough by itself. */
+static uint64_t pace_left_us(const struct store_thread *t)
+{
+	return t->store->engine->seen_rev != NULL ? 0 : store_pace_left_us(&t->pace, now_us());
+}
+
+static size_t take_group(struct store_thread *t, struct store_job *group[static GROUP_MAX], bool all)
 {
 	size_t cnt = 0;
 
-	if (!all && count_behind(t) > CONTROL_BEHIND_MAX)
+	if (!all && (count_behind(t) > CONTROL_BEHIND_MAX || pace_left_us(t) != 0))
 		return 0;
 	lock(t);
-	while (cnt < GROUP_MAX && t->todo.head != NULL && t->todo.head->kind == JOB_TXN)
-		group[cnt++] = jobs_take(&t->todo);
+	while (cnt < GROUP_MAX && t->todo.head != NULL && t->todo.head->kind == STORE_JOB_TXN)
+		group[cnt++] = store_jobs_take(&t->todo);
 	unlock(t);
 	return cnt;
 }
 
-/* Something waits that may be committed now. */
-static bool has_work(struct store_thread *t)
+/* In how many milliseconds something that waits may be done; -1: nothing may, before somebody rings. */
+static int work_in_ms(struct store_thread *t)
 {
 	lock(t);
-	bool waits = t->todo.head != NULL, other = waits && t->todo.head->kind != JOB_TXN;
+	bool waits = t->todo.head != NULL, other = waits && t->todo.head->kind != STORE_JOB_TXN;
 	unlock(t);
-	return other || (waits && count_behind(t) <= CONTROL_BEHIND_MAX);
+	if (other)
+		return 0;
+	return waits && count_behind(t) <= CONTROL_BEHIND_MAX ? (int)((pace_left_us(t) + 999) / 1000) : -1;
 }
 
 static bool is_watched(const struct store_thread *t, struct bytes key, uint64_t rev)
@@ -234,7 +195,7 @@ static void pass_over(struct store_thread *t, const struct store_txn *txns, cons
 /* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
 static bool commit_group(struct store_thread *t, bool all)
 {
-	UNSET struct job *group[GROUP_MAX];
+	UNSET struct store_job *group[GROUP_MAX];
 	UNSET struct store_txn txns[GROUP_MAX];
 	UNSET struct store_result results[GROUP_MAX];
 	size_t cnt = take_group(t, group, all);
@@ -247,20 +208,21 @@ static bool commit_group(struct store_thread *t, bool all)
 	t->committing_cnt = cnt;
 	store_commit_many(t->store, txns, cnt, results);
 	t->committing_cnt = 0;
+	store_pace_use(&t->pace, now_us());
 	pass_over(t, txns, results, cnt);
 	lock(t);
 	for (size_t i = 0; i < cnt; i++) {
 		group[i]->done.result = results[i];
-		jobs_add(&t->done, group[i]);
+		store_jobs_add(&t->done, group[i]);
 	}
 	unlock(t);
 	ring_bell(t->tell_fd);
 	return true;
 }
 
-static void do_lease(struct store_thread *t, struct job *j)
+static void do_lease(struct store_thread *t, struct store_job *j)
 {
-	j->done.result.err = j->kind == JOB_RENEW ? store_lease_renew(t->store, j->lease_arg)
+	j->done.result.err = j->kind == STORE_JOB_RENEW ? store_lease_renew(t->store, j->lease_arg)
 						  : store_lease_grant(t->store, j->lease_arg, &j->done.lease);
 }
 
@@ -269,18 +231,18 @@ static void serve_others(struct store_thread *t)
 {
 	for (unsigned i = 0; i < READS_A_TURN; i++) {
 		lock(t);
-		struct job *j = t->todo.head != NULL && t->todo.head->kind != JOB_TXN ? jobs_take(&t->todo) : NULL;
+		struct store_job *j = t->todo.head != NULL && t->todo.head->kind != STORE_JOB_TXN ? store_jobs_take(&t->todo) : NULL;
 		unlock(t);
 		if (j == NULL)
 			return;
-		if (j->kind == JOB_READ) {
+		if (j->kind == STORE_JOB_READ) {
 			j->done.result.err = store_page_read(t->store, &j->ask, &j->page, &j->done.result.rev);
 			j->done.row_cnt = j->page.row_cnt;
 		} else {
 			do_lease(t, j);
 		}
 		lock(t);
-		jobs_add(&t->done, j);
+		store_jobs_add(&t->done, j);
 		unlock(t);
 		ring_bell(t->tell_fd);
 	}
@@ -514,12 +476,15 @@ static void serve_api(struct store_thread *t)
 }
 
 /* How long to sleep: not at all while there is something to do that no descriptor tells. */
-static int sleep_ms(const struct store_thread *t)
+static int sleep_ms(struct store_thread *t)
 {
+	int work = work_in_ms(t);
+
 	if (t->retry_ms == 0)
-		return -1;
+		return work;
 	uint64_t now = clock_mono_ms();
-	return now >= t->retry_ms ? 0 : (int)(t->retry_ms - now);
+	int retry = now >= t->retry_ms ? 0 : (int)(t->retry_ms - now);
+	return work >= 0 && work < retry ? work : retry;
 }
 
 static void note_commits(struct store_thread *t)
@@ -568,8 +533,6 @@ static void *run(void *arg)
 			serve_api(t);
 		note_commits(t);
 		hand_over_changes(t);
-		if (has_work(t))
-			ring_bell(t->wake_fd);
 	}
 	while (commit_group(t, true))
 		continue;
@@ -578,76 +541,36 @@ static void *run(void *arg)
 
 /* ---- the control thread ---- */
 
-static enum err queue(struct store_thread *t, struct job *j)
+static enum err queue(struct store_thread *t, struct store_job *j)
 {
 	lock(t);
-	bool full = t->under_way == STORE_THREAD_SUBMIT_MAX;
+	bool full = t->under_way == STORE_THREAD_SUBMIT_MAX, first = t->todo.head == NULL;
 	if (!full) {
 		t->under_way++;
-		jobs_add(&t->todo, j);
+		store_jobs_add(&t->todo, j);
 	}
 	unlock(t);
 	if (full) {
-		free_job(j);
+		store_job_free(j);
 		return ERR_FULL;
 	}
-	ring_bell(t->wake_fd);
+	if (first) /* else it knows that something waits */
+		ring_bell(t->wake_fd);
 	return ERR_NONE;
-}
-
-static struct job *copy_job(const struct store_txn *txn, uint64_t tag)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (j == NULL)
-		return NULL;
-	j->done.tag = tag;
-	if (store_txn_check(txn) != ERR_NONE) {
-		/* Not worth a copy: refused in its turn by the same check. */
-		j->t.txn.op_cnt = SIZE_MAX;
-		return j;
-	}
-	size_t len = store_ipc_txn_len(txn);
-	j->block = malloc(len);
-	if (j->block == NULL) {
-		free(j);
-		return NULL;
-	}
-	struct wr w = wr_of((struct space){ j->block, len });
-	store_ipc_txn_build(&w, txn);
-	must(store_ipc_txn_parse(wr_bytes(&w), &j->t) == ERR_NONE);
-	j->t.txn.loose = txn->loose;
-	return j;
 }
 
 MUST_USE enum err store_thread_submit(struct store_thread *t, const struct store_txn *txn, uint64_t tag)
 {
-	struct job *j = copy_job(txn, tag);
+	struct store_job *j = store_job_txn(txn, tag);
 
 	return j == NULL ? ERR_MEMORY : queue(t, j);
 }
 
 static enum err queue_read(struct store_thread *t, const struct store_page_ask *q, uint64_t tag)
 {
-	size_t len = q->prefix.len + q->after.len;
-	struct job *j = calloc(1, sizeof(*j));
-	uint8_t *block = malloc(len + 1);
+	struct store_job *j = store_job_read(q, tag);
 
-	if (j == NULL || block == NULL) {
-		free(block);
-		free(j);
-		return ERR_MEMORY;
-	}
-	struct wr w = wr_of((struct space){ block, len });
-	wr_put(&w, q->prefix);
-	wr_put(&w, q->after);
-	j->kind = JOB_READ;
-	j->done.tag = tag;
-	j->block = block;
-	j->ask = *q;
-	j->ask.prefix = bytes_of(block, q->prefix.len);
-	j->ask.after = bytes_of(block + q->prefix.len, q->after.len);
-	return queue(t, j);
+	return j == NULL ? ERR_MEMORY : queue(t, j);
 }
 
 MUST_USE enum err store_thread_read(struct store_thread *t, struct bytes key, uint64_t tag)
@@ -666,26 +589,21 @@ MUST_USE enum err store_thread_list(struct store_thread *t, struct bytes prefix,
 	return queue_read(t, &q, tag);
 }
 
-static enum err queue_lease(struct store_thread *t, enum job_kind kind, uint64_t value, uint64_t tag)
+static enum err queue_lease(struct store_thread *t, enum store_job_kind kind, uint64_t value, uint64_t tag)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct store_job *j = store_job_lease(kind, value, tag);
 
-	if (j == NULL)
-		return ERR_MEMORY;
-	j->kind = kind;
-	j->lease_arg = value;
-	j->done.tag = tag;
-	return queue(t, j);
+	return j == NULL ? ERR_MEMORY : queue(t, j);
 }
 
 MUST_USE enum err store_thread_grant(struct store_thread *t, uint64_t ttl_ms, uint64_t tag)
 {
-	return queue_lease(t, JOB_GRANT, ttl_ms, tag);
+	return queue_lease(t, STORE_JOB_GRANT, ttl_ms, tag);
 }
 
 MUST_USE enum err store_thread_renew(struct store_thread *t, uint64_t lease, uint64_t tag)
 {
-	return queue_lease(t, JOB_RENEW, lease, tag);
+	return queue_lease(t, STORE_JOB_RENEW, lease, tag);
 }
 
 uint64_t store_thread_seen(struct store_thread *t)
@@ -725,16 +643,16 @@ static struct bytes show_rows(struct bytes rows, store_row_fn *change, void *arg
 
 void store_thread_poll(struct store_thread *t, store_done_fn *done, store_row_fn *change, void *arg)
 {
-	struct jobs finished;
+	struct store_jobs finished;
 
 	hush_bell(t->tell_fd);
-	jobs_init(&finished);
+	store_jobs_init(&finished);
 	lock(t);
-	for (struct job *j; (j = jobs_take(&t->done)) != NULL; t->under_way--)
-		jobs_add(&finished, j);
+	for (struct store_job *j; (j = store_jobs_take(&t->done)) != NULL; t->under_way--)
+		store_jobs_add(&finished, j);
 	bool changes = t->changes_full;
 	unlock(t);
-	for (struct job *j; (j = jobs_take(&finished)) != NULL; free_job(j)) {
+	for (struct store_job *j; (j = store_jobs_take(&finished)) != NULL; store_job_free(j)) {
 		if (j->done.result.err == ERR_NONE)
 			j->done.last_key = show_rows(bytes_of(j->page.rows, j->page.len), change, arg);
 		done(arg, &j->done);
@@ -784,8 +702,8 @@ MUST_USE enum err store_thread_set_ipc(struct store_thread *t, int ipc_fd)
 
 static void free_thread(struct store_thread *t)
 {
-	free_jobs(&t->todo);
-	free_jobs(&t->done);
+	store_jobs_free(&t->todo);
+	store_jobs_free(&t->done);
 	if (t->ipc_new && t->ipc_fd >= 0)
 		close(t->ipc_fd);
 	store_ipc_server_free(t->ipc);
@@ -822,8 +740,8 @@ MUST_USE enum err store_thread_start(struct store *s, int ipc_fd, const struct s
 			close(ipc_fd);
 		return ERR_MEMORY;
 	}
-	jobs_init(&t->todo);
-	jobs_init(&t->done);
+	store_jobs_init(&t->todo);
+	store_jobs_init(&t->done);
 	must(pthread_mutex_init(&t->lock, NULL) == 0 && pthread_cond_init(&t->answered, NULL) == 0);
 	t->store = s;
 	s->meanwhile = hand_over_meanwhile;
