@@ -57,8 +57,8 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct c
 	return e != ERR_NONE ? e : add_cmp(t, mod_rev);
 }
 
-/* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check). Of several nodes one
- * takes it (see seq.c). */
+/* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check), where the peer does not
+ * mind by its record alone. Of several nodes one takes it (see seq.c). */
 static enum err add_sequence(const struct control *c, struct commit *t, uint32_t spi_in)
 {
 	const struct control_marks marks = { .out = CONTROL_SEQ_BLOCK };
@@ -114,7 +114,7 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 		e = add_cmp(t, 0);
 	secret_wipe(room, sizeof(room));
 	/* Of several nodes each numbers for itself, unless the peer minds. */
-	return e != ERR_NONE || (c->clustered && !child->sequenced) ? e : add_sequence(c, t, child->spi_in);
+	return e != ERR_NONE || !child->sequenced ? e : add_sequence(c, t, child->spi_in);
 }
 
 /* The SPI of the Child SA that our request asks for, 0: it asks for none. */
@@ -172,6 +172,8 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 		if (op->made[i].b != NULL)
 			e = add_sa(c, t, &op->made[i], 0);
 	uint32_t asked = op->kind == OP_SA ? asked_spi(&op->step->sa) : 0;
+	/* Of several nodes each numbers for itself. */
+	op->step->out.child.seq_out_first = c->clustered || op->step->out.child.sequenced ? 0 : CONTROL_SEQ_BLOCK;
 	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++) {
 		const struct ike_action *a = &op->step->out.actions[i];
 		if (a->kind == IKE_ACT_CHILD_PUT)

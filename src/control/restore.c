@@ -9,9 +9,12 @@
 
 /* ---- reading back ---- */
 
+struct raising;
+
 struct found {
 	struct control *c;
 	struct store *store;
+	struct raising *raising;     /* first marks */
 	struct model_child_sa child; /* of the row read last */
 	uint64_t child_rev;
 	enum err child_err;
@@ -130,40 +133,38 @@ static void write_marks(struct raising *m)
 	m->cnt = 0;
 }
 
-/* What cannot be read stays as it is, and its SA does not go on. */
-static void raise_mark(void *arg, const struct store_row *row)
+static void raise_key(struct raising *m, struct bytes name, struct control_marks *marks)
 {
-	struct raising *m = arg;
 	struct model_key *key = &m->keys[m->cnt];
-	struct rd k = rd_of(row->key);
-	struct control_marks marks;
+	struct rd k = rd_of(name);
 
-	if (row->key.len >= sizeof(key->text) || !control_marks_decode(row->value, &marks) || marks.out == 0)
-		return;
-	rd_copy(&k, key->text, row->key.len);
-	key->text[row->key.len] = 0;
-	if (__builtin_add_overflow(marks.out, CONTROL_SEQ_BLOCK, &marks.out))
-		marks.out = 0; /* used up */
-	control_marks_encode(&marks, m->values[m->cnt]);
+	rd_copy(&k, key->text, name.len);
+	key->text[name.len] = 0;
+	if (__builtin_add_overflow(marks->out, CONTROL_SEQ_BLOCK, &marks->out))
+		marks->out = 0; /* used up */
+	control_marks_encode(marks, m->values[m->cnt]);
 	m->ops[m->cnt] = (struct store_op){ STORE_PUT, model_key_bytes(key), BYTES_OF(m->values[m->cnt]) };
 	if (++m->cnt == ARRAY_LEN(m->keys))
 		write_marks(m);
 }
 
-/* Sending goes on above what the process before may have used: the next block of every Child SA is reserved first. */
-static enum err raise_marks(struct store *s)
+/* What cannot be read stays as it is, and its SA does not go on. */
+static void raise_mark(void *arg, const struct store_row *row)
 {
-	struct raising *m = calloc(1, sizeof(*m));
+	struct raising *m = arg;
+	struct control_marks marks;
 
-	if (m == NULL)
-		return ERR_MEMORY;
+	if (row->key.len < sizeof(m->keys->text) && control_marks_decode(row->value, &marks) && marks.out != 0)
+		raise_key(m, row->key, &marks);
+}
+
+/* Sending goes on above what the process before may have used: the next block of every Child SA is reserved first. */
+static enum err raise_marks(struct store *s, struct raising *m)
+{
 	m->store = s;
 	enum err e = each_row(s, MODEL_KEY_SEQUENCE, raise_mark, m);
 	write_marks(m);
-	if (e == ERR_NONE)
-		e = m->err;
-	free(m);
-	return e;
+	return e != ERR_NONE ? e : m->err;
 }
 
 /* False: the numbers are used up, or the store does not say, and the SA cannot go on. */
@@ -172,8 +173,13 @@ static bool take_marks(struct found *f)
 	struct model_key key = model_key_sequence(f->child.spi_in);
 	struct control_marks marks = { 0 };
 
-	if (store_get(f->store, model_key_bytes(&key), read_mark, &marks) != ERR_NONE || marks.out <= CONTROL_SEQ_BLOCK ||
-	    marks.out >= esp_seq_end_of(&f->child.suite))
+	enum err e = store_get(f->store, model_key_bytes(&key), read_mark, &marks);
+	if (e == ERR_NOTFOUND && f->child.seq_out_first != 0) { /* it has not needed a second block */
+		marks.out = f->child.seq_out_first;
+		raise_key(f->raising, model_key_bytes(&key), &marks);
+		e = ERR_NONE;
+	}
+	if (e != ERR_NONE || marks.out <= CONTROL_SEQ_BLOCK || marks.out >= esp_seq_end_of(&f->child.suite))
 		return false;
 	f->child.seq_out_used = marks.out - CONTROL_SEQ_BLOCK;
 	f->child.seq_in_seen = marks.in;
@@ -290,9 +296,15 @@ MUST_USE enum err control_restore(struct control *c, struct store *s)
 
 	if (c->clustered)
 		return restore_shared(c, s);
-	enum err e = raise_marks(s);
+	f.raising = calloc(1, sizeof(*f.raising));
+	if (f.raising == NULL)
+		return ERR_MEMORY;
+	enum err e = raise_marks(s, f.raising);
 	if (e == ERR_NONE)
 		e = each_row(s, "ike/", read_sa, &f);
+	write_marks(f.raising); /* before the first packet */
+	if (e == ERR_NONE)
+		e = f.raising->err;
 	if (e == ERR_NONE)
 		e = each_row(s, "child/", check_child, &f);
 	if (e == ERR_NONE)
@@ -300,6 +312,7 @@ MUST_USE enum err control_restore(struct control *c, struct store *s)
 	if (e == ERR_NONE)
 		e = delete_stale(&f);
 	free(f.stale_keys);
+	free(f.raising);
 	if (e == ERR_NONE && f.sas != 0)
 		log_info("%u IKE SAs with %u Child SAs go on from the store", f.sas, f.children);
 	return e;

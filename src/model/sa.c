@@ -135,6 +135,7 @@ enum field {
 	F_CREATED,
 	F_EXPIRES,
 	F_SEQUENCED, /* not there: no */
+	F_SEQ_OUT_FIRST = 20,
 };
 #define REPEATED (MODEL_RECORD_BIT(F_TS_LOCAL) | MODEL_RECORD_BIT(F_TS_REMOTE))
 #define REQUIRED                                                                               \
@@ -179,6 +180,8 @@ enum err model_child_encode(const struct model_child_sa *c, uint16_t format, str
 	tlv_u64(w, F_CREATED, c->created_us);
 	tlv_u64(w, F_EXPIRES, c->expires_us);
 	tlv_u8(w, F_SEQUENCED, c->sequenced);
+	if (c->seq_out_first != 0)
+		tlv_u64(w, F_SEQ_OUT_FIRST, c->seq_out_first);
 	return model_record_written(w);
 }
 
@@ -209,6 +212,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct model_ch
 	case F_CREATED: c->created_us = model_record_u64(d); break;
 	case F_EXPIRES: c->expires_us = model_record_u64(d); break;
 	case F_SEQUENCED: c->sequenced = model_record_bool(d); break;
+	case F_SEQ_OUT_FIRST: c->seq_out_first = model_record_u64(d); break;
 	}
 	return ERR_NONE;
 }

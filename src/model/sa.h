@@ -45,6 +45,7 @@ struct model_child_sa {
 	uint64_t created_us;
 	uint64_t expires_us;
 	bool sequenced;    /* the peer checks for replays: in a cluster one node numbers all packets to it */
+	uint64_t seq_out_first; /* outbound numbers up to this one are reserved with the record itself */
 	/* Not in the record, because they change with every packet; of an SA that goes on after a restart: */
 	uint64_t seq_out_used; /* outbound numbers up to this one may be used up */
 	uint64_t seq_in_seen;  /* an inbound number that was taken, less than 2^32 below the last one */

@@ -52,10 +52,12 @@ def goes_on(lab, gateway):
 def set_numbers(directory, used):
     """Says in the store of a stopped process that so many outbound numbers of its Child SA are used (control/internal.h)."""
     with sqlite3.connect(next(directory.glob("state/*.db")), timeout=10) as db:
-        rows = [(bytes(key), bytes(value)) for key, value in db.execute("SELECT key, value FROM kv")]
-        marks = [(key, value) for key, value in rows if key.startswith(b"seq/")]
-        check(len(marks) == 1 and len(marks[0][1]) == 24, f"marks: {marks}")
-        db.execute("UPDATE kv SET value = ? WHERE key = ?", (struct.pack(">Q", used) + marks[0][1][8:], marks[0][0]))
+        keys = [bytes(row[0]) for row in db.execute("SELECT key FROM kv")]
+        children = [key for key in keys if key.startswith(b"child/")]
+        check(len(children) == 1, f"Child SAs: {children}")
+        db.execute("INSERT INTO kv (id, key, value, create_rev) SELECT (SELECT max(id) + 1 FROM kv), ?, ?, rev FROM meta WHERE id = 1 "
+                   "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                   (children[0].replace(b"child/", b"seq/"), struct.pack(">QQQ", used, 0, 0)))
     db.close()
 
 

@@ -56,6 +56,12 @@ def store_counts(directory):
     return {kind: len(store_keys(directory, kind)) for kind in ("ike", "child", "seq")}
 
 
+def has_one_of_each(directory):
+    """An IKE SA and its Child SA, which has a mark once it has used up what its record allows."""
+    children = store_keys(directory, "child")
+    return len(store_keys(directory, "ike")) == len(children) == 1 and set(store_keys(directory, "seq")) <= set(children)
+
+
 def site_counters(site):
     """Counters of an onrampd --site, asked of its socket (src/model/live.h)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
@@ -101,7 +107,7 @@ class SitePeer:
                 name in ("drop_tunnel_down", "drop_send_failed", "drop_tun_write", "drop_inner_selector")}
 
     def check_left(self):
-        check(wait_until(lambda: store_counts(self.site.directory) == {"ike": 1, "child": 1, "seq": 1}, 15, 0.5),
+        check(wait_until(lambda: has_one_of_each(self.site.directory), 15, 0.5),
               f"the site's store has {store_counts(self.site.directory)}")
         check(site_counters(self.site)["child_sas"] == 1, f"the site has {site_counters(self.site)['child_sas']} Child SAs")
 
@@ -265,7 +271,7 @@ class Rekeying:
 
     def check_left(self, wait_closed=False):
         """Nothing of the SAs that were replaced is left: gateway, peer, stores. Closed IKE SAs answer repeats for a minute."""
-        check(wait_until(lambda: store_counts(self.gateway.directory) == {"ike": 1, "child": 1, "seq": 1}, 15, 0.5),
+        check(wait_until(lambda: has_one_of_each(self.gateway.directory), 15, 0.5),
               f"the gateway's store has {store_counts(self.gateway.directory)}")
         check(self.counters()["child_sas"] == 1 and self.status()["child_count"] == 1,
               f"the gateway has {self.counters()['child_sas']} Child SAs")

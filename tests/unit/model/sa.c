@@ -36,6 +36,7 @@ static struct model_child_sa a_child(void)
 		.created_us = 10,
 		.expires_us = 20,
 		.sequenced = true,
+		.seq_out_first = UINT64_C(1) << 40,
 	};
 	for (size_t i = 0; i < MODEL_CHILD_KEY_MAX; i++) {
 		c.keys_in.encr[i] = (uint8_t)i;
@@ -82,6 +83,7 @@ static void record_comes_back_as_it_was(void **state)
 	assert_int_equal(d.created_us, 10);
 	assert_int_equal(d.expires_us, 20);
 	assert_true(d.sequenced);
+	assert_int_equal(d.seq_out_first, UINT64_C(1) << 40);
 	codec_keeps_the_rules(&codec, wr_bytes(&w), (uint64_t)1 << 10 | (uint64_t)1 << 11);
 }
 
