@@ -462,31 +462,6 @@ static enum err change_tunnel(struct control *c, const struct store_row *row)
 	return e;
 }
 
-/* A box costs a Diffie-Hellman to open: that is done here, once, and not in each handshake. The key then lies in memory under
- * a key of this process, no more in reach than under the one that opens the box. Returns the new length, 0: it cannot be
- * opened. */
-static uint16_t relock(const struct control *c, struct control_tunnel *t, struct space room, uint16_t len)
-{
-	struct model_key key = model_key_psk(&t->account->m.id, &t->id);
-	uint8_t text[SECRET_MAX];
-	char id[MODEL_ID_TEXT_MAX];
-	size_t text_len, locked_len = 0;
-	unsigned which = 0;
-
-	if (len == 0)
-		return 0;
-	enum err e = crypt_box_open_any(&c->seal_keys, model_key_bytes(&key), bytes_of(room.p, len), SPACE_OF(text), &text_len,
-					&which);
-	t->psk_old_seal = t->psk_old_seal || which != 0;
-	if (e == ERR_NONE)
-		e = crypt_lock_seal(c->psk_key, model_key_bytes(&key), bytes_of(text, text_len), room, &locked_len);
-	secret_wipe(text, sizeof(text));
-	if (e != ERR_NONE)
-		log_error("the PSK of tunnel %s cannot be opened: %s (is seal_key the one that the database was made with?)",
-			  model_id_text(&t->id, id), err_text(e));
-	return e == ERR_NONE ? (uint16_t)locked_len : 0;
-}
-
 static enum err change_psk(struct control *c, const struct store_row *row)
 {
 	struct model_id account, id;
@@ -503,13 +478,8 @@ static enum err change_psk(struct control *c, const struct store_row *row)
 		return ERR_NONE;
 	}
 	enum err e = model_psk_decode(row->value, &m);
-	if (e == ERR_NONE) {
-		t->psk_old_seal = false;
-		m.current_len = relock(c, t, SPACE_OF(m.current), m.current_len);
-		m.previous_len = relock(c, t, SPACE_OF(m.previous), m.previous_len);
-		t->psk = m;
-		t->has_psk = true;
-	}
+	if (e == ERR_NONE)
+		control_psk_put(c, t, &m);
 	return e;
 }
 
@@ -651,27 +621,10 @@ static struct control_tunnel *find_by_address(const struct control *c, const str
 	return found;
 }
 
-/* Opens a locked PSK into a secret. Without one the decoy is opened for nothing: whether a tunnel exists, and
- * which keys it has, must not show in the time that an answer takes. */
-static void open_psk(const struct control *c, const struct control_tunnel *t, const uint8_t *locked, size_t len,
-		     struct secret *ret)
-{
-	struct model_key key = len == 0 ? (struct model_key){ "decoy" } : model_key_psk(&t->account->m.id, &t->id);
-	struct bytes box = len == 0 ? bytes_of(c->decoy, c->decoy_len) : bytes_of(locked, len);
-	uint8_t text[SECRET_MAX];
-	size_t text_len;
-
-	*ret = (struct secret){ 0 };
-	must(crypt_lock_open(c->psk_key, model_key_bytes(&key), box, SPACE_OF(text), &text_len) == ERR_NONE); /* locked here */
-	if (len != 0)
-		must(secret_set(ret, bytes_of(text, text_len)) == ERR_NONE);
-	secret_wipe(text, sizeof(text));
-}
-
 bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
 			 const struct addr *remote, struct ike_peer *ret)
 {
-	const struct control *c = arg;
+	struct control *c = arg;
 	struct control_tunnel *t;
 
 	(void)remote;
@@ -684,8 +637,7 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 			t = NULL;
 	}
 	if (t == NULL || !t->configured || !t->account->configured) {
-		open_psk(c, NULL, NULL, 0, &ret->psk);
-		open_psk(c, NULL, NULL, 0, &ret->previous_psk);
+		control_psk_open(c, NULL, &ret->psk, &ret->previous_psk);
 		return false;
 	}
 	*ret = (struct ike_peer){ .account_id = t->account->m.id, .tunnel_id = t->id,
@@ -694,7 +646,6 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 				  .customer_endpoint = t->m.customer_endpoint, .allow_null = t->m.allow_null_cipher,
 				  .allow_esn = allows_esn(&t->m),
 				  .settings = t->m.onramp };
-	open_psk(c, t, t->psk.current, t->has_psk ? t->psk.current_len : 0, &ret->psk);
-	open_psk(c, t, t->psk.previous, t->has_psk ? t->psk.previous_len : 0, &ret->previous_psk);
+	control_psk_open(c, t, &ret->psk, &ret->previous_psk);
 	return true;
 }

@@ -38,6 +38,16 @@ struct control_account *control_account_by_number(const struct control *c, uint3
 bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
 			 const struct addr *remote, struct ike_peer *ret);
 
+/* psk.c: pre-shared keys */
+MUST_USE enum err control_psks_init(struct control *c);
+void control_psk_put(struct control *c, struct control_tunnel *t, const struct model_psk *m); /* as the store has it */
+/* The two keys of a tunnel, empty where it has none; t NULL: there is no tunnel. Whether there is one, and which keys it has, does
+ * not show in the time that it takes. */
+void control_psk_open(struct control *c, struct control_tunnel *t, struct secret *ret_present, struct secret *ret_previous);
+bool control_psks_wait(const struct control *c); /* some are still to be opened; each turn opens one tunnel's */
+void control_psks_tick(struct control *c);
+void control_psks_free(struct control *c);
+
 /* sas.c */
 void control_datagram(struct control *c, const struct fwd_punt *punt);
 void control_datagram_forwarded(struct control *c, const struct fwd_punt *punt); /* by another node: it goes no further */

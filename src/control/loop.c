@@ -68,18 +68,9 @@ static enum err make_world(struct control *c)
 		c->cfg.rings[i].spi_key = c->world.spi_key;
 	crypt_random(c->world.decoy_psk, sizeof(c->world.decoy_psk));
 	crypt_random(&c->hash_key, sizeof(c->hash_key));
-	crypt_random(c->psk_key, sizeof(c->psk_key));
 	turn_cookie_secret(c);
 	turn_cookie_secret(c);
 	return ERR_NONE;
-}
-
-static enum err make_decoy(struct control *c)
-{
-	uint8_t text[43]; /* as long as a generated key */
-
-	crypt_random(text, sizeof(text));
-	return crypt_lock_seal(c->psk_key, bytes_str("decoy"), BYTES_OF(text), SPACE_OF(c->decoy), &c->decoy_len);
 }
 
 static enum err make_tables(struct control *c)
@@ -194,7 +185,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = make_world(c);
 	if (e == ERR_NONE)
-		e = make_decoy(c);
+		e = control_psks_init(c);
 	if (e == ERR_NONE)
 		e = control_steps_init(c);
 	if (e == ERR_NONE)
@@ -254,6 +245,7 @@ void control_free(struct control *c)
 	control_sas_free(c);
 	control_seq_free(c);
 	control_site_free(c);
+	control_psks_free(c);
 	control_config_free(c);
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (c->client_fds[i] >= 0)
@@ -455,6 +447,8 @@ static int next_timeout_ms(const struct control *c)
 		at = c->flush_us;
 	if (c->publish_due && c->publish_us < at)
 		at = c->publish_us;
+	if (control_psks_wait(c))
+		at = c->now_us;
 	if (at > turn)
 		at = turn;
 	return at <= c->now_us ? 0 : (int)((at - c->now_us) / 1000 + 1);
@@ -479,6 +473,7 @@ void control_turn(struct control *c, int wait_ms)
 	if (c->publish_due)
 		control_config_publish(c);
 	control_children_check(c);
+	control_psks_tick(c);
 	control_ivs_tick(c);
 	control_mirror_tick(c);
 	control_relist_tick(c);

@@ -72,7 +72,8 @@ struct control_tunnel {
 	bool installed;               /* fwd knows it */
 	struct model_tunnel m;
 	bool has_psk;
-	struct model_psk psk;         /* each key locked under psk_key */
+	struct model_psk psk;         /* each key locked under psk_key (psk.c) */
+	bool psk_boxed;               /* or still as the store has it */
 	bool psk_old_seal;            /* the store has it under a sealing key that is not the first */
 	struct control_sa *sas;
 	/* of the store's cur/, in a cluster: the IKE SA that came last, what a commit compares, and how new that is */
@@ -319,6 +320,12 @@ struct control_relist {
 	uint8_t after[STORE_KEY_MAX];
 };
 
+/* Tunnels whose PSKs are still to be opened (psk.c). */
+struct control_boxes {
+	size_t cnt, cap;
+	struct model_id *ids;
+};
+
 struct control {
 	struct control_config cfg;
 	bool clustered;               /* other nodes work on the same SAs */
@@ -328,8 +335,9 @@ struct control {
 	uint8_t lock_keys[CRYPT_SEAL_KEYS_MAX][CRYPT_SEAL_KEY_LEN]; /* of the same: under the first SAs are in the store */
 	uint8_t secret[CRYPT_SEAL_KEY_LEN];  /* of all processes over this store, and all their sealing keys (keys.c) */
 	uint8_t psk_key[CRYPT_SEAL_KEY_LEN]; /* of this process: under it PSKs are in memory */
-	size_t decoy_len;             /* a locked key of no tunnel, opened where there is none */
-	uint8_t decoy[MODEL_PSK_SEALED_MAX];
+	size_t decoy_len, decoy_box_len; /* a key of no tunnel, opened where there is none */
+	uint8_t decoy[MODEL_PSK_SEALED_MAX], decoy_box[MODEL_PSK_SEALED_MAX];
+	struct control_boxes boxes;
 	struct fwd *fwd;
 	struct fwd_counters *counters;
 	struct store_thread *store;

@@ -193,71 +193,27 @@ static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit
 	return err;
 }
 
-/* A range as it is read: the next page begins at `next`. etcd looks at all keys of a range before it gives the first few (3.4:
- * index.Revisions): so a page is asked for with an end of its own, which is near. */
+/* A range as it is read: the next page begins at `next`. */
 struct walk {
 	struct etcd *e;
 	struct store_etcd_patience p;
 	struct store_etcd_key next, end;
-	size_t prefix_len;
 	size_t limit; /* rows that are still wanted; 0: all */
 	store_visit_fn *visit;
 	void *arg;
 	uint64_t rev; /* of the first page */
 };
 
-/* Of the keys that begin as `next` does, or of the range. */
-static struct store_etcd_key page_end(const struct walk *w)
-{
-	struct store_etcd_key bucket = w->next;
-
-	if (w->e->bucket_len <= w->prefix_len || w->e->bucket_len > w->next.len)
-		return w->end;
-	bucket.len = w->e->bucket_len;
-	const struct store_etcd_key end = store_etcd_key_end(&bucket);
-	return bytes_cmp(store_etcd_key_bytes(&end), store_etcd_key_bytes(&w->end)) < 0 ? end : w->end;
-}
-
-static size_t count_alike(struct bytes a, struct bytes b)
-{
-	size_t n = 0;
-
-	while (n < a.len && n < b.len && a.p[n] == b.p[n])
-		n++;
-	return n;
-}
-
-/* Where the next page begins and how far it goes: in this bucket, or behind it. False: all of the range was read. */
-static bool turn_page(struct walk *w, const Etcd__RangeResponse *r, const struct store_etcd_key *end, size_t asked)
-{
-	if (r->more && r->n_kvs != 0) {
-		const struct bytes last = store_etcd_bytes(r->kvs[r->n_kvs - 1]->key);
-		struct wr next = wr_of(SPACE_OF(w->next.b));
-		wr_put(&next, bytes_of(last.p, last.len < sizeof(w->next.b) ? last.len : sizeof(w->next.b) - 1));
-		wr_u8(&next, last.len < sizeof(w->next.b) ? 0 : 0xff); /* one so long is not ours, nor are its neighbours */
-		w->next.len = wr_len(&next);
-		w->e->bucket_len = count_alike(store_etcd_bytes(r->kvs[0]->key), last);
-		return true;
-	}
-	if (bytes_eq(store_etcd_key_bytes(end), store_etcd_key_bytes(&w->end)))
-		return false;
-	w->next = *end;
-	if (r->n_kvs == 0 || r->n_kvs < asked / 4)
-		w->e->bucket_len--;
-	return true;
-}
-
 /* ret_more: there is another page, and it is wanted. */
 static enum err read_page(struct walk *w, bool *ret_more)
 {
 	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
-	const struct store_etcd_key end = page_end(w);
 	Etcd__RangeResponse *r;
-	struct store_row row;
+	struct store_row row = { 0 };
 	bool more = true;
 
 	q.key = store_etcd_blob(store_etcd_key_bytes(&w->next));
-	q.range_end = store_etcd_blob(store_etcd_key_bytes(&end));
+	q.range_end = store_etcd_blob(store_etcd_key_bytes(&w->end));
 	q.limit = w->limit != 0 && w->limit < PAGE_ROWS ? (int64_t)w->limit : PAGE_ROWS;
 	enum err err = store_etcd_range(w->e, &q, &w->p, &r);
 	if (err != ERR_NONE)
@@ -267,7 +223,11 @@ static enum err read_page(struct walk *w, bool *ret_more)
 	for (size_t i = 0; more && i < r->n_kvs; i++)
 		if (row_of(w->e, r->kvs[i], &row))
 			more = w->visit(w->arg, &row);
-	*ret_more = more && (w->limit == 0 || w->limit > r->n_kvs) && turn_page(w, r, &end, (size_t)q.limit);
+	if (row.key.len != 0) {
+		const struct store_key_next after = store_key_next(row.key);
+		w->next = store_etcd_key(w->e, "kv/", bytes_of(after.b, after.len));
+	}
+	*ret_more = more && r->more && row.key.len != 0 && (w->limit == 0 || w->limit > r->n_kvs);
 	if (w->limit != 0)
 		w->limit -= *ret_more ? r->n_kvs : 0;
 	etcd__range_response__free_unpacked(r, NULL);
@@ -287,7 +247,6 @@ static enum err range_keys(struct store *s, struct bytes prefix, struct bytes af
 
 	const struct store_etcd_key whole = store_etcd_key(e, "kv/", prefix);
 	w.end = store_etcd_key_end(&whole);
-	w.prefix_len = whole.len;
 	w.next = resumed ? store_etcd_key(e, "kv/", bytes_of(next.b, next.len)) : whole;
 	enum err err = store_etcd_settle(e, &w.p);
 	if (err != ERR_NONE)

@@ -31,7 +31,6 @@ struct etcd {
 	struct log_limit limit;
 	bool failing;        /* the last call failed: say so when one works again */
 	uint64_t known_rev;  /* the highest seen in any answer */
-	size_t bucket_len;   /* that many bytes of a key were alike in the last page of a list */
 
 	uint64_t id;         /* of this handle, random */
 	uint64_t serial;     /* of the group of transactions under way */

@@ -292,65 +292,6 @@ static void unknown_outcome_is_certain_at_the_next_read(void **state)
 	close_relayed(&r);
 }
 
-/* ---- lists ---- */
-
-static void fill(struct store *s, const char *before, const char *behind, unsigned cnt)
-{
-	uint32_t random = 1;
-
-	for (unsigned i = 0; i < cnt;) {
-		char keys[STORE_TXN_OPS_MAX][32];
-		struct store_op ops[STORE_TXN_OPS_MAX];
-		size_t n = 0;
-		for (; n < STORE_TXN_OPS_MAX && i < cnt; n++, i++) {
-			random = random * 1664525u + 1013904223u; /* of all 2^32, each comes once */
-			snprintf(keys[n], sizeof(keys[n]), "%s%08x%s", before, random, behind);
-			ops[n] = put_op(keys[n], "1");
-		}
-		assert_int_equal(store_commit(s, &(struct store_txn){ .ops = ops, .op_cnt = n }).err, ERR_NONE);
-	}
-}
-
-/* In pages of that many; how many keys there were. They must rise. */
-static size_t count_pages(struct store *s, const char *prefix, size_t page)
-{
-	char last[STORE_KEY_MAX + 2] = "";
-	size_t cnt = 0, got;
-
-	do {
-		struct seen seen = { 0 };
-		(void)list(s, prefix, last, page, &seen);
-		for (size_t i = 0; i < seen.cnt; i++) {
-			assert_true(strcmp(last, seen.v[i].key) < 0);
-			snprintf(last, sizeof(last), "%s", seen.v[i].key);
-		}
-		got = seen.cnt;
-		cnt += got;
-		seen_clear(&seen);
-	} while (got == page);
-	return cnt;
-}
-
-static void long_lists_have_every_key_once(void **state)
-{
-	struct store *s = etcd_open_at(etcd_new_prefix(), 0, PATIENCE_MS);
-
-	(void)state;
-	fill(s, "a/", "", 3000);
-	fill(s, "b/long/", "/x", 100);
-	fill(s, "c/", "", 700);
-	put(s, "b", "1");
-	put(s, "d/1", "1");
-	assert_int_equal(count_pages(s, "", 100000), 3802);
-	assert_int_equal(count_pages(s, "", 7), 3802);
-	assert_int_equal(count_pages(s, "a/", 64), 3000);
-	assert_int_equal(count_pages(s, "b/", 64), 100);
-	assert_int_equal(count_pages(s, "c/", 1), 700);
-	assert_int_equal(count_pages(s, "c/", 100000), 700);
-	assert_int_equal(count_pages(s, "e/", 10), 0);
-	store_free(s);
-}
-
 /* ---- compaction ---- */
 
 static size_t add_varint(uint8_t *b, uint64_t v)
@@ -637,7 +578,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lost_request_is_made_again),
 		cmocka_unit_test(late_request_is_not_applied_behind_a_later_one),
 		cmocka_unit_test(unknown_outcome_is_certain_at_the_next_read),
-		cmocka_unit_test(long_lists_have_every_key_once),
 		cmocka_unit_test(compacted_history_asks_for_a_new_listing),
 		cmocka_unit_test(history_compacted_while_cut_off_is_told),
 		cmocka_unit_test(store_thread_tells_what_others_commit),
