@@ -354,6 +354,8 @@ void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_
 /* An inner packet: of a worker here; of another node, and then it goes no further. */
 void control_seq_local(struct control *c, const struct fwd_inner *in);
 void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet);
+/* How many of its numbers were given to nodes, but never all: the last ones may still be used. 0: it is not sequenced. */
+uint64_t control_seq_used(const struct control_child *child);
 void control_seq_low(struct control *c, uint32_t spi_in); /* half of its block is used */
 void control_seq_check(struct control *c, const struct control_child *child, const struct fwd_child_stats *s); /* once a second */
 void control_seq_turn(struct control *c); /* first in a turn */

@@ -475,6 +475,12 @@ uint64_t control_seq_next_us(const struct control *c)
 	return n != NULL ? n->at : UINT64_MAX;
 }
 
+uint64_t control_seq_used(const struct control_child *child)
+{
+	const uint64_t out = child->seq == NULL ? 0 : child->seq->is.out, hard = child->limits.hard_numbers;
+	return out < hard ? out : hard - 1;
+}
+
 void control_seq_low(struct control *c, uint32_t spi_in)
 {
 	struct control_seq *s = find(c, spi_in);

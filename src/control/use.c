@@ -138,10 +138,11 @@ struct esp_used control_use_sum(const struct control *c, const struct control_ch
 		all.in_bytes += o->u.in_bytes;
 		all.out_bytes += o->u.out_bytes;
 	}
-	/* Each node has outbound numbers of its own; the inbound ones are those of the peer, which counts for all. */
+	/* Each node has outbound numbers of its own, or one has blocks of them; the inbound ones are those of the peer, which
+	 * counts for all. */
 	return (struct esp_used){
 		.packets = larger(all.in_packets, all.out_packets) + untold(c, l->soft_packets),
 		.bytes = child->bytes_before + larger(all.in_bytes, all.out_bytes) + untold(c, l->soft_bytes),
-		.numbers = larger(own->seq_out, larger(own->seq_in, all.in_packets)),
+		.numbers = larger(larger(own->seq_out, control_seq_used(child)), larger(own->seq_in, all.in_packets)),
 	};
 }

@@ -5,7 +5,7 @@ The customers (`onrampd --site`) drop what is not above their window, and the au
 "N passed, N failed".
 
 CHILD_REKEYS, IKE_REKEYS (by each side of each tunnel) and ROUNDS (of everything that ends a node) in the environment make it longer."""
-import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -13,10 +13,10 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from anycast import Anycast, Flows, Window  # noqa: E402
+from anycast import Anycast  # noqa: E402
 from checks import Checks, check  # noqa: E402
+from fire import Fire, rekey  # noqa: E402
 from lab import wait_until  # noqa: E402
-from spray import judge, rekey, since, wait_ready  # noqa: E402
 
 NODES = 3
 CHILD_REKEYS, IKE_REKEYS = int(os.environ.get("CHILD_REKEYS", 1)), int(os.environ.get("IKE_REKEYS", 1))
@@ -27,33 +27,9 @@ SETTLE = 2.0    # for so long a node leaves an SA to one that lives (src/cluster
 WINDOW = 64
 
 
-class Traffic:
-    """Of all customers, from the first case to the last; windows are the only times at which packets may be lost."""
-
-    def __init__(self, lab):
-        self.lab, self.windows, self.began = lab, [], time.time()
-        self.up, self.flows = since(lab), Flows(lab.customers, RATE)
-
-    def window(self):
-        self.windows.append(Window())
-        return self.windows[-1]
-
-    def judge(self):
-        print(f"  dropped: {drops(self.lab)}", flush=True)
-        judge(self.flows.finish(), *self.windows)
-        check(since(self.lab) == self.up, "a tunnel was set up anew")
-
-
-def drops(lab):
-    return {node.node: {name[5:]: value for name, value in lab.counters(node).items() if name.startswith("drop_") and value}
-            for node in lab.nodes}
-
-
 def sent(lab, customer):
     """Packets that each node has numbered for the customer."""
-    alive = [node for node in lab.nodes if node.process.alive()]
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return dict(zip(alive, pool.map(lambda node: node.tunnel_status(customer.tunnel)["out_packets"], alive)))
+    return {node: node.tunnel_status(customer.tunnel)["out_packets"] for node in lab.nodes if node.process.alive()}
 
 
 def sequencers(lab, customer, seconds=0.3):
@@ -81,7 +57,7 @@ def rekeys(lab):
     for number in range(CHILD_REKEYS + IKE_REKEYS):
         for customer in lab.customers:
             for node in (None, lab.node(done % NODES + 1)):
-                rekey(lab, customer, node, number >= CHILD_REKEYS)
+                rekey(customer, node, number >= CHILD_REKEYS)
                 done += 1
 
 
@@ -97,13 +73,13 @@ def drained(lab):
     check(node.stop() == 0, "did not stop cleanly")
     node.start()
     node.cli("node", "undrain")
-    wait_ready(lab, node)
+    lab.wait_ready(node)
     lab.announce(node.number)
 
 
-def takes_over(lab, traffic, node):
+def takes_over(lab, fire, node):
     """The others have what it numbered within TAKEOVER; the routers notice after 0.3 s that it is gone."""
-    window = traffic.window()
+    window = fire.window()
     end = time.time() + TAKEOVER
     time.sleep(0.3)
     lab.withdraw(node.number)
@@ -111,7 +87,7 @@ def takes_over(lab, traffic, node):
     window.close(0)
 
 
-def killed(lab, traffic, point=None):
+def killed(lab, fire, point=None):
     node = sequencer(lab, lab.customers[0])
     pid = node.pid()
     if point is None:
@@ -119,21 +95,21 @@ def killed(lab, traffic, point=None):
     else:
         node.arm(point)
         check(node.crashed(), f"it did not come to {point}")
-    takes_over(lab, traffic, node)
+    takes_over(lab, fire, node)
     if point is None:
         node.start()
     else:
         node.back(pid)
-    wait_ready(lab, node)
+    lab.wait_ready(node)
     lab.announce(node.number)
 
 
-def successors_die(lab, traffic, point):
+def successors_die(lab, fire, point):
     """Whoever takes over from a drained node dies at that point, and perhaps the next one too; then one of them is back."""
     node = sequencer(lab, lab.customers[0])
     others = [other for other in lab.nodes if other is not node]
     pids = {other: other.pid() for other in others}
-    window = traffic.window()
+    window = fire.window()
     for other in others:
         other.arm(point)
     node.cli("node", "drain")
@@ -144,25 +120,25 @@ def successors_die(lab, traffic, point):
         other.disarm()
         if died:
             other.back(pids[other])
-        wait_ready(lab, other)
+        lab.wait_ready(other)
     window.close(0)
     check(node not in sequencers(lab, lab.customers[0]), "it still numbers")
     node.cli("node", "undrain")
 
 
-def zombie(lab, traffic):
+def zombie(lab, fire):
     node = sequencer(lab, lab.customers[0])
     pid = node.freeze()
-    takes_over(lab, traffic, node)
+    takes_over(lab, fire, node)
     time.sleep(3)
     os.kill(pid, signal.SIGCONT)
-    wait_ready(lab, node)
+    lab.wait_ready(node)
     lab.announce(node.number)
     sequencer(lab, lab.customers[0])  # it has taken back what is its own by the hash
 
 
 def main():
-    with Anycast(nodes=NODES, customers=2, rising=(1, 2)) as lab:
+    with Anycast(nodes=NODES, customers=2, rising=(1, 2)) as lab, contextlib.ExitStack() as stack:
         lab.build()
         lab.start_nodes()
         checks = Checks("sequence", lab)
@@ -173,7 +149,7 @@ def main():
                 customer.start_site(replay_window=WINDOW, **({"esn": "yes"} if esn else {}))
                 check(customer.router.up("hq", 30), f"{customer.node}: {customer.router.log()[-2000:]}")
                 check(customer.works(), f"{customer.node}: no traffic")
-        traffic = Traffic(lab)
+        fire = stack.enter_context(Fire(lab, RATE))
         with checks.case("of each one node numbers all packets, whatever node gets them"):
             for customer in lab.customers:
                 check(len(sequencers(lab, customer)) == 1, f"{customer.node}: {sent(lab, customer)}")
@@ -183,16 +159,16 @@ def main():
             with checks.case("the node that numbers is drained and stopped"):
                 drained(lab)
             with checks.case("kill -9 inside a block of numbers"):
-                killed(lab, traffic, "mid-block")
+                killed(lab, fire, "mid-block")
             with checks.case("the node that numbers loses its power"):
-                killed(lab, traffic)
+                killed(lab, fire)
             for point in ("before-block", "after-block") if ROUNDS > 1 else ():
                 with checks.case(f"kill -9 {point} of whoever takes over"):
-                    successors_die(lab, traffic, point)
+                    successors_die(lab, fire, point)
             with checks.case("a zombie: SIGSTOP of the node that numbers, and after some seconds it wakes up"):
-                zombie(lab, traffic)
+                zombie(lab, fire)
         with checks.case(f"nothing came twice, and nothing was lost but within {TAKEOVER:.0f} s of a node's death"):
-            traffic.judge()
+            stack.close()
         with checks.case("auditor: no IV was used twice, and the numbers of each SA rose at the customers"):
             found = lab.finish_audit()
             check(found["rising_esp"] > 1000 and found["falls"] == 0, f"it saw {found}")

@@ -495,16 +495,25 @@ static void drained_it_goes_on_until_all_know_and_then_the_other_begins(void **s
 	assert_int_equal(dropped_all(), 0);
 }
 
-static void a_successor_waits_no_longer_than_it_must(void **state)
+/* The holder is drained, another has taken its place, and no word of it comes there. */
+static unsigned successor_without_a_word(unsigned *ret_old)
 {
-	(void)state;
 	settle();
 	unsigned old = holder();
 	drain(old);
 	turns();
 	unsigned new = cluster_chosen(&nodes[old].c.members, SPI) - 1u;
-	cut[old] = true; /* no word comes */
+	cut[old] = true;
 	answer(new);
+	if (ret_old != NULL)
+		*ret_old = old;
+	return new;
+}
+
+static void a_successor_waits_no_longer_than_it_must(void **state)
+{
+	(void)state;
+	unsigned new = successor_without_a_word(NULL);
 	now_us += 200000;
 	turn(new);
 	now_us += 199000;
@@ -518,13 +527,7 @@ static void a_successor_waits_no_longer_than_it_must(void **state)
 static void a_successor_begins_at_once_when_the_former_one_dies(void **state)
 {
 	(void)state;
-	settle();
-	unsigned old = holder();
-	drain(old);
-	turns();
-	unsigned new = cluster_chosen(&nodes[old].c.members, SPI) - 1u;
-	cut[old] = true;
-	answer(new);
+	unsigned old, new = successor_without_a_word(&old);
 	turn(new);
 	assert_false(numbers(new));
 	see(new, old, false, false);
@@ -735,6 +738,25 @@ static void two_that_believe_each_other_dead_do_not_fight_for_it(void **state)
 	assert_in_range((record().out - out) / BLOCK, 2, 14);
 }
 
+/* Whichever of them has the duty to rekey it. */
+static void all_nodes_know_how_many_numbers_are_used(void **state)
+{
+	(void)state;
+	const struct cluster_sequence half = { .out = UINT32_MAX / 2 }, nearly = { .out = UINT32_MAX - 1 };
+	settle();
+	put_record(&half);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < NODES; i++) {
+			const struct control_child *child = control_child_find(&nodes[i].c, SPI);
+			const struct fwd_child_stats none = { 0 };
+			tell(i);
+			const struct esp_used used = control_use_sum(&nodes[i].c, child, &none);
+			assert_int_equal(esp_limits_judge(&child->limits, &used), ESP_WEAR_SOFT); /* the last may still be used */
+		}
+		put_record(&nearly);
+	}
+}
+
 static void numbers_end_with_the_key(void **state)
 {
 	(void)state;
@@ -792,6 +814,7 @@ int main(void)
 		RUN(without_a_lease_it_numbers_only_while_the_store_is_gone_for_all),
 		RUN(a_holder_that_lives_keeps_it_for_a_while),
 		RUN(two_that_believe_each_other_dead_do_not_fight_for_it),
+		RUN(all_nodes_know_how_many_numbers_are_used),
 		RUN(numbers_end_with_the_key),
 		cmocka_unit_test_setup_teardown(extended_numbers_go_on_above_32_bits, begin_esn, end),
 	};
