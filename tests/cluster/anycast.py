@@ -130,8 +130,10 @@ class Node(Gateway):
 
     def arm(self, point):
         """The gateway process dies when it comes to this point for the next time (src/base/crash.h)."""
-        self.crash_file.write_text(point + "\n")
-        self.crash_file.chmod(0o644)
+        new = self.crash_file.with_suffix(".new")  # it may die before the next line
+        new.write_text(point + "\n")
+        new.chmod(0o644)
+        new.rename(self.crash_file)
 
     def disarm(self):
         self.crash_file.unlink(missing_ok=True)
