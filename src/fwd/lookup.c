@@ -44,11 +44,15 @@ bool fwd_child_is_sequenced(const struct fwd_child *c)
 	return c->sequenced;
 }
 
+bool fwd_numbers_stand(const struct fwd_reader *r, uint64_t mono_ms)
+{
+	return mono_ms < atomic_load_explicit(&r->fwd->number_until_ms, memory_order_relaxed);
+}
+
 bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms, bool given)
 {
 	/* In one order with fwd_passing_begin: who is not seen there sees here that it is over. */
-	return atomic_load(&c->numbers) >= (given ? FWD_NUMBERS_GIVEN : FWD_NUMBERS_ALL) &&
-	       mono_ms < atomic_load_explicit(&r->fwd->number_until_ms, memory_order_relaxed);
+	return atomic_load(&c->numbers) >= (given ? FWD_NUMBERS_GIVEN : FWD_NUMBERS_ALL) && fwd_numbers_stand(r, mono_ms);
 }
 
 bool fwd_child_wants_numbers(const struct fwd_child *c)

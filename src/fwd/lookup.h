@@ -48,6 +48,8 @@ const struct fwd_outer *fwd_child_outer(const struct fwd_child *c);
 /* One node numbers its packets; and whether that is this one now. given: a packet that control gave. */
 bool fwd_child_is_sequenced(const struct fwd_child *c);
 bool fwd_child_is_numbered(const struct fwd_reader *r, const struct fwd_child *c, uint64_t mono_ms, bool given);
+/* That time has not come to which control has set fwd_number_until. */
+bool fwd_numbers_stand(const struct fwd_reader *r, uint64_t mono_ms);
 /* Numbers have come to where control wants to hear of it. */
 bool fwd_child_wants_numbers(const struct fwd_child *c);
 

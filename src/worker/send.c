@@ -95,6 +95,19 @@ static void send_elsewhere(struct worker *w)
 	w->sequenced = false;
 }
 
+/* A process that was stopped while it sealed: the numbers are its own, but others may have gone on above them. */
+static void drop_late(struct worker *w)
+{
+	const uint64_t now_ms = clock_mono_ms();
+
+	for (unsigned i = 0; i < w->seal_cnt; i++) {
+		if (!w->seals[i].ok || !fwd_child_is_sequenced(w->sealing[i].child) || fwd_numbers_stand(w->reader, now_ms))
+			continue;
+		w->seals[i].ok = false;
+		w->seals[i].drop = MODEL_DROP_seq_expired;
+	}
+}
+
 static void notice_numbers(struct worker *w)
 {
 	for (unsigned i = 0; i < w->seal_cnt; i++) {
@@ -112,6 +125,8 @@ void worker_send_flush(struct worker *w)
 		send_elsewhere(w);
 	if (w->seal_cnt != 0)
 		esp_seal(w->seals, w->seal_cnt, w->config.index);
+	if (sequenced)
+		drop_late(w);
 	for (unsigned i = 0; i < w->seal_cnt; i++) {
 		if (!w->seals[i].ok)
 			worker_drop(w, w->seals[i].drop);

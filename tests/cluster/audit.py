@@ -60,6 +60,10 @@ def main():
             rows = ("n1", esp(9, 5, 1), esp(9, 9, 2)), ("n2", esp(9, 6, 3))
             check(audit.judge(*rows)[0], "found where it was not asked for")
             check("fall: ESP SPI 00000009, 6 after 9" in audit.judge(*rows, rising=True)[1], "missed")
+            late = ("n2", esp(9, 1 << 20, 1)), ("n1", esp(9, 5, 2))  # of a node that has slept
+            found, said = audit.judge(*late, rising=True)
+            check(found and found["late"] == 1 and found["falls"] == 0, f"{found} {said}")
+            check("fall: ESP SPI 00000009, 5 twice" in audit.judge(*late, ("n1", esp(9, 5, 3)), rising=True)[1], "missed a number twice")
             found, said = audit.judge(("n1", esp(9, 5, 1)), ("n2", esp(9, 6, 3)), rising=True)
             check(found and found["rising_esp"] == 2, f"{found} {said}")
         lab.auditor.process.stop()

@@ -6,7 +6,9 @@
 //   repeat   a second ESP packet with the same (SPI, IV), or another IKE message with the same (IKE SA, direction, IV);
 //            an IKE message that is sent again is the same to the last byte
 //   fall     an ESP sequence number that is not above the one before it of its SPI, among what leaves through a device
-//            named after --rising: the order in which the peer there gets them
+//            named after --rising: the order in which the peer there gets them; or one that was there before
+// A number that is new and so far below that no window reaches there is only counted, as `late`: it is of a node that was stopped
+// while it had the packet in hand, and was replaced.
 // IVs are the first 8 bytes behind the header: a whole IV of AES-GCM (RFC 4106, RFC 5282), half a random one of AES-CBC.
 // NULL encryption has none, so a lab that uses it has no auditor. On SIGTERM one line of JSON; status 1: it has failed.
 #include <arpa/inet.h>
@@ -28,6 +30,7 @@
 #define DEVICES_MAX 64
 #define SAID_MAX 20
 #define RECEIVE_BUFFER (64 << 20)
+#define LATE (1u << 16)
 
 enum { IKE_HEADER = 28, PAYLOAD_SK = 46, PAYLOAD_SKF = 53, FLAG_INITIATOR = 0x08 };
 
@@ -109,7 +112,7 @@ static struct {
 	int from[DEVICES_MAX], rising[DEVICES_MAX];
 	unsigned from_cnt, rising_cnt;
 	struct set ivs, spis; /* of spis: the last sequence number in `digest` */
-	uint64_t esp, ike, sent_again, rising_esp, fragments, repeats, falls, dropped;
+	uint64_t esp, ike, sent_again, rising_esp, fragments, repeats, falls, late, dropped;
 	unsigned said;
 } audit;
 
@@ -162,11 +165,19 @@ static void take_rising(const uint8_t *p, size_t n)
 	if (n < 16)
 		return;
 	const struct seen k = { .sa = { 1, get32(p) }, .digest = get32(p + 4) };
+	const struct seen number = { .sa = { 4, get32(p) }, .iv = get32(p + 4) };
 	audit.rising_esp++;
+	if (add(&audit.ivs, &number) != NULL) {
+		audit.falls++;
+		say("fall: ESP SPI %08x, %llu twice", get32(p), (unsigned long long)k.digest);
+		return;
+	}
 	struct seen *before = add(&audit.spis, &k);
 	if (before == NULL)
 		return;
-	if (before->digest >= k.digest) {
+	if (before->digest > k.digest + LATE) {
+		audit.late++;
+	} else if (before->digest >= k.digest) {
 		audit.falls++;
 		say("fall: ESP SPI %08x, %llu after %llu", get32(p), (unsigned long long)k.digest,
 		    (unsigned long long)before->digest);
@@ -320,8 +331,8 @@ int main(int argc, char **argv)
 	}
 	count_dropped(fd);
 	printf("{\"esp\": %llu, \"ike\": %llu, \"sent_again\": %llu, \"rising_esp\": %llu, \"fragments\": %llu, \"repeats\": %llu,"
-	       " \"falls\": %llu, \"dropped\": %llu}\n", (unsigned long long)audit.esp, (unsigned long long)audit.ike,
+	       " \"falls\": %llu, \"late\": %llu, \"dropped\": %llu}\n", (unsigned long long)audit.esp, (unsigned long long)audit.ike,
 	       (unsigned long long)audit.sent_again, (unsigned long long)audit.rising_esp, (unsigned long long)audit.fragments,
-	       (unsigned long long)audit.repeats, (unsigned long long)audit.falls, (unsigned long long)audit.dropped);
+	       (unsigned long long)audit.repeats, (unsigned long long)audit.falls, (unsigned long long)audit.late, (unsigned long long)audit.dropped);
 	return audit.repeats + audit.falls + audit.dropped != 0;
 }

@@ -172,6 +172,7 @@ def main():
         with checks.case("auditor: no IV was used twice, and the numbers of each SA rose at the customers"):
             found = lab.finish_audit()
             check(found["rising_esp"] > 1000 and found["falls"] == 0, f"it saw {found}")
+            check(found["late"] <= 64 * ROUNDS, f"more than a burst came late from a zombie: {found}")
         checks.finish()
 
 
