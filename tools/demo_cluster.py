@@ -134,7 +134,8 @@ class Demo:
         self.lab.withdraw(2)
         noticed = time.time()
         self.now.excused = died - UNDER_WAY, max(noticed + UNDER_WAY, died + TAKEOVER)
-        say(f"  the routers noticed after {1000 * (noticed - died):.0f} ms, and send to n1 and n3 alone")
+        say(f"  the routers noticed after {1000 * (noticed - died):.0f} ms, and send to n1 and n3 alone; if n2 numbered the packets to a customer,\n"
+            "  another node takes that over")
         time.sleep(PAUSE)
         say("  $ onrampd        # at n2 again")
         node.start()
