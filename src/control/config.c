@@ -540,14 +540,21 @@ static void load_row(void *arg, const struct store_row *row)
 
 MUST_USE enum err control_config_load(struct control *c, struct store *s, uint64_t *ret_rev)
 {
+	/* One kind after the other: tokens are none of our business, and etcd looks at all keys of a list before it begins. */
+	static const char *const kinds[] = { MODEL_KEY_ACCOUNTS, PREFIX_TUNNEL, PREFIX_PSK, PREFIX_ROUTE };
 	struct load l = { .c = c };
-	uint64_t rev;
+	uint64_t rev = 0, first = 0;
+	enum err e = ERR_NONE;
 
-	enum err e = store_range(s, bytes_str(MODEL_KEY_CFG), (struct bytes){ NULL, 0 }, 0, load_row, &l, &rev);
+	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(kinds); i++) {
+		e = store_range(s, bytes_str(kinds[i]), (struct bytes){ NULL, 0 }, 0, load_row, &l, &rev);
+		if (i == 0)
+			first = rev;
+	}
 	if (e == ERR_NONE)
 		e = l.err;
 	if (e == ERR_NONE)
-		*ret_rev = rev;
+		*ret_rev = first; /* what changed since is told by the watch */
 	return e;
 }
 
