@@ -329,7 +329,7 @@ static void count_row(void *arg, const struct store_row *row)
 
 static void list(struct many *m)
 {
-	static const char *const kinds[] = { MODEL_KEY_CFG, "st/", MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, "seq/" };
+	static const char *const kinds[] = { "cfg/tun/", "cfg/psk/", "cfg/route/", "st/", MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_CURRENT, "seq/" };
 	struct counted c = { 0 };
 	uint64_t begin = clock_mono_ns();
 
