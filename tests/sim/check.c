@@ -175,7 +175,8 @@ static void check_row(void *arg, const struct store_row *row)
 	if (model_key_ike_parse(row->key, &spi)) {
 		const struct control_sa *sa = control_sa_find(c, spi);
 		n->sas++;
-		n->open_sas += sa != NULL && sa->r.state != IKE_STATE_CLOSED;
+		/* One that was replaced waits a while for the other end's Delete, which need not know of it (RFC 7296 2.8.2). */
+		n->open_sas += sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED;
 		if (sa == NULL)
 			check_fail(CHECK_STORE, "%s does not have IKE SA %016llx", n->p->name, (unsigned long long)spi);
 		else if (sa->mod_rev != row->mod_rev)
@@ -276,7 +277,11 @@ static void check_up(const struct process *p)
 {
 	const struct control_tunnel *t = process_tunnel(p, 0);
 
-	if (!t->up || t->sas == NULL || t->sas->r.state != IKE_STATE_ESTABLISHED)
+	const struct control_sa *sa = t->sas;
+
+	while (sa != NULL && sa->r.state != IKE_STATE_ESTABLISHED)
+		sa = sa->next;
+	if (!t->up || sa == NULL)
 		check_fail(CHECK_UP, "tunnel %s is not up at %s", t->m.name, p->name);
 }
 
@@ -302,7 +307,9 @@ void check_quiet(void)
 
 	for (unsigned i = 0; i < all.cnt; i++) {
 		const struct process *p = &all.p[i];
-		if (!process_is_honest(p))
+		if (p->c == NULL)
+			check_fail(CHECK_UP, "%s does not start", p->name);
+		if (p->c == NULL || !process_is_honest(p))
 			continue;
 		const struct counted n = check_process(p);
 		if (p->kind == PROCESS_GATEWAY) {

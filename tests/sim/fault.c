@@ -6,6 +6,7 @@
 #define SITE_DEAD_US SECOND_US /* much less than the time after which the other end gives up */
 #define NODE_DEAD_US (8 * SECOND_US)
 #define ONE_IN 500             /* steps */
+#define CLOCK_OFF_US INT64_C(20000000) /* with one that is far off a node does not start */
 
 static bool has[FAULT_CNT];
 static uint64_t until_us[FAULT_CNT][WORLD_PROCESSES_MAX]; /* of what ends by itself; 0: it is not */
@@ -13,7 +14,7 @@ static uint64_t until_us[FAULT_CNT][WORLD_PROCESSES_MAX]; /* of what ends by its
 const char *fault_text(enum fault_kind k)
 {
 	static const char *const text[FAULT_CNT] = { "crash", "freeze", "mesh", "store", "both", "election", "watch", "unknown",
-						     "clock", "drain", "loss", "repeat", "slow" };
+						     "clock", "drain", "loss", "repeat", "slow", "amnesia", "close", "storm", "replay", "all" };
 	return text[k];
 }
 
@@ -44,6 +45,7 @@ void fault_begin(bool any)
 		world_faults.watch_us = (unsigned)world_random(400000);
 		world_faults.mesh_us = (unsigned)world_random(50000);
 	}
+	world_faults.replay = has[FAULT_REPLAY] ? 20 : 0;
 	if (has[FAULT_UNKNOWN])
 		world_faults.unknown = (unsigned)world_random(150);
 }
@@ -183,6 +185,8 @@ static void set_clock(void)
 	struct process *p = some_node();
 	int64_t us = (int64_t)world_random(20 * SECOND_US) - (int64_t)(10 * SECOND_US);
 
+	if (p->clock.wall_us + us > CLOCK_OFF_US || p->clock.wall_us + us < -CLOCK_OFF_US)
+		return;
 	p->clock.wall_us += us;
 	history_add("the clock of %s is set by %.3f s", p->name, (double)us / 1e6);
 }
@@ -195,6 +199,47 @@ static void drain(struct process *p, bool draining)
 	control_node_drain(p->c, draining);
 	(void)world_enter(NULL);
 	history_add("%s %s", p->name, draining ? "drains" : "is up again");
+}
+
+static struct process *some_site(unsigned honest)
+{
+	return &all.p[all.gateways + world_random(honest)];
+}
+
+static void forget(unsigned honest)
+{
+	struct process *p = some_site(honest);
+
+	if (p->c == NULL)
+		return;
+	process_kill(p);
+	process_empty(p);
+	history_add("%s has lost what it had stored", p->name);
+	p->start_us = world_now_us() + world_random(SITE_DEAD_US);
+}
+
+static void close_sa(unsigned honest)
+{
+	struct process *p = &all.p[world_random(all.gateways + honest)];
+	unsigned site = 1 + (unsigned)world_random(honest);
+	const struct control_tunnel *t = p->c == NULL || process_is_frozen(p) ? NULL : process_tunnel(p, site);
+
+	if (t == NULL || t->sas == NULL || t->sas->r.state != IKE_STATE_ESTABLISHED)
+		return;
+	history_add("%s closes IKE SA %016llx", p->name, (unsigned long long)t->sas->r.spi);
+	(void)world_enter(&p->clock);
+	control_sa_close(p->c, t->sas, MODEL_FAILURE_REPLACED);
+	(void)world_enter(NULL);
+}
+
+static void kill_all(void)
+{
+	for (unsigned i = 0; i < all.gateways; i++) {
+		if (all.p[i].c == NULL)
+			continue;
+		process_kill(&all.p[i]);
+		all.p[i].start_us = world_now_us() + world_random(2 * SECOND_US);
+	}
 }
 
 static void rekey(unsigned honest)
@@ -241,6 +286,17 @@ static void befall(enum fault_kind k, unsigned honest)
 	case FAULT_DRAIN:
 		drain(some_node(), world_random(2) == 0);
 		break;
+	case FAULT_AMNESIA:
+		forget(honest);
+		break;
+	case FAULT_CLOSE:
+		close_sa(honest);
+		break;
+	case FAULT_ALL:
+		kill_all();
+		break;
+	case FAULT_STORM:
+	case FAULT_REPLAY:
 	case FAULT_UNKNOWN:
 	case FAULT_LOSS:
 	case FAULT_REPEAT:
@@ -254,6 +310,8 @@ void fault_step(unsigned honest)
 {
 	end_cuts(false);
 	thaw(false);
+	if (has[FAULT_STORM] && world_random(ONE_IN / 4) == 0)
+		rekey(honest);
 	if (world_random(ONE_IN) != 0)
 		return;
 	enum fault_kind k = (enum fault_kind)world_random(2 * FAULT_CNT);

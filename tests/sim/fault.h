@@ -17,6 +17,11 @@ enum fault_kind {
 	FAULT_LOSS,       /* datagrams are lost, on both networks */
 	FAULT_REPEAT,     /* and come twice */
 	FAULT_SLOW,       /* everything takes longer */
+	FAULT_AMNESIA,    /* a site starts without what it had stored */
+	FAULT_CLOSE,      /* an end closes an IKE SA */
+	FAULT_STORM,      /* SAs are rekeyed all the time */
+	FAULT_REPLAY,     /* datagrams come again much later, some changed, some from elsewhere */
+	FAULT_ALL,        /* all nodes die at once */
 	FAULT_CNT
 };
 

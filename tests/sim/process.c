@@ -9,13 +9,15 @@
 #include "traffic.h"
 
 #define RING_CNT 64
-#define TURN_US 20000u
+#define TURN_US 50000u
 #define MESH_PORT 4511
 
 static const char psk[] = "a key that is long enough for the simulation";
 static const char other_psk[] = "a key that is long enough, and not that one";
 
 struct processes all;
+const struct process_settings process_usual = { .ike_lifetime_s = 86400, .child_lifetime_s = 28800, .fragment_mtu = 1280 };
+static struct process_settings settings;
 const struct process *process_copied;
 static struct crypt_seal_ring seal;
 static struct model_id account_id;
@@ -147,10 +149,7 @@ void process_kill(struct process *p)
 
 void process_empty(struct process *p)
 {
-	world_link_close(p->store);
-	world_store_free(p->ws);
-	p->ws = world_store_new();
-	p->store = world_link_open(p->ws, p->who);
+	world_store_clear(p->ws);
 }
 
 void process_give_key(struct process *p)
@@ -272,6 +271,8 @@ static void put_tunnel(struct store *s, unsigned number, const struct process *s
 	m.cloudflare_endpoint = all.p[0].addr;
 	m.customer_endpoint = site->addr;
 	m.psk_set_us = 1;
+	m.onramp.ike_lifetime_s = settings.ike_lifetime_s;
+	m.onramp.child_lifetime_s = settings.child_lifetime_s;
 	must(model_tunnel_encode(&m, &w) == ERR_NONE);
 	put(s, model_key_tunnel(&account_id, &m.id), wr_bytes(&w));
 	struct model_psk k = { .tunnel_id = m.id, .set_us = 1 };
@@ -306,8 +307,8 @@ static void configure_site(struct process *p, unsigned number)
 {
 	struct conf_tunnel *t = &p->tunnel;
 
-	*t = (struct conf_tunnel){ .gateway = all.p[0].addr, .local_address = p->addr, .dpd_delay = 30, .ike_lifetime = 86400,
-				   .child_lifetime = 28800, .mtu = 1500, .mobike = true };
+	*t = (struct conf_tunnel){ .gateway = all.p[0].addr, .local_address = p->addr, .dpd_delay = 30,
+				   .ike_lifetime = settings.ike_lifetime_s, .child_lifetime = settings.child_lifetime_s, .mtu = 1500, .mobike = true };
 	snprintf(t->name, sizeof(t->name), "site%u", number);
 	t->gateway_id = (struct conf_identity){ .type = IKE_ID_IPV4_ADDR, .len = 4 };
 	struct rd r = rd_of(addr_bytes(&all.p[0].addr));
@@ -316,7 +317,7 @@ static void configure_site(struct process *p, unsigned number)
 		claim(&t->identity, number);
 	t->local_ts = t->remote_ts = (struct conf_prefixes){ .cnt = ARRAY_LEN(everything), .p = everything };
 	must(secret_set(&t->psk, bytes_str(p->site_kind == SITE_HONEST ? psk : other_psk)) == ERR_NONE);
-	p->site = (struct conf_site){ .dh_threads = 1, .tun_mtu = 1400, .ike_fragment_mtu = 1280, .tunnel_cnt = 1, .tunnels = t };
+	p->site = (struct conf_site){ .dh_threads = 1, .tun_mtu = 1400, .ike_fragment_mtu = settings.fragment_mtu, .tunnel_cnt = 1, .tunnels = t };
 }
 
 static void init_gateway(struct process *p, struct world_store *ws)
@@ -345,13 +346,14 @@ static void init_site(struct process *p, unsigned number, enum site_kind kind)
 	must(addr_parse(bytes_str(text), &p->addr) == ERR_NONE);
 }
 
-void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers)
+void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct process_settings *wanted)
 {
 	unsigned sites = honest + (strangers ? 2 : 0);
 
 	must(gateways + sites <= WORLD_PROCESSES_MAX);
 	all = (struct processes){ .gateways = gateways, .cnt = gateways + sites, .clustered = clustered, .ws = world_store_new() };
 	process_copied = NULL;
+	settings = *wanted;
 	world_told = all.ws;
 	seal.cnt = 1;
 	must(crypt_seal_generate(&seal.key[0]) == ERR_NONE);
@@ -360,6 +362,9 @@ void processes_init(unsigned gateways, bool clustered, unsigned honest, bool str
 		struct process *p = &all.p[i];
 		p->who = i;
 		conf_init(&p->conf);
+		p->conf.ike_fragment_mtu = settings.fragment_mtu;
+		if (settings.cookies)
+			p->conf.cookie_threshold = 0;
 		if (i < gateways)
 			init_gateway(p, all.ws);
 		else

@@ -6,6 +6,13 @@
 
 enum process_kind { PROCESS_GATEWAY, PROCESS_SITE };
 
+/* Of all tunnels of a run. */
+struct process_settings {
+	uint32_t ike_lifetime_s, child_lifetime_s;
+	unsigned fragment_mtu;
+	bool cookies;                /* are always asked for */
+};
+
 /* What a site is. */
 enum site_kind {
 	SITE_HONEST,
@@ -52,7 +59,8 @@ struct processes {
 extern struct processes all;
 
 /* Sites beyond the honest ones follow them: one with the wrong key, and a forger. */
-void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers);
+void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct process_settings *settings);
+extern const struct process_settings process_usual;
 void processes_fini(void); /* ends those that live, in peace */
 
 /* False: its store is away. */

@@ -40,7 +40,7 @@ void run_single(uint64_t seed)
 	unsigned sites = 1 + (unsigned)world_random(SITES_MAX);
 	world_faults = quiet;
 	traffic_begin(false);
-	processes_init(1, false, sites, false);
+	processes_init(1, false, sites, false, &process_usual);
 	check_follow();
 	run_up(UP_US);
 	unsigned inits = process_inits();

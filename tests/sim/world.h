@@ -15,6 +15,7 @@ struct world_store;
 /* What may go wrong. Chances are in thousandths, delays are up to so many microseconds. */
 struct world_faults {
 	unsigned loss, repeat;           /* of a datagram */
+	unsigned replay;                 /* it comes again much later, changed or from elsewhere */
 	unsigned net_us, store_us, dh_us;
 	unsigned mesh_loss, mesh_repeat; /* of one between two nodes */
 	unsigned mesh_us, watch_us;
@@ -104,6 +105,7 @@ struct world_link {
 
 struct world_store *world_store_new(void);
 void world_store_free(struct world_store *s);
+void world_store_clear(struct world_store *s); /* no process uses it */
 /* Until then it has no leader: nothing is read or written. */
 void world_store_stop(struct world_store *s, uint64_t until_us);
 /* A commit loses its rows under that prefix, and is answered as if it had not; NULL: none does. */

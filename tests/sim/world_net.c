@@ -120,12 +120,27 @@ static void queue(const struct world_datagram *d)
 	datagrams[datagram_cnt++].due_us = world_now_us() + 1 + world_random(world_faults.net_us);
 }
 
+/* A stranger has listened. */
+static void replay(const struct world_datagram *d)
+{
+	struct world_datagram *again = &datagrams[datagram_cnt];
+
+	queue(d);
+	again->due_us += world_random(20000000);
+	if (world_random(2) == 0)
+		again->source.addr.b[3] ^= 0xff;
+	if (world_random(2) == 0)
+		again->b[world_random(d->len)] ^= (uint8_t)(1u << world_random(8));
+}
+
 void world_post(const struct world_datagram *d)
 {
 	if (!world_befalls(world_faults.loss))
 		queue(d);
 	if (world_befalls(world_faults.repeat))
 		queue(d);
+	if (world_befalls(world_faults.replay))
+		replay(d);
 }
 
 bool world_take(struct world_datagram *ret)

@@ -16,10 +16,12 @@
 
 #define PATIENCE_US 4000000u /* etcd_timeout_ms */
 #define GROUP_MAX 128
+#define LOOK_US 20000u
 
 struct world_store {
 	struct store *engine;
 	uint64_t stop_us;
+	uint64_t look_us; /* when leases are looked at again */
 	const char *forget;
 	uint64_t rev;
 	size_t cnt, cap;
@@ -102,15 +104,28 @@ static void give(struct bytes b)
 	free(u.p);
 }
 
-void world_store_free(struct world_store *s)
+static void empty(struct world_store *s)
 {
 	for (size_t i = 0; i < s->cnt; i++) {
 		give(s->log[i].row.key);
 		give(s->log[i].row.value);
 	}
-	free(s->log);
+	s->cnt = 0;
 	store_free(s->engine);
+}
+
+void world_store_free(struct world_store *s)
+{
+	empty(s);
+	free(s->log);
 	free(s);
+}
+
+void world_store_clear(struct world_store *s)
+{
+	empty(s);
+	s->rev = 0;
+	must(store_memory_new(&s->engine) == ERR_NONE);
 }
 
 void world_store_stop(struct world_store *s, uint64_t until_us)
@@ -561,7 +576,10 @@ bool world_link_run(struct store *s)
 	if (l->t == NULL)
 		return false;
 	(void)world_enter(NULL);
-	note_changes(l->s, WORLD_PROCESSES_MAX);
+	if (world_now_us() >= l->s->look_us) {
+		l->s->look_us = world_now_us() + LOOK_US;
+		note_changes(l->s, WORLD_PROCESSES_MAX);
+	}
 	run_jobs(l);
 	if (!l->w.frozen)
 		run_watch(l);
