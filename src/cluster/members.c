@@ -133,6 +133,15 @@ bool cluster_cut(const struct cluster_members *m, uint64_t now_us)
 	return m->cnt != 0 && now_us > m->heard_us && now_us - m->heard_us >= CLUSTER_CUT_US;
 }
 
+bool cluster_deaf(const struct cluster_members *m)
+{
+	unsigned heard = 0;
+
+	for (unsigned i = 0; i < m->cnt; i++)
+		heard += m->m[i].alive;
+	return m->cnt != 0 && heard == 0;
+}
+
 bool cluster_ready(const struct cluster_members *m, bool fresh, uint64_t now_us)
 {
 	if (!m->on)

@@ -69,6 +69,8 @@ uint64_t cluster_site_applied(const struct cluster_members *m);
 uint64_t cluster_all_applied(const struct cluster_members *m);
 /* Whether the mesh has lost us: there are other nodes, and none of them was heard for CLUSTER_CUT_US. */
 bool cluster_cut(const struct cluster_members *m, uint64_t now_us);
+/* There are others, and at present none of them is heard: what they send here does not arrive either. */
+bool cluster_deaf(const struct cluster_members *m);
 /* Whether routers should send here: up, with a lease, not cut off; and when we had no news from the store, none of the others
  * has either (then nobody withdraws). */
 bool cluster_ready(const struct cluster_members *m, bool fresh, uint64_t now_us);

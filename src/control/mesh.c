@@ -185,11 +185,13 @@ uint64_t control_mesh_site_applied(const struct control *c)
 	return cluster_site_applied(&c->members);
 }
 
-/* To the dead as well: they may live again. */
+/* To the dead as well: they may live again. A node that hears nobody may still be heard, where the mesh is cut one way: fragments
+ * and duties are not for it then. */
 static void ping_all(struct control *c)
 {
+	bool draining = c->members.draining || cluster_deaf(&c->members);
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_PING,
-					 .ping = { .draining = c->members.draining, .fresh = control_node_fresh(c),
+					 .ping = { .draining = draining, .fresh = control_node_fresh(c),
 						   .applied = c->mesh->applied } };
 	for (unsigned i = 0; i < c->members.cnt; i++)
 		send_message(c, &c->members.m[i], &m);

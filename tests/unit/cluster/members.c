@@ -187,6 +187,28 @@ static void site_has_applied_what_its_slowest_live_node_has(void **state)
 	assert_int_equal(cluster_site_applied(&m), UINT64_MAX);
 }
 
+static void node_that_hears_nobody_is_deaf_until_it_does(void **state)
+{
+	(void)state;
+	uint64_t now = start;
+	begin(0);
+	assert_false(cluster_deaf(&m)); /* alone */
+	begin(2);
+	assert_false(cluster_deaf(&m));
+	for (uint64_t end = now + CLUSTER_DEAD_US; now < end;) {
+		now += CLUSTER_PING_US;
+		ping(2, 0, now);
+		(void)cluster_members_look(&m, now);
+	}
+	assert_false(cluster_alive(&m, 3));
+	assert_false(cluster_deaf(&m)); /* one is heard */
+	for (uint64_t end = now + CLUSTER_DEAD_US; now < end;)
+		(void)cluster_members_look(&m, now += CLUSTER_PING_US);
+	assert_true(cluster_deaf(&m));
+	ping(3, 0, now);
+	assert_false(cluster_deaf(&m));
+}
+
 static void node_that_hears_nobody_is_cut(void **state)
 {
 	(void)state;
@@ -250,6 +272,7 @@ int main(void)
 		cmocka_unit_test(draining_node_gives_its_duties_away),
 		cmocka_unit_test(site_has_applied_what_its_slowest_live_node_has),
 		cmocka_unit_test(node_that_hears_nobody_is_cut),
+      cmocka_unit_test(node_that_hears_nobody_is_deaf_until_it_does),
 		cmocka_unit_test(when_nobody_has_news_nobody_withdraws),
 		cmocka_unit_test(table_is_bounded),
 	};
