@@ -24,5 +24,6 @@ unsigned check_all_failures(void);
 const char *check_text(enum check what);
 
 void check_always(void); /* now and then */
-void check_quiet(void);
+/* What is on its way just then may take a moment more. */
+void check_quiet(void (*more)(uint64_t us));
 bool check_all_up(void);

@@ -99,17 +99,25 @@ static struct process_settings choose_settings(enum mutation m)
 }
 
 /* The network is only slow, all live: SAs are rekeyed, and no packet is lost. */
-static void pass_calm(unsigned honest)
+static void pass_calm(unsigned honest, enum mutation m)
 {
 	traffic_calm(true);
-	fault_begin(false);
+	fault_begin(m == MUTATION_NONE ? FAULTS_HARMLESS : FAULTS_NONE);
+	if (m == MUTATION_NONE && world_random(3) == 0) {
+		world_faults.net_us = (unsigned)world_random(60000);
+		world_faults.mesh_us = (unsigned)world_random(30000);
+		world_faults.watch_us = (unsigned)world_random(250000);
+	}
 	for (uint64_t end = world_now_us() + CALM_US; world_now_us() < end;) {
 		run_step();
 		fault_step(honest);
 	}
 	traffic_calm(false);
+	fault_end();
 	run_for(SECOND_US);
+	world_faults = quiet;
 	traffic_count();
+	history_add("%u of %u packets are lost", traffic_lost(), traffic_sent());
 	if (traffic_lost() != 0)
 		check_fail(CHECK_PACKETS, "%u of %u packets are lost", traffic_lost(), traffic_sent());
 }
@@ -128,7 +136,7 @@ static void pass_packets(void)
 
 static void pass_faults(unsigned honest)
 {
-	fault_begin(true);
+	fault_begin(FAULTS_ANY);
 	for (uint64_t end = world_now_us() + FAULTS_US; world_now_us() < end;) {
 		run_step();
 		fault_step(honest);
@@ -152,16 +160,18 @@ void run_cluster(uint64_t seed, enum mutation m)
 	run_up(UP_US);
 	unsigned inits = process_inits();
 	break_late(m);
-	pass_calm(honest);
+	pass_calm(honest, m);
 	if (m == MUTATION_NONE)
 		pass_faults(honest);
 	history_add("quiet");
 	run_for(m == MUTATION_NONE || m == MUTATION_SILENT ? QUIET_US : SECOND_US);
-	check_quiet();
+	check_quiet(run_for);
 	if (check_all_failures() == 0)
 		pass_packets();
 	/* Of many that are lost all six of one request may be, and the SA ends as it should. */
 	if (!fault_has(FAULT_LOSS) && !fault_has(FAULT_AMNESIA) && !fault_has(FAULT_CLOSE) && process_inits() != inits)
 		check_fail(CHECK_ANEW, "an IKE SA was set up anew");
+	for (unsigned i = 0; check_all_failures() != 0 && i < all.cnt; i++)
+		process_tell_drops(&all.p[i]);
 	processes_fini();
 }

@@ -23,14 +23,25 @@ bool fault_has(enum fault_kind k)
 	return has[k];
 }
 
-void fault_begin(bool any)
+static void choose(enum fault_choice choice)
 {
-	memset(until_us, 0, sizeof(until_us));
-	for (unsigned k = 0; k < FAULT_CNT; k++) {
-		has[k] = any && world_random(k == FAULT_LOSS ? 4 : 3) == 0;
+	static const enum fault_kind harmless_kinds[] = { FAULT_DRAIN, FAULT_ELECTION, FAULT_WATCH, FAULT_MESH, FAULT_UNKNOWN,
+							  FAULT_REPEAT, FAULT_CLOCK };
+
+	for (unsigned k = 0; k < FAULT_CNT; k++)
+		has[k] = choice == FAULTS_ANY && world_random(k == FAULT_LOSS ? 4 : 3) == 0;
+	uint64_t one = choice == FAULTS_HARMLESS ? world_random(2 * ARRAY_LEN(harmless_kinds)) : UINT64_MAX;
+	if (one < ARRAY_LEN(harmless_kinds))
+		has[harmless_kinds[one]] = true;
+	for (unsigned k = 0; k < FAULT_CNT; k++)
 		if (has[k])
 			history_add("faults: %s", fault_text(k));
-	}
+}
+
+void fault_begin(enum fault_choice choice)
+{
+	memset(until_us, 0, sizeof(until_us));
+	choose(choice);
 	if (has[FAULT_LOSS]) {
 		world_faults.loss = (unsigned)world_random(200);
 		world_faults.mesh_loss = (unsigned)world_random(300);

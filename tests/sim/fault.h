@@ -25,7 +25,9 @@ enum fault_kind {
 	FAULT_CNT
 };
 
-void fault_begin(bool any); /* chooses the kinds; false: none, SAs are rekeyed alone */
+/* Of all kinds, or one at most of those under which no packet is lost. SAs are rekeyed in any case. */
+enum fault_choice { FAULTS_NONE, FAULTS_HARMLESS, FAULTS_ANY };
+void fault_begin(enum fault_choice choice);
 bool fault_has(enum fault_kind k);
 const char *fault_text(enum fault_kind k);
 void fault_step(unsigned honest); /* now and then something */

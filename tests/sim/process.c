@@ -215,6 +215,19 @@ struct control_tunnel *process_tunnel(const struct process *p, unsigned site)
 	return CONTAINER_OF(hmap_walk_first(&p->c->tunnels, &w), struct control_tunnel, by_id);
 }
 
+void process_tell_drops(const struct process *p)
+{
+	uint64_t drop[MODEL_DROP_CNT], counter[MODEL_COUNTER_CNT];
+
+	if (p->c == NULL)
+		return;
+	fwd_counters_sum(p->fwd, drop, counter);
+	for (unsigned i = 0; i < MODEL_DROP_CNT; i++)
+		if (drop[i] != 0)
+			history_add("%s has dropped %llu: %s", p->name, (unsigned long long)drop[i],
+				    model_drop_name(i));
+}
+
 unsigned process_inits(void)
 {
 	unsigned cnt = 0;

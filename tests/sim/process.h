@@ -81,6 +81,8 @@ unsigned process_site_number(const struct process *site); /* from 1 on */
 struct model_id process_tunnel_id(unsigned site);
 /* The tunnel of that site at a gateway; that of a site is its own, whatever the number. */
 struct control_tunnel *process_tunnel(const struct process *p, unsigned site);
+/* To the history: what it has dropped since its start, and why. */
+void process_tell_drops(const struct process *p);
 /* Requests for a new IKE SA that honest sites have sent. */
 unsigned process_inits(void);
 

@@ -57,7 +57,7 @@ void run_single(uint64_t seed)
 	world_faults = quiet;
 	history_add("quiet");
 	run_for(QUIET_US);
-	check_quiet();
+	check_quiet(run_for);
 	/* Of many that are lost all six of one request may be, and the SA ends as it should. */
 	if (!lossy && process_inits() != inits)
 		check_fail(CHECK_ANEW, "an IKE SA was set up anew");

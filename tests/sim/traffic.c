@@ -10,6 +10,7 @@
 #define PACKETS_MAX 65536
 #define INNER_LEN 28
 #define PAUSE_US 400000u
+#define CALM_PAUSE_US 60000u
 
 static bool on, calm;
 static uint64_t cnt;
@@ -116,7 +117,7 @@ void traffic_send(struct process *p)
 {
 	if (!on || p->c == NULL || process_is_frozen(p) || world_now_us() < p->packets_us)
 		return;
-	p->packets_us = world_now_us() + world_random(PAUSE_US);
+	p->packets_us = world_now_us() + world_random(calm ? CALM_PAUSE_US : PAUSE_US);
 	(void)world_enter(&p->clock);
 	unsigned tunnels = p->kind == PROCESS_SITE ? 1 : all.cnt - all.gateways;
 	struct fwd_child *child = sender_of(p, 1 + (unsigned)world_random(tunnels));
