@@ -7,10 +7,10 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from anycast import Anycast, Flows, audited  # noqa: E402
+from anycast import Anycast, audited  # noqa: E402
 from checks import Checks, check  # noqa: E402
+from fire import Fire, rekey  # noqa: E402
 from lab import LabError, wait_until  # noqa: E402
-from spray import judge, rekey, since, wait_ready  # noqa: E402
 
 RATE = 200
 OLD = {"ONRAMP_RECORD_FORMAT": "1"}
@@ -31,14 +31,14 @@ def restart(lab, number, old):
     node.env = {**node.env, **OLD} if old else {key: value for key, value in node.env.items() if key not in OLD}
     node.start()
     node.cli("node", "undrain")
-    wait_ready(lab, node)
+    lab.wait_ready(node)
     lab.announce(number)
 
 
 def rekeyed_by_all(lab):
     for customer in lab.customers:
         for node in (None, *lab.nodes):
-            rekey(lab, customer, node, node is lab.nodes[0])
+            rekey(customer, node, node is lab.nodes[0])
 
 
 def begin_old(lab):
@@ -51,50 +51,45 @@ def begin_old(lab):
 
 def mixed(lab):
     """Two of three are new: all write what the third reads, for as long as it is there."""
-    up, flows = since(lab), Flows(lab.customers, RATE)
-    for number in (1, 2):
-        restart(lab, number, old=False)
-    time.sleep(SETTLE)
-    rekeyed_by_all(lab)
-    judge(flows.finish())
-    check(since(lab) == up, "a tunnel was set up anew")
+    with Fire(lab, RATE):
+        for number in (1, 2):
+            restart(lab, number, old=False)
+        time.sleep(SETTLE)
+        rekeyed_by_all(lab)
     check(not any(writes_new(node) for node in lab.nodes), "a format is written that one of the nodes cannot read")
 
 
 def all_new(lab):
-    up, flows = since(lab), Flows(lab.customers, RATE)
-    restart(lab, 3, old=False)
-    check(lab.everywhere(writes_new, SETTLE * 3), "the old format is written still")
-    rekeyed_by_all(lab)
-    restart(lab, 1, old=False)  # records of both formats are in the store
-    rekeyed_by_all(lab)
-    judge(flows.finish())
-    check(since(lab) == up, "a tunnel was set up anew")
+    with Fire(lab, RATE):
+        restart(lab, 3, old=False)
+        check(lab.everywhere(writes_new, SETTLE * 3), "the old format is written still")
+        rekeyed_by_all(lab)
+        restart(lab, 1, old=False)  # records of both formats are in the store
+        rekeyed_by_all(lab)
 
 
 def back(lab):
     """The release before cannot read what there is: it says so and leaves it alone."""
-    up, flows, node = since(lab), Flows(lab.customers, RATE), lab.node(2)
-    node.cli("node", "drain")
-    lab.withdraw(2)
-    time.sleep(0.3)
-    node.stop()
-    node.env.update(OLD)
-    try:
-        node.start(5)
-    except LabError:
-        pass
-    check(wait_until(lambda: "reads up to 1" in node.process.log_tail(), 10), f"it does not say why: {node.process.log_tail()}")
-    node.process.stop()
-    for name in OLD:
-        del node.env[name]
-    node.start()
-    node.cli("node", "undrain")
-    wait_ready(lab, node)
-    lab.announce(2)
-    time.sleep(0.5)
-    judge(flows.finish())
-    check(since(lab) == up, "a tunnel was set up anew")
+    node = lab.node(2)
+    with Fire(lab, RATE):
+        node.cli("node", "drain")
+        lab.withdraw(2)
+        time.sleep(0.3)
+        node.stop()
+        node.env.update(OLD)
+        try:
+            node.start(5)
+        except LabError:
+            pass
+        check(wait_until(lambda: "reads up to 1" in node.process.log_tail(), 10), f"it does not say why: {node.process.log_tail()}")
+        node.process.stop()
+        for name in OLD:
+            del node.env[name]
+        node.start()
+        node.cli("node", "undrain")
+        lab.wait_ready(node)
+        lab.announce(2)
+        time.sleep(0.5)
 
 
 def main():
