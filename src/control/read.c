@@ -130,8 +130,10 @@ bool control_read_done(struct control *c, const struct store_done *done)
 	struct control_read *r = CONTAINER_OF(n, struct control_read, by_tag);
 	hmap_remove(&c->reads, n);
 	bool larval = r->child && c->larval_spi == (uint32_t)r->spi; /* it is on its way: the row came right before */
-	if (r->child && !larval)
-		control_park_ready(c, (uint32_t)r->spi, control_child_find(c, (uint32_t)r->spi) != NULL);
+	bool found = r->child && control_child_find(c, (uint32_t)r->spi) != NULL;
+	/* A store that is away does not say that there is none: the watch may still tell of it. */
+	if (found || (r->child && !larval && done->result.err == ERR_NONE))
+		control_park_ready(c, (uint32_t)r->spi, found);
 	else if (!r->child && done->result.err == ERR_NONE)
 		go_on(c, r);
 	free_read(r);

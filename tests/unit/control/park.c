@@ -134,6 +134,22 @@ static void what_the_store_does_not_have_is_not_asked_for_again_for_a_while(void
 	assert_int_equal(n->c.stray_cnt, 1);
 }
 
+static void a_store_that_is_away_has_not_said_that_there_is_none(void **state)
+{
+	static struct fwd_stray s;
+	struct bench *n = *state;
+	const struct store_done away = { .tag = 1, .result = { .err = ERR_AWAY } };
+
+	park(n, 0x1234, 1);
+	assert_true(control_read_done(&n->c, &away));
+	assert_int_equal(drops(n, MODEL_DROP_esp_unknown_spi), 0);
+	assert_int_equal(n->c.stray_cnt, 1);
+	park(n, 0x1234, 2);
+	control_park_ready(&n->c, 0x1234, true); /* the watch has told */
+	for (uint8_t i = 1; i <= 2; i++)
+		assert_true(ring_pop(&n->ring.returns, &s) && s.b[0] == i);
+}
+
 static void they_wait_no_longer_than_they_may(void **state)
 {
 	struct bench *n = *state;
@@ -174,6 +190,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(packets_go_back_in_order_when_the_sa_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(packets_go_back_when_this_node_installs_the_sa_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_store_does_not_have_is_not_asked_for_again_for_a_while, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_store_that_is_away_has_not_said_that_there_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(they_wait_no_longer_than_they_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(everything_is_bounded, setup, teardown),
 	};
