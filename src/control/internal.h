@@ -52,7 +52,7 @@ void control_psks_free(struct control *c);
 void control_datagram(struct control *c, const struct fwd_punt *punt);
 void control_datagram_forwarded(struct control *c, const struct fwd_punt *punt); /* by another node: it goes no further */
 /* That its IKE SA was looked up in the store for: it is not looked up again. */
-void control_datagram_looked_up(struct control *c, const struct fwd_punt *punt);
+void control_datagram_looked_up(struct control *c, const struct fwd_punt *punt, bool forwarded);
 void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev);
 void control_half_arm(struct control *c, struct control_half *h);
 void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
@@ -237,7 +237,7 @@ bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t
 /* read.c: SAs that are looked up in the store. Their rows come as changes, then what waited goes on. ERR_FULL: too many. */
 bool control_read_allowed(struct control *c); /* takes one out of the budget of reads */
 MUST_USE enum err control_read_child(struct control *c, uint32_t spi_in);
-MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting);
+MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting, bool forwarded);
 /* False: it was no look-up of these. */
 bool control_read_done(struct control *c, const struct store_done *done);
 void control_reads_free(struct control *c);

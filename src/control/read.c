@@ -72,7 +72,7 @@ MUST_USE enum err control_read_child(struct control *c, uint32_t spi_in)
 	return look_up(c, true, spi_in, &r);
 }
 
-MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting)
+MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting, bool forwarded)
 {
 	struct control_read *r;
 
@@ -82,7 +82,8 @@ MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const st
 	struct control_datagram *d = r->waiting_cnt == WAITING_MAX ? NULL : malloc(sizeof(*d) + waiting->len);
 	if (d == NULL)
 		return ERR_FULL;
-	*d = (struct control_datagram){ .local = waiting->local, .remote = waiting->remote, .len = waiting->len };
+	*d = (struct control_datagram){ .local = waiting->local, .remote = waiting->remote, .forwarded = forwarded,
+					  .len = waiting->len };
 	memcpy(d->msg, waiting->msg, waiting->len);
 	struct control_datagram **last = &r->waiting;
 	while (*last != NULL)
@@ -108,7 +109,7 @@ static void go_on(struct control *c, struct control_read *r)
 	for (struct control_datagram *d; (d = take_waiting(r)) != NULL; free(d)) {
 		p = (struct fwd_punt){ .local = d->local, .remote = d->remote, .len = d->len };
 		memcpy(p.msg, d->msg, d->len);
-		control_datagram_looked_up(c, &p);
+		control_datagram_looked_up(c, &p, d->forwarded);
 	}
 }
 

@@ -428,7 +428,7 @@ static void take_unknown(struct control *c, const struct fwd_punt *p, const stru
 		control_drop(c, j.forwarded ? MODEL_DROP_ike_forwarded : MODEL_DROP_ike_unknown_spi);
 	else if (is_pinned(h) && !j.forwarded && send_on(c, (uint16_t)(ours >> 52), p))
 		return;
-	else if (control_read_ike(c, ours, p) != ERR_NONE)
+	else if (control_read_ike(c, ours, p, j.forwarded) != ERR_NONE)
 		control_drop(c, MODEL_DROP_ike_looked_up);
 }
 
@@ -498,9 +498,9 @@ void control_datagram_forwarded(struct control *c, const struct fwd_punt *p)
 	take_datagram(c, p, (struct journey){ .forwarded = true });
 }
 
-void control_datagram_looked_up(struct control *c, const struct fwd_punt *p)
+void control_datagram_looked_up(struct control *c, const struct fwd_punt *p, bool forwarded)
 {
-	take_datagram(c, p, (struct journey){ .looked_up = true });
+	take_datagram(c, p, (struct journey){ .looked_up = true, .forwarded = forwarded });
 }
 
 /* ---- notices of the workers ---- */

@@ -110,6 +110,7 @@ struct control_starter {
 struct control_datagram {
 	struct control_datagram *next;
 	struct addr_endpoint local, remote;
+	bool forwarded;               /* by another node: it goes no further */
 	bool whole;                   /* as in struct ike_event, with its plaintext behind msg */
 	uint8_t inner_first;
 	uint16_t len, inner_len;

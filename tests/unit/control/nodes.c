@@ -251,7 +251,7 @@ static unsigned take_mail(struct bench *n, struct mail *ret, unsigned max)
 	return cnt;
 }
 
-static void post(struct bench *n, unsigned node, const struct mail *m)
+static void post_by(struct bench *n, unsigned node, const struct mail *m, void (*take)(struct control *c, const struct fwd_punt *p))
 {
 	static struct fwd_punt p;
 	const struct duo_sa *sa = &n->duo->end[0].sas[0];
@@ -259,10 +259,15 @@ static void post(struct bench *n, unsigned node, const struct mail *m)
 	p = (struct fwd_punt){ .local = sa->r.path.remote, .remote = sa->r.path.local, .len = (uint16_t)m->len };
 	memcpy(p.msg, m->b, m->len);
 	n->node[node].c.now_us = n->duo->now_us;
-	control_datagram(&n->node[node].c, &p);
+	take(&n->node[node].c, &p);
 	settle(n, node);
 	n->node[node].c.now_us += 30000;
 	control_held_run(&n->node[node].c);
+}
+
+static void post(struct bench *n, unsigned node, const struct mail *m)
+{
+	post_by(n, node, m, control_datagram);
 }
 
 /* To the peer. */
@@ -668,6 +673,10 @@ static void an_ike_sa_that_is_not_known_is_looked_up_once(void **state)
 	struct wr w = wr_of((struct space){ forged.b + 8, 8 });
 	wr_u64(&w, ike_spi_make(&n->node[1].c.world.spi_key, 0, random));
 	post(n, 1, &forged);
+	assert_int_equal(drops(n, 1, MODEL_DROP_ike_unknown_spi), 1);
+	/* What another node has sent here is still that afterwards, and goes no further. */
+	post_by(n, 1, &forged, control_datagram_forwarded);
+	assert_int_equal(drops(n, 1, MODEL_DROP_ike_forwarded), 1);
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_unknown_spi), 1);
 	/* And no more of them than the budget has. */
 	n->node[1].c.read_budget = 0;
