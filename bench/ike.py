@@ -4,16 +4,18 @@
 
 The initiator is strongSwan for both, on the same cores: it bounds the rate, so the CPU time of all the responder's processes
 is what counts. In each round each responder is a fresh one; the first COUNT tunnels come up with MODP-2048 and warm it, the
-next COUNT with ECP-384, and what its memory grows by then is what a tunnel costs.
+next COUNT with ECP-384, and what its memory grows by then is what a tunnel costs. Then all of Onramp's tunnels come up at once with
+MODP-2048, from `onrampd --site`, which brings them ten times as fast as strongSwan does.
 """
 import pathlib
 import time
 
 from charon import Charon
 from cpu import cpu_seconds
-from fleet import GATEWAY_SETTINGS, PSK, create_tunnels, pids, resident_kb
+from fleet import GATEWAY_SETTINGS, PSK, all_up, create_tunnels, pids, resident_kb, sections
 from lab import ANYCAST4, SITE_A, Gateway, Lab, LabError
 from results import OURS, Results, Target
+from site_role import Site
 from vici import initiate_many, terminate_many
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -64,8 +66,8 @@ class Onramp(Strongswan):
         self.gateway = Gateway(self.lab, ROOT / "build" / "release", settings=GATEWAY_SETTINGS)
         self.gateway.start()
         self.gateway.create_account("bench")
-        tunnels = create_tunnels(self.gateway, 0, 2 * COUNT)
-        self.identities = [tunnel["remote_identities"]["fqdn_id"] for tunnel in tunnels]
+        self.tunnels = create_tunnels(self.gateway, 0, 2 * COUNT)
+        self.identities = [tunnel["remote_identities"]["fqdn_id"] for tunnel in self.tunnels]
         self.gateway.stop()
 
     def start(self):
@@ -122,6 +124,20 @@ def measure(system, results):
     system.stop()
 
 
+def measure_rush(system, results):
+    tunnels = sections(system.tunnels, 0, system.lab.directory, ike_algorithms=f"aes128gcm16-prfsha256-{GROUPS[0]}")
+    site = Site(system.lab, "site-a", tunnels, name="rush", build=ROOT / "build" / "release", settings={"log_level": "warn"})
+    system.start()
+    time.sleep(1)
+    before = cpu_seconds(system.pids())
+    site.start(60)
+    if not all_up(site, len(tunnels), 60):
+        raise LabError(f"not all of the {len(tunnels)} tunnels came up")
+    results.note(f"ike.rush_per_core_s.{GROUPS[0]}", "1/s", system.name, len(tunnels) / (cpu_seconds(system.pids()) - before))
+    site.stop()
+    system.stop()
+
+
 def run(path, runs):
     results = Results(path)
     with Lab() as pair, Lab(f"{pair.name}o") as ours:
@@ -130,5 +146,6 @@ def run(path, runs):
             print(f"handshakes, round {number + 1} of {runs}", flush=True)
             for system in systems:
                 measure(system, results)
+            measure_rush(systems[-1], results)
     results.print_table()
     results.write()
