@@ -3,7 +3,7 @@
 #include "control/internal.h"
 
 #include "base/clock.h"
-#include "base/tlv.h"
+#include "model/record.h"
 
 #define FAR_US UINT64_C(60000000)  /* a node whose clock is that wrong would end SAs of the others */
 #define LATE_US UINT64_C(1000000)  /* so old news from the store may be */
@@ -40,20 +40,19 @@ void control_tick_encode(uint64_t now_us, uint16_t slot, struct wr *w)
 
 static bool read_tick(struct bytes value, uint64_t *ret_us, uint16_t *ret_slot)
 {
-	struct rd r = rd_of(value);
+	struct model_record d;
 	uint64_t at_us = 0;
-	uint16_t version, slot = 0;
-	bool ok = true;
+	uint16_t slot = 0;
 
-	if (tlv_start(&r, TICK_VERSION, &version) != ERR_NONE)
+	if (model_record_start(&d, value, TICK_VERSION) != ERR_NONE)
 		return false;
-	for (struct tlv t; ok && tlv_next(&r, &t);) {
-		if (t.type == TICK_TIME)
-			at_us = tlv_get_u64(&t, &ok);
-		else if (t.type == TICK_SLOT)
-			slot = tlv_get_u16(&t, &ok);
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;) {
+		if (type == TICK_TIME)
+			at_us = model_record_u64(&d);
+		else if (type == TICK_SLOT)
+			slot = model_record_u16(&d);
 	}
-	if (!ok || r.bad || at_us == 0)
+	if (model_record_end(&d, MODEL_RECORD_BIT(TICK_TIME)) != ERR_NONE || at_us == 0)
 		return false;
 	*ret_us = at_us;
 	*ret_slot = slot;

@@ -195,7 +195,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa,
 {
 	struct control_tunnel *t = tunnel_of(c, op);
 	bool hold = c->clustered && rev != 0 && concerns_all(op);
-	const struct control_news news = news_of(op, sa, rev);
+	const struct control_news news = hold ? news_of(op, sa, rev) : (struct control_news){ 0 };
 
 	for (unsigned i = 0; i < op->step->out.cnt; i++) {
 		const struct ike_action *a = &op->step->out.actions[i];
@@ -413,11 +413,13 @@ static void run_step(struct control *c, struct control_op *op)
 static void mark_child(const struct control *c, struct control_op *op)
 {
 	struct model_child_sa *child = &op->step->out.child;
-	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
 
-	for (unsigned i = 0; i < op->step->out.cnt; i++)
-		if (op->step->out.actions[i].kind == IKE_ACT_CHILD_PUT)
-			child->sequenced = (t != NULL && t->m.replay_protection) || child->suite.esn == IKE_ESN_YES;
+	for (unsigned i = 0; i < op->step->out.cnt; i++) {
+		if (op->step->out.actions[i].kind != IKE_ACT_CHILD_PUT)
+			continue;
+		const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+		child->sequenced = (t != NULL && t->m.replay_protection) || child->suite.esn == IKE_ESN_YES;
+	}
 }
 
 static void finish(struct control *c, struct control_op *op, uint64_t rev)
