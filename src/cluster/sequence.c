@@ -1,7 +1,12 @@
 #include "cluster/sequence.h"
 
+#include "model/record.h"
+
 enum { VERSION = 1, PLAIN_LEN = 24, PLAIN_OUT_LEN = 4 };
-enum field { F_OUT = 1, F_IN, F_BYTES, F_SLOT, F_INCARNATION, F_LAST = F_INCARNATION };
+enum field { F_OUT = 1, F_IN, F_BYTES, F_SLOT, F_INCARNATION };
+#define REQUIRED                                                                                    \
+	(MODEL_RECORD_BIT(F_OUT) | MODEL_RECORD_BIT(F_IN) | MODEL_RECORD_BIT(F_BYTES) | MODEL_RECORD_BIT(F_SLOT) | \
+	 MODEL_RECORD_BIT(F_INCARNATION))
 
 /* ---- the record ---- */
 
@@ -33,40 +38,35 @@ static enum err decode_plain(struct bytes b, struct cluster_sequence *ret)
 	return ERR_NONE;
 }
 
-static void take_field(const struct tlv *t, struct cluster_sequence *s, bool *ok)
+static void take_field(struct model_record *d, unsigned type, struct cluster_sequence *s)
 {
-	switch (t->type) {
-	case F_OUT: s->out = tlv_get_u64(t, ok); break;
-	case F_IN: s->in = tlv_get_u64(t, ok); break;
-	case F_BYTES: s->bytes = tlv_get_u64(t, ok); break;
-	case F_SLOT: s->slot = tlv_get_u16(t, ok); break;
-	case F_INCARNATION: s->incarnation = tlv_get_u32(t, ok); break;
+	switch (type) {
+	case F_OUT: s->out = model_record_u64(d); break;
+	case F_IN: s->in = model_record_u64(d); break;
+	case F_BYTES: s->bytes = model_record_u64(d); break;
+	case F_SLOT: s->slot = model_record_u16(d); break;
+	case F_INCARNATION: s->incarnation = model_record_u32(d); break;
 	}
 }
 
 enum err cluster_sequence_decode(struct bytes b, struct cluster_sequence *ret)
 {
 	struct cluster_sequence s = { 0 };
-	struct rd r = rd_of(b);
-	unsigned seen = 0;
-	uint16_t version;
-	bool ok = true;
+	struct model_record d;
 
 	if (b.len == PLAIN_LEN || b.len == PLAIN_OUT_LEN)
 		return decode_plain(b, ret);
-	enum err e = tlv_start(&r, VERSION, &version);
+	enum err e = model_record_start(&d, b, VERSION);
 	if (e != ERR_NONE)
 		return e;
-	for (struct tlv t; ok && tlv_next(&r, &t);) {
-		unsigned bit = t.type <= F_LAST ? 1u << t.type : 0;
-		ok = (seen & bit) == 0;
-		seen |= bit;
-		take_field(&t, &s, &ok);
-	}
-	if (r.bad || !ok || seen != ((1u << F_LAST) - 1) << 1 || s.slot > CLUSTER_SLOT_MAX)
-		return ERR_SYNTAX;
-	*ret = s;
-	return ERR_NONE;
+	for (unsigned type; (type = model_record_next(&d, 0)) != 0;)
+		take_field(&d, type, &s);
+	e = model_record_end(&d, REQUIRED);
+	if (e == ERR_NONE && s.slot > CLUSTER_SLOT_MAX)
+		e = ERR_SYNTAX;
+	if (e == ERR_NONE)
+		*ret = s;
+	return e;
 }
 
 /* ---- who ---- */
