@@ -13,7 +13,7 @@ static const struct crypt_dh_group groups[] = {
 	{ IKE_GROUP_ECP521, 132, 66, 66, 66, CRYPT_DH_EC_521, &crypt_dh_ec },
 	{ IKE_GROUP_CURVE25519, 32, 32, 32, 32, 0, &crypt_dh_x25519 },
 	{ IKE_GROUP_MODP1536, 192, 192, 32, 192, CRYPT_DH_MODP_1536, &crypt_dh_modp },
-	{ IKE_GROUP_MODP2048, 256, 256, 32, 256, CRYPT_DH_MODP_2048, &crypt_dh_modp },
+	{ IKE_GROUP_MODP2048, 256, 256, 29, 256, CRYPT_DH_MODP_2048, &crypt_dh_modp },
 	{ IKE_GROUP_MODP3072, 384, 384, 36, 384, CRYPT_DH_MODP_3072, &crypt_dh_modp },
 	{ IKE_GROUP_MODP4096, 512, 512, 42, 512, CRYPT_DH_MODP_4096, &crypt_dh_modp },
 };

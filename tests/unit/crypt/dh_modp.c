@@ -11,7 +11,7 @@ static const struct {
 	size_t exponent_len;
 } primes[] = {
 	{ BN_get_rfc3526_prime_1536, 32 },
-	{ BN_get_rfc3526_prime_2048, 32 },
+	{ BN_get_rfc3526_prime_2048, 29 },
 	{ BN_get_rfc3526_prime_3072, 36 },
 	{ BN_get_rfc3526_prime_4096, 42 },
 };
