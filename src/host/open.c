@@ -60,14 +60,24 @@ static enum err open_socket(struct host_socket *s)
 	return io_udp_open(&s->local, &s->fd);
 }
 
-static enum err open_one(struct host_socket *s)
+static enum err explain_open(enum err e, const struct host_socket *s)
 {
 	char text[ADDR_ENDPOINT_TEXT_MAX];
 
-	enum err e = open_socket(s);
 	if (e != ERR_NONE)
 		log_error("cannot open %s %s: %s%s", names[s->kind], addr_endpoint_format(&s->local, text), strerror(errno),
 			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)" : "");
+	return e;
+}
+
+static enum err check_alone(const struct addr *a, unsigned workers)
+{
+	enum err e = ERR_NONE;
+
+	for (unsigned i = 0; e == ERR_NONE && i < 2; i++) {
+		const struct host_socket s = describe(a, workers, i);
+		e = explain_open(io_udp_alone(&s.local), &s);
+	}
 	return e;
 }
 
@@ -87,7 +97,7 @@ MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool
 
 	for (unsigned i = 0; e == ERR_NONE && i < cnt; i++) {
 		struct host_socket s = describe(a, workers, i);
-		e = open_one(&s);
+		e = explain_open(open_socket(&s), &s);
 		if (e == ERR_NONE)
 			all->s[all->cnt++] = s;
 	}
@@ -135,6 +145,8 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 	struct host_sockets all = { 0 };
 	enum err e = ERR_NONE;
 
+	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++)
+		e = check_alone(&c->gateway_addresses[i], workers);
 	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++)
 		e = host_open_address(&c->gateway_addresses[i], workers, c->native_esp, &all);
 	if (e != ERR_NONE) {

@@ -78,7 +78,7 @@ static bool set_family_options(int fd, uint8_t family, int type)
 	       set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
-static enum err open_bound(int type, int protocol, const struct addr_endpoint *local, int *ret_fd)
+static enum err open_bound(int type, int protocol, const struct addr_endpoint *local, bool shared, int *ret_fd)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
@@ -89,7 +89,7 @@ static enum err open_bound(int type, int protocol, const struct addr_endpoint *l
 		return ERR_SYSTEM;
 	io_sockaddr_from(local, &ss, &len);
 	set_buffers(fd);
-	if (!set_family_options(fd, local->addr.family, type) || !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) ||
+	if (!set_family_options(fd, local->addr.family, type) || !set_int(fd, SOL_SOCKET, SO_REUSEPORT, shared) ||
 	    bind(fd, (struct sockaddr *)&ss, len) != 0) {
 		int saved = errno;
 		close(fd);
@@ -102,13 +102,23 @@ static enum err open_bound(int type, int protocol, const struct addr_endpoint *l
 
 MUST_USE enum err io_udp_open(const struct addr_endpoint *local, int *ret_fd)
 {
-	return open_bound(SOCK_DGRAM, IPPROTO_UDP, local, ret_fd);
+	return open_bound(SOCK_DGRAM, IPPROTO_UDP, local, true, ret_fd);
+}
+
+MUST_USE enum err io_udp_alone(const struct addr_endpoint *local)
+{
+	int fd;
+
+	enum err e = open_bound(SOCK_DGRAM, IPPROTO_UDP, local, false, &fd);
+	if (e == ERR_NONE)
+		close(fd);
+	return e;
 }
 
 MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd)
 {
 	struct addr_endpoint e = { .addr = *local };
-	return open_bound(SOCK_RAW, IPPROTO_ESP, &e, ret_fd);
+	return open_bound(SOCK_RAW, IPPROTO_ESP, &e, true, ret_fd);
 }
 
 void io_set_dont_fragment(int fd, uint8_t family, bool on)
@@ -162,7 +172,8 @@ MUST_USE enum err io_icmp_open(const struct addr *local, int *ret_fd)
 	const struct addr_endpoint e = { .addr = *local };
 	int fd;
 
-	enum err result = open_bound(SOCK_RAW, local->family == ADDR_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, &e, &fd);
+	enum err result = open_bound(SOCK_RAW, local->family == ADDR_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, &e,
+					      true, &fd);
 	if (result != ERR_NONE)
 		return result;
 	if (!take_too_big_alone(fd, local->family)) {

@@ -12,6 +12,10 @@
  * counts for IPv6 alone, where only it can fragment. ERR_SYSTEM with errno. */
 MUST_USE enum err io_udp_open(const struct addr_endpoint *local, int *ret_fd);
 
+/* Whether nobody has a socket there, not even one that would share it: SO_REUSEPORT alone lets a second daemon take half of the
+ * first one's packets. ERR_SYSTEM with errno (EADDRINUSE). */
+MUST_USE enum err io_udp_alone(const struct addr_endpoint *local);
+
 /* A non-blocking raw socket for ESP bound to local. IPv4: received packets begin with the IP header. */
 MUST_USE enum err io_esp_open(const struct addr *local, int *ret_fd);
 

@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
 from checks import Checks, check
-from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, Gateway, Lab, wait_until
+from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, Gateway, Lab, LabError, wait_until
 from site_role import Site
 
 HQ6 = "fd00:0:0:1::10"
@@ -145,6 +145,19 @@ def crashes(checks, lab, gateway, site, customer):
         check(lab.ping_until("site-a", LAN["site-a"], HQ, 30), "no traffic")
 
 
+def second_one(checks, lab):
+    with checks.case("a second daemon on an address that one has does not start, and takes none of its packets"):
+        second = Site(lab, "site-a", {"hq": {"identity": "fqdn:second.test", "psk": "the key of the second one"}}, name="second",
+                      settings={"tun": "onr1"})
+        try:
+            second.start()
+        except LabError as error:
+            check(f"cannot open UDP {SITE_A}:500: Address already in use" in str(error), f"{error}")
+        else:
+            second.stop()
+            raise LabError("it started")
+
+
 def deletions(checks, lab, gateway, site, customer):
     with checks.case("the gateway ends the tunnel by a Delete: the site is back at once"):
         path = f"/ipsec_tunnels/{customer.tunnel['id']}"
@@ -254,6 +267,7 @@ def main():
         with checks.case("up for the crashes"):
             check(site.up("hq") and lab.ping_until("site-a", LAN["site-a"], HQ, 10), f"{site.log()[-1500:]}")
         crashes(checks, lab, gateway, site, customer)
+        second_one(checks, lab)
         again = deletions(checks, lab, gateway, site, customer)
         refusals(checks, lab, gateway, site, again)
         gateway.stop()
