@@ -2,7 +2,7 @@
 //
 // kv is its own log of changes: its rows are numbered in order of their last revision, and in one revision of their keys
 // (PLACE_BITS), so that what is written is written at its end. Only deletions need a table of their own, `gone`, whose
-// rows are numbered in order of revision too. A deleted key that comes back leaves it.
+// rows are numbered in order of revision too; those of a key that has come back are passed over.
 #include "store/sqlite_file.h"
 
 #include <stdlib.h>
@@ -22,10 +22,12 @@ enum stmt {
 	STMT_RANGE,
 	STMT_CHANGED,
 	STMT_GONE,
+	STMT_FIND,
 	STMT_PUT,
+	STMT_INSERT,
+	STMT_UPDATE,
 	STMT_DELETE,
 	STMT_GONE_ADD,
-	STMT_GONE_DROP,
 	STMT_OLD_REV,
 	STMT_OLD_DROP,
 	STMT_LEASE_LIST,
@@ -51,12 +53,17 @@ static const char *const stmt_sql[STMT_CNT] = {
 	[STMT_GET] = ROW " WHERE key = ?1",
 	[STMT_RANGE] = ROW " WHERE key >= ?1 ORDER BY key",
 	[STMT_CHANGED] = ROW " WHERE id >= ?1 AND id < ?2 ORDER BY id",
-	[STMT_GONE] = "SELECT 1, key, x'', 0, rev FROM gone WHERE (rev, key) >= (?1, ?2) AND rev <= ?3 ORDER BY rev, key",
+	[STMT_GONE] = "SELECT 1, key, x'', 0, rev FROM gone WHERE (rev, key) >= (?1, ?2) AND rev <= ?3 "
+		      "AND NOT EXISTS (SELECT 1 FROM kv WHERE kv.key = gone.key) ORDER BY rev, key",
+	/* Without a look at the row. */
+	[STMT_FIND] = "SELECT id FROM kv WHERE key = ?1",
 	[STMT_PUT] = "INSERT INTO kv (id, key, value, create_rev) VALUES (?1, ?2, ?3, ?4) "
 		     "ON CONFLICT (key) DO UPDATE SET id = excluded.id, value = excluded.value",
+	/* Of a key that is known not to be there, or to be in that row. */
+	[STMT_INSERT] = "INSERT INTO kv (id, key, value, create_rev) VALUES (?1, ?2, ?3, ?4)",
+	[STMT_UPDATE] = "UPDATE kv SET id = ?1, value = ?2 WHERE id = ?3",
 	[STMT_DELETE] = "DELETE FROM kv WHERE key = ?1",
 	[STMT_GONE_ADD] = "INSERT OR REPLACE INTO gone (key, rev) VALUES (?1, ?2)",
-	[STMT_GONE_DROP] = "DELETE FROM gone WHERE key = ?1",
 	[STMT_OLD_REV] = "SELECT rev FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1 "
 			 "ORDER BY seq DESC LIMIT 1",
 	[STMT_OLD_DROP] = "DELETE FROM gone WHERE seq <= (SELECT max(seq) FROM gone) - ?1",
@@ -304,18 +311,19 @@ static enum err list_changes(struct store *s, struct bytes prefix, const struct 
 	return err;
 }
 
-static bool compare(struct sqlite *q, const struct store_txn *txn, bool *ret_hold)
+/* ids: the row of each key, 0: it is not there. */
+static bool compare(struct sqlite *q, const struct store_txn *txn, uint64_t ids[static STORE_TXN_CMPS_MAX], bool *ret_hold)
 {
-	sqlite3_stmt *st = q->stmts[STMT_GET];
+	sqlite3_stmt *st = q->stmts[STMT_FIND];
 	bool hold = true;
 
 	for (size_t i = 0; i < txn->cmp_cnt && hold; i++) {
 		int rc = bind_block(st, 1, txn->cmps[i].key) ? sqlite3_step(st) : SQLITE_ERROR;
-		uint64_t rev = rc == SQLITE_ROW ? column_rev(st, 4) : 0;
+		ids[i] = rc == SQLITE_ROW ? column_rev(st, 0) : 0;
 		end_stmt(st);
 		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 			return false;
-		hold = rev == txn->cmps[i].mod_rev;
+		hold = ids[i] >> STORE_SQLITE_PLACE_BITS == txn->cmps[i].mod_rev;
 	}
 	*ret_hold = hold;
 	return true;
@@ -344,14 +352,29 @@ static uint64_t place_of(const struct store_txn *txn, struct bytes key)
 }
 _Static_assert(STORE_TXN_OPS_MAX <= 1 << STORE_SQLITE_PLACE_BITS, "each key of a transaction has its place");
 
-static bool put_key(struct sqlite *q, const struct store_txn *txn, const struct store_op *op, uint64_t rev)
+/* Which of the comparisons is of the key; cmp_cnt: none. */
+static size_t find_cmp(const struct store_txn *txn, struct bytes key)
 {
-	sqlite3_stmt *put = q->stmts[STMT_PUT], *drop = q->stmts[STMT_GONE_DROP];
-	uint64_t id = rev << STORE_SQLITE_PLACE_BITS | place_of(txn, op->key);
+	size_t i = 0;
 
-	return set_lease(q, op->key, txn->lease) && bind_rev(put, 1, id) && bind_block(put, 2, op->key) &&
-	       bind_block(put, 3, op->value) && bind_rev(put, 4, rev) && run(q, STMT_PUT) && bind_block(drop, 1, op->key) &&
-	       run(q, STMT_GONE_DROP);
+	while (i < txn->cmp_cnt && !bytes_eq(txn->cmps[i].key, key))
+		i++;
+	return i;
+}
+
+static bool put_key(struct sqlite *q, const struct store_txn *txn, const uint64_t ids[static STORE_TXN_CMPS_MAX],
+		    const struct store_op *op, uint64_t rev)
+{
+	size_t cmp = find_cmp(txn, op->key);
+	enum stmt n = cmp == txn->cmp_cnt ? STMT_PUT : ids[cmp] == 0 ? STMT_INSERT : STMT_UPDATE;
+	sqlite3_stmt *st = q->stmts[n];
+
+	if (!set_lease(q, op->key, txn->lease) ||
+	    !bind_rev(st, 1, rev << STORE_SQLITE_PLACE_BITS | place_of(txn, op->key)))
+		return false;
+	if (n == STMT_UPDATE)
+		return bind_block(st, 2, op->value) && bind_rev(st, 3, ids[cmp]) && run(q, n);
+	return bind_block(st, 2, op->key) && bind_block(st, 3, op->value) && bind_rev(st, 4, rev) && run(q, n);
 }
 
 static bool delete_key(struct sqlite *q, struct bytes key, struct group *g)
@@ -370,9 +393,10 @@ static bool delete_key(struct sqlite *q, struct bytes key, struct group *g)
  * fails leaves nothing behind. false: the database failed, and the group with it. */
 static bool apply(struct sqlite *q, const struct store_txn *txn, struct group *g, struct store_result *ret)
 {
+	uint64_t ids[STORE_TXN_CMPS_MAX];
 	bool hold;
 
-	if (!compare(q, txn, &hold))
+	if (!compare(q, txn, ids, &hold))
 		return false;
 	if (!hold) {
 		*ret = (struct store_result){ .err = ERR_CONFLICT };
@@ -387,7 +411,7 @@ static bool apply(struct sqlite *q, const struct store_txn *txn, struct group *g
 		const struct store_op *op = &txn->ops[i];
 		if (!store_txn_op_counts(txn, i))
 			continue;
-		if (op->kind == STORE_PUT ? !put_key(q, txn, op, g->rev) : !delete_key(q, op->key, g))
+		if (op->kind == STORE_PUT ? !put_key(q, txn, ids, op, g->rev) : !delete_key(q, op->key, g))
 			return false;
 	}
 	*ret = (struct store_result){ .err = ERR_NONE, .rev = g->rev };
