@@ -130,17 +130,13 @@ static uint64_t column_rev(sqlite3_stmt *st, int at)
 	return (uint64_t)sqlite3_column_int64(st, at);
 }
 
-static void end_stmt(sqlite3_stmt *st)
-{
-	sqlite3_reset(st);
-	sqlite3_clear_bindings(st);
-}
 
-/* Runs a statement that gives no rows, and whose parameters are bound. */
+/* Runs a statement that gives no rows, and whose parameters are bound. They stay bound afterwards, to memory that may be gone:
+ * each use binds all of them anew. */
 static bool run(struct sqlite *q, enum stmt n)
 {
 	bool ok = sqlite3_step(q->stmts[n]) == SQLITE_DONE;
-	end_stmt(q->stmts[n]);
+	(void)sqlite3_reset(q->stmts[n]);
 	return ok;
 }
 
@@ -160,7 +156,7 @@ static bool read_meta(struct sqlite *q, uint64_t *ret_rev, uint64_t *ret_compact
 		*ret_rev = column_rev(st, 0);
 		*ret_compacted = column_rev(st, 1);
 	}
-	end_stmt(st);
+	(void)sqlite3_reset(st);
 	return ok;
 }
 
@@ -200,7 +196,7 @@ static enum err get_key(struct store *s, struct bytes key, store_visit_fn *visit
 	} else {
 		err = rc == SQLITE_DONE ? ERR_NOTFOUND : fail(q, "cannot read");
 	}
-	end_stmt(st);
+	(void)sqlite3_reset(st);
 	return err;
 }
 
@@ -234,7 +230,7 @@ static enum err range_keys(struct store *s, struct bytes prefix, struct bytes af
 		return err;
 	if (!bind_block(st, 1, first) || walk_range(st, prefix, limit, visit, arg) != SQLITE_DONE)
 		err = fail(q, "cannot list");
-	end_stmt(st);
+	(void)sqlite3_reset(st);
 	roll_back(q);
 	if (err == ERR_NONE)
 		*ret_rev = rev;
@@ -303,8 +299,8 @@ static enum err list_changes(struct store *s, struct bytes prefix, const struct 
 	if (err == ERR_NONE && (!bind_changes(live.st, gone.st, from, upto) ||
 				walk_changes(&live, &gone, prefix, from, visit, arg) != SQLITE_DONE))
 		err = fail(q, "cannot list changes");
-	end_stmt(live.st);
-	end_stmt(gone.st);
+	(void)sqlite3_reset(live.st);
+	(void)sqlite3_reset(gone.st);
 	roll_back(q);
 	if (err == ERR_NONE)
 		*ret_rev = upto;
@@ -320,7 +316,7 @@ static bool compare(struct sqlite *q, const struct store_txn *txn, uint64_t ids[
 	for (size_t i = 0; i < txn->cmp_cnt && hold; i++) {
 		int rc = bind_block(st, 1, txn->cmps[i].key) ? sqlite3_step(st) : SQLITE_ERROR;
 		ids[i] = rc == SQLITE_ROW ? column_rev(st, 0) : 0;
-		end_stmt(st);
+		(void)sqlite3_reset(st);
 		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 			return false;
 		hold = ids[i] >> STORE_SQLITE_PLACE_BITS == txn->cmps[i].mod_rev;
@@ -427,7 +423,7 @@ static bool forget_old(struct sqlite *q, struct group *g)
 	int rc = bind_rev(st, 1, STORE_GONE_MAX) ? sqlite3_step(st) : SQLITE_ERROR;
 	if (rc == SQLITE_ROW)
 		rev = column_rev(st, 0);
-	end_stmt(st);
+	(void)sqlite3_reset(st);
 	if (rc == SQLITE_DONE)
 		return true;
 	if (rc != SQLITE_ROW)
@@ -499,7 +495,7 @@ static bool delete_leased(struct sqlite *q, uint64_t id, struct group *g)
 		rc = bind_rev(st, 1, id) ? sqlite3_step(st) : SQLITE_ERROR;
 		if (rc == SQLITE_ROW)
 			wr_put(&w, column_block(st, 0));
-		end_stmt(st);
+		(void)sqlite3_reset(st);
 		if (rc == SQLITE_ROW && !delete_key(q, wr_bytes(&w), g))
 			return false;
 	} while (rc == SQLITE_ROW);
@@ -585,7 +581,7 @@ static enum err read_leases(struct sqlite *q)
 		err = store_leases_add(&q->leases, column_rev(st, 0), column_rev(st, 1));
 	if (err == ERR_NONE && rc != SQLITE_DONE)
 		err = fail(q, "cannot read leases");
-	end_stmt(st);
+	(void)sqlite3_reset(st);
 	return err;
 }
 

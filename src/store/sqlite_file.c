@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,9 @@
 
 /* Another process (an administrator's sqlite3) may hold the file for a moment. */
 enum { BUSY_MS = 5000 };
+
+/* The log is copied into the file when it has come to this, 16 MB. A start after a crash reads it. */
+#define LOG_PAGES 4096
 
 /* What version 2 added. */
 #define LEASE_TABLES_SQL                                                                      \
@@ -161,10 +165,16 @@ static enum err set_durable(sqlite3 *db)
 	sqlite3_finalize(st);
 	if (!wal)
 		return ERR_SYSTEM;
-	enum err err = run_sql(db, "PRAGMA synchronous = FULL");
+	enum err err = run_sql(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = " NUMBER_TEXT(LOG_PAGES));
 	if (err == ERR_NONE)
 		err = read_number(db, "PRAGMA synchronous", &level);
 	return err != ERR_NONE ? err : level == 2 ? ERR_NONE : ERR_SYSTEM;
+}
+
+/* SQLite would count its memory under a lock at each allocation, and nobody asks for the sum. */
+static void configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* refused if SQLite runs already, which does no harm */
 }
 
 /* Nothing is written before the file is known to be ours, or empty. */
@@ -198,9 +208,11 @@ static const char *say_why(sqlite3 *db, enum err err)
 
 MUST_USE enum err store_sqlite_file_open(const char *path, sqlite3 **ret)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	sqlite3 *db = NULL;
 	enum err err = make_file(path);
 
+	must(pthread_once(&once, configure) == 0);
 	if (err != ERR_NONE) {
 		log_error("store: cannot make %s: %s", path, strerror(errno));
 		return err;
