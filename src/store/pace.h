@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define STORE_PACE_US 10000 /* between two durable writes, in a rush */
+#define STORE_PACE_US 20000 /* between two durable writes, in a rush */
 #define STORE_PACE_CALM 8   /* durable writes in a row before it is one */
 
 struct store_pace {
