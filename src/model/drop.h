@@ -27,6 +27,7 @@
 	X(ttl_expired, "TTL or hop limit reached zero")                                \
 	X(too_big, "packet with DF is bigger than the tunnel's MTU")                   \
 	X(hairpin, "packet would go back into the tunnel it came from")                \
+	X(outer_loop, "the tunnel's own outer packet, which the host's routes led into the tunnel") \
 	X(tunnel_down, "the route's tunnel has no SA")                                 \
 	X(tunnel_local, "packet to the gateway's own inner address, not an echo request") \
 	X(iv_exhausted, "the SA's IV space is used up")                                \

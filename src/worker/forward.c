@@ -14,6 +14,20 @@ void worker_clamp(struct worker *w, struct worker_packet *p, const struct fwd_ch
 		fwd_count(w->counters, MODEL_COUNTER_mss_clamped, 1);
 }
 
+/* A host's routes or rules may be such that they lead what was just sealed back into the TUN, to be sealed again without end. */
+static bool is_outer_of(const struct worker_packet *p, const struct fwd_child *c)
+{
+	const struct model_path *path = &fwd_child_outer(c)->path;
+	uint16_t src, dst;
+
+	if (p->ip.protocol != IP_PROTO_ESP && p->ip.protocol != IP_PROTO_UDP)
+		return false;
+	if (!addr_eq(&p->ip.dst, &path->remote.addr) || !addr_eq(&p->ip.src, &path->local.addr))
+		return false;
+	return p->ip.protocol == IP_PROTO_ESP ||
+	       (wire_ports(&p->ip, &src, &dst) && (src == IKE_PORT || src == IKE_NATT_PORT));
+}
+
 void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd_tunnel *t)
 {
 	const struct fwd_tunnel *about = p->child != NULL ? fwd_child_tunnel(p->child) : t;
@@ -24,6 +38,10 @@ void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd
 		worker_refuse(w, p, why,
 			      why == MODEL_DROP_tunnel_down ? WIRE_ICMP_HOST_UNREACHABLE : WIRE_ICMP_ADMIN, 0,
 			      about);
+		return;
+	}
+	if (fwd_account_is_host(p->account) && is_outer_of(p, c)) {
+		worker_drop_packet(w, p, MODEL_DROP_outer_loop);
 		return;
 	}
 	uint16_t mtu = fwd_child_outer(c)->mtu;

@@ -516,6 +516,35 @@ static void at_a_site_everything_goes_to_the_host_and_costs_no_hop(void **state)
 	assert_int_equal(rig_dropped_all(r), 0);
 }
 
+/* The host's routes lead what was just sealed into the TUN again. */
+static void at_a_site_an_outer_packet_is_not_sealed_again(void **state)
+{
+	static const char own[] = "10.9.0.1", gateway[] = "10.1.0.77";
+	struct rig *r = *state;
+	const struct rig_peer *peer = &r->peers[SITE_A];
+	struct model_path path = peer->child.path;
+
+	assert_int_equal(fwd_account_set_host(r->fwd, 1, true), ERR_NONE);
+	path.local.addr = rig_addr(own);
+	path.remote.addr = rig_addr(gateway);
+	fwd_child_path(r->fwd, peer->spi_in, &path);
+	for (unsigned k = 0; k < 3; k++) {
+		rig_make_udp(&sent, own, gateway, 200);
+		sent.b[20] = (uint8_t)((k == 0 ? 4500 : 500) >> 8); /* the source port */
+		sent.b[21] = (uint8_t)(k == 0 ? 4500 : 500);
+		if (k == 2)
+			rig_set4(&sent, 9, IP_PROTO_ESP);
+		rig_tun_send(r, 1, bytes_of(sent.b, sent.len));
+		rig_expect_drop(r, MODEL_DROP_outer_loop);
+	}
+	rig_quiet(r);
+	/* It is one by its addresses. */
+	fwd_child_path(r->fwd, peer->spi_in, &peer->child.path);
+	rig_tun_send(r, 1, bytes_of(sent.b, sent.len));
+	rig_peer_get(r, SITE_A, &got);
+	assert_memory_equal(got.b, sent.b, sent.len);
+}
+
 static int start(void **state)
 {
 	static struct rig rig;
@@ -556,6 +585,7 @@ int main(void)
 		RUN(an_off_ramp_may_be_exchanged),
 		RUN(counters_of_sa_and_tunnel_are_exact),
 		RUN(at_a_site_everything_goes_to_the_host_and_costs_no_hop),
+		RUN(at_a_site_an_outer_packet_is_not_sealed_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
