@@ -44,6 +44,7 @@ struct conf {
 	unsigned dh_threads;          /* 1 */
 	unsigned ike_fragment_mtu;    /* 1280: longest IP packet of IKE, where the peer takes fragments */
 	bool native_esp;              /* yes: open the sockets for IP protocol 50 */
+	uint32_t outer_mark;          /* of a site alone: the mark of what its outer sockets send; 0: none */
 	enum crypt_esp_choice esp_crypto; /* auto */
 	/* [store] */
 	unsigned store_engine;        /* enum conf_store_engine; sqlite */

@@ -10,6 +10,8 @@
 #include "conf/read.h"
 #include "model/proposal.h"
 
+#define TABLE_LOCAL 255 /* RT_TABLE_LOCAL */
+
 #define AT(member) offsetof(struct conf_site, member)
 #define ROOM(member) 0, sizeof(((struct conf_site *)NULL)->member)
 #define IN(member) offsetof(struct conf_tunnel, member)
@@ -39,7 +41,13 @@ static const struct conf_row rows[] = {
 	{ "site", "tun_mtu", CONF_NUMBER, AT(tun_mtu), 1280, 9000, "1400", NULL,
 	  "MTU of the TUN device. 1400 fits into a path of 1500 bytes with any algorithm.", NULL },
 	{ "site", "install_routes", CONF_BOOL, AT(install_routes), 0, 0, "yes", NULL,
-	  "Whether the tunnels' routes are put into the kernel's main table.", NULL },
+	  "Whether the tunnels' routes are put into the kernel's routing table.", NULL },
+	{ "site", "route_table", CONF_NUMBER, AT(route_table), 1, UINT32_MAX, "254", NULL,
+	  "The number of the table that they are put into; 254 is the main one. Another one counts where a rule of yours leads to it "
+	  "(ip-rule(8)).", NULL },
+	{ "site", "mark", CONF_MARK, AT(mark), 0, 0, "0", NULL,
+	  "The firewall mark of what the tunnels send outside, in decimal or as 0xHEX, by which rules and the firewall can tell it; "
+	  "0 is none.", NULL },
 	{ "site", "native_esp", CONF_BOOL, AT(native_esp), 0, 0, "yes", NULL,
 	  "Whether sockets for ESP as IP protocol 50 are opened, for gateways that are reached without NAT.", NULL },
 	{ "site", "ike_fragment_mtu", CONF_NUMBER, AT(ike_fragment_mtu), 576, 9000, "1280", NULL,
@@ -86,8 +94,8 @@ static const struct conf_row rows[] = {
 	{ "tunnel", "routes", CONF_PREFIXES, IN(routes), 0, 0, "", "192.168.0.0/24, fd00:0:0:1::/64",
 	  "What is reached through the tunnel. A prefix of several tunnels is shared by those that are up.", NULL },
 	{ "tunnel", "default_route", CONF_BOOL, IN(default_route), 0, 0, "no", NULL,
-	  "Whether 0.0.0.0/0 and ::/0 may stand among the routes. The gateway itself is then kept on the way that "
-	  "the kernel's other routes have to it.", NULL },
+	  "Whether 0.0.0.0/0 and ::/0 may stand among the routes. The gateways themselves stay "
+	  "on the way that the kernel's other routes have to them.", NULL },
 	{ "tunnel", "local_ts", CONF_PREFIXES, IN(local_ts), 0, 0, "", "0.0.0.0/0, ::/0",
 	  "Traffic selectors of our side. Not set: everything, IPv4 and IPv6.", NULL },
 	{ "tunnel", "remote_ts", CONF_PREFIXES, IN(remote_ts), 0, 0, "", "0.0.0.0/0, ::/0",
@@ -236,6 +244,18 @@ static void check_selectors(struct conf_reading *r, struct conf_tunnel *t, struc
 		list->p[i] = addr_prefix_mask(&list->p[i]);
 }
 
+/* A route to one gateway's very address would lead its own packets into the tunnel, whatever other routes there are; but
+ * where they bear a mark it is up to the host's rules. */
+static bool leads_outer_inside(const struct conf_site *s, const struct addr_prefix *p)
+{
+	if (!s->install_routes || s->mark != 0 || p->len != 8 * addr_len(p->addr.family))
+		return false;
+	for (unsigned i = 0; i < s->tunnel_cnt; i++)
+		if (addr_eq(&s->tunnels[i].gateway, &p->addr))
+			return true;
+	return false;
+}
+
 static void check_routes(struct conf_reading *r, const struct conf_tunnel *t)
 {
 	char text[ADDR_PREFIX_TEXT_MAX];
@@ -247,6 +267,10 @@ static void check_routes(struct conf_reading *r, const struct conf_tunnel *t)
 			conf_fail(r, ERR_RANGE, "tunnel %s: the route %s takes all of the host's traffic; say "
 						"default_route = yes if that is meant", t->name,
 				  addr_prefix_format(p, text));
+		if (leads_outer_inside(r->value, p))
+			conf_fail(r, ERR_RANGE, "tunnel %s: the route %s is the outer address of a gateway, which must stay "
+						"outside the tunnels; leave it out, or set mark and have rules for it",
+				  t->name, addr_prefix_format(p, text));
 	}
 }
 
@@ -372,6 +396,8 @@ static void check_together(struct conf_reading *r)
 {
 	struct conf_site *s = r->value;
 
+	if (s->route_table == TABLE_LOCAL)
+		conf_fail(r, ERR_RANGE, "route_table = %d is the kernel's table of the host's own addresses", TABLE_LOCAL);
 	if (s->tunnel_cnt == 0)
 		conf_fail(r, ERR_RANGE, "there is no tunnel; add a section [tunnel NAME] with gateway, identity, "
 					"psk_file, addresses and routes");
@@ -434,6 +460,7 @@ enum err conf_site_base(const struct conf_site *s, struct conf *ret)
 	c.workers = s->workers;
 	c.dh_threads = s->dh_threads;
 	c.native_esp = s->native_esp;
+	c.outer_mark = s->mark;
 	c.ike_fragment_mtu = s->ike_fragment_mtu;
 	c.esp_crypto = s->esp_crypto;
 	c.offramp_mtu = s->tun_mtu;

@@ -75,6 +75,8 @@ struct conf_site {
 	char tun[CONF_DEVICE_MAX];
 	unsigned tun_mtu;
 	bool install_routes;
+	unsigned route_table;              /* into which they go */
+	unsigned mark;                     /* of what the outer sockets send; 0: none */
 	bool native_esp;
 	unsigned ike_fragment_mtu;
 	unsigned nat_keepalive;

@@ -28,6 +28,7 @@ enum conf_kind {
 	CONF_WORDS,         /* struct conf_words: separated by commas or hyphens */
 	CONF_SECRET,        /* struct secret */
 	CONF_DEVICE,        /* the name of a network interface */
+	CONF_MARK,          /* unsigned: decimal, or hex behind 0x */
 };
 
 struct conf_row {

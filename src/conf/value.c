@@ -151,6 +151,24 @@ static enum err apply_number(const struct conf_row *row, struct bytes value, voi
 	return ERR_NONE;
 }
 
+/* As ip(8) and nft(8) take them. */
+static enum err apply_mark(const struct conf_row *row, struct bytes value, void *base, char *why)
+{
+	bool hex = value.len > 2 && value.p[0] == '0' && value.p[1] == 'x';
+	struct bytes digits = hex ? bytes_of(value.p + 2, value.len - 2) : value;
+	char text[16] = "";
+
+	if (digits.len < sizeof(text) && only_of(digits, hex ? DIGITS "abcdefABCDEF" : DIGITS))
+		snprintf(text, sizeof(text), "%.*s", (int)digits.len, (const char *)digits.p);
+	unsigned long v = strtoul(text, NULL, hex ? 16 : 10);
+	if (text[0] == 0 || v > UINT32_MAX) {
+		snprintf(why, CONF_WHY_MAX, "must be a firewall mark, a number of 32 bits such as 23 or 0x17; 0 is none");
+		return ERR_RANGE;
+	}
+	*(unsigned *)member_of(base, row) = (unsigned)v;
+	return ERR_NONE;
+}
+
 static enum err apply_count(const struct conf_row *row, struct bytes value, void *base, char *why)
 {
 	uint64_t v;
@@ -498,6 +516,7 @@ enum err conf_value_apply(const struct conf_row *row, struct bytes value, void *
 	case CONF_WORDS: return apply_words(row, value, base, why);
 	case CONF_SECRET: return apply_secret(row, value, base, why);
 	case CONF_DEVICE: return apply_device(row, value, base, why);
+	case CONF_MARK: return apply_mark(row, value, base, why);
 	}
 	must(false); /* a row of a kind that is none */
 	return ERR_SYNTAX;

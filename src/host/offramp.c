@@ -22,6 +22,7 @@ struct offramp {
 struct host_offramps {
 	struct offramp *first;
 	unsigned queues, mtu;
+	uint32_t table; /* into which routes go */
 	bool install;
 	const struct conf_site *site; /* NULL: a gateway */
 };
@@ -33,7 +34,8 @@ MUST_USE enum err host_offramps_new(unsigned queues, unsigned mtu, bool routes, 
 	if (o == NULL)
 		return ERR_MEMORY;
 	must(queues != 0 && queues <= HOST_FDS_MAX);
-	*o = (struct host_offramps){ .queues = queues, .mtu = mtu, .install = routes, .site = site };
+	*o = (struct host_offramps){ .queues = queues, .mtu = mtu, .install = routes, .site = site,
+				     .table = site != NULL ? site->route_table : IO_TABLE_MAIN };
 	*ret = o;
 	return ERR_NONE;
 }
@@ -155,10 +157,10 @@ static int compare_prefixes(const void *a, const void *b)
 	return c != 0 ? c : (x->len > y->len) - (x->len < y->len);
 }
 
-static void change_one(const struct offramp *f, const struct addr_prefix *p, bool add)
+static void change_one(const struct host_offramps *o, const struct offramp *f, const struct addr_prefix *p, bool add)
 {
 	char text[ADDR_PREFIX_TEXT_MAX];
-	enum err e = add ? io_route_add(f->netns, f->device, p) : io_route_delete(f->netns, f->device, p);
+	enum err e = add ? io_route_add(f->netns, f->device, o->table, p) : io_route_delete(f->netns, f->device, o->table, p);
 	if (e != ERR_NONE)
 		log_warn("cannot %s the kernel route %s dev %s: %s", add ? "add" : "remove",
 			 addr_prefix_format(p, text), f->device, strerror(errno));
@@ -170,11 +172,11 @@ static void change_route(const struct host_offramps *o, const struct offramp *f,
 
 	if (o->site == NULL) {
 		if (installable(f, p))
-			change_one(f, p, add);
+			change_one(o, f, p, add);
 		return;
 	}
 	for (unsigned i = 0, cnt = split_default(p, half); i < cnt; i++)
-		change_one(f, &half[i], add);
+		change_one(o, f, &half[i], add);
 }
 
 /* Several tunnels may have a prefix; the kernel has it once. Sorts. */

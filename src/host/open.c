@@ -44,7 +44,7 @@ static struct host_socket describe(const struct addr *a, unsigned workers, unsig
 				     { *a, natt ? IKE_NATT_PORT : IKE_PORT } };
 }
 
-static enum err open_socket(struct host_socket *s)
+static enum err open_unmarked(struct host_socket *s)
 {
 	switch ((enum host_socket_kind)s->kind) {
 	case HOST_SOCKET_IKE:
@@ -58,6 +58,17 @@ static enum err open_socket(struct host_socket *s)
 		return io_icmp_open(&s->local.addr, &s->fd);
 	}
 	return io_udp_open(&s->local, &s->fd);
+}
+
+static enum err open_socket(struct host_socket *s, uint32_t mark)
+{
+	enum err e = open_unmarked(s);
+	if (e != ERR_NONE || io_set_mark(s->fd, mark) == ERR_NONE)
+		return e;
+	int why = errno;
+	close(s->fd);
+	errno = why;
+	return ERR_SYSTEM;
 }
 
 static enum err explain_open(enum err e, const struct host_socket *s)
@@ -90,14 +101,15 @@ static enum err make_room(struct host_sockets *all, unsigned more)
 	return ERR_NONE;
 }
 
-MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, struct host_sockets *all)
+MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, uint32_t mark,
+				    struct host_sockets *all)
 {
 	unsigned cnt = sockets_of_address(workers, native), before = all->cnt;
 	enum err e = make_room(all, cnt);
 
 	for (unsigned i = 0; e == ERR_NONE && i < cnt; i++) {
 		struct host_socket s = describe(a, workers, i);
-		e = explain_open(open_socket(&s), &s);
+		e = explain_open(open_socket(&s, mark), &s);
 		if (e == ERR_NONE)
 			all->s[all->cnt++] = s;
 	}
@@ -148,7 +160,7 @@ MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, stru
 	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++)
 		e = check_alone(&c->gateway_addresses[i], workers);
 	for (unsigned i = 0; e == ERR_NONE && i < c->gateway_address_cnt; i++)
-		e = host_open_address(&c->gateway_addresses[i], workers, c->native_esp, &all);
+		e = host_open_address(&c->gateway_addresses[i], workers, c->native_esp, c->outer_mark, &all);
 	if (e != ERR_NONE) {
 		for (unsigned i = 0; i < all.cnt; i++)
 			close(all.s[i].fd);

@@ -25,8 +25,9 @@ struct host_sockets {
 
 MUST_USE enum err host_open_sockets(const struct conf *c, unsigned workers, struct host_sockets *ret);
 
-/* Those of one more address, always in the same order. On failure none of them. */
-MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, struct host_sockets *all);
+/* Those of one more address, always in the same order; mark: of what they send, 0: none. On failure none of them. */
+MUST_USE enum err host_open_address(const struct addr *a, unsigned workers, bool native, uint32_t mark,
+				    struct host_sockets *all);
 /* The same from descriptors that were opened elsewhere. ERR_RANGE: not as many as there must be; they stay the caller's. */
 MUST_USE enum err host_adopt_address(const struct addr *a, unsigned workers, bool native, const int *fds, unsigned cnt,
 				     struct host_sockets *all);

@@ -283,8 +283,10 @@ static int next_timeout(const struct parent *p)
 
 static void look_due(struct parent *p)
 {
-	if (p->uplink.look_ms != 0 && clock_mono_ms() >= p->uplink.look_ms)
-		host_uplink_look(&p->uplink, p->site, p->workers, &p->sockets, p->child[CHILD_GATEWAY].fd);
+	uint64_t now = clock_mono_ms();
+
+	if (p->uplink.look_ms != 0 && now >= p->uplink.look_ms)
+		host_uplink_look(&p->uplink, p->site, now, p->workers, &p->sockets, p->child[CHILD_GATEWAY].fd);
 }
 
 static void serve(struct parent *p)

@@ -16,11 +16,25 @@ bool host_site_swallows(const struct conf_site *s, const struct addr *gateway)
 	return false;
 }
 
+static bool is_inner(const struct conf_site *s, const struct addr *a)
+{
+	for (unsigned i = 0; i < s->tunnel_cnt; i++)
+		for (unsigned j = 0; j < s->tunnels[i].addresses.cnt; j++)
+			if (addr_eq(&s->tunnels[i].addresses.p[j].addr, a))
+				return true;
+	return false;
+}
+
 MUST_USE enum err host_site_source(const struct conf_site *s, const struct conf_tunnel *t, struct addr *ret)
 {
-	if (host_site_swallows(s, &t->gateway))
-		return io_route_source("", &t->gateway, s->tun, ret);
-	return io_udp_source(&t->gateway, ret);
+	struct addr a;
+
+	enum err e = io_udp_source(&t->gateway, s->mark, &a);
+	if (e == ERR_NONE && is_inner(s, &a))
+		return ERR_RANGE;
+	if (e == ERR_NONE)
+		*ret = a;
+	return e;
 }
 
 MUST_USE enum err host_site_addresses(struct conf_site *s)
@@ -28,6 +42,7 @@ MUST_USE enum err host_site_addresses(struct conf_site *s)
 	char text[ADDR_TEXT_MAX];
 	unsigned found = 0;
 
+	host_site_unpin(s); /* what a process that was killed has left */
 	for (unsigned i = 0; i < s->tunnel_cnt; i++) {
 		struct conf_tunnel *t = &s->tunnels[i];
 		t->local_found = t->local_address.family == ADDR_NONE;
@@ -40,27 +55,35 @@ MUST_USE enum err host_site_addresses(struct conf_site *s)
 	return found != 0 ? ERR_NONE : ERR_NOTFOUND;
 }
 
+/* Of tunnels to the same gateway one is enough. */
+static bool is_pinned(const struct conf_site *s, unsigned number)
+{
+	for (unsigned i = 0; i < number; i++)
+		if (addr_eq(&s->tunnels[i].gateway, &s->tunnels[number].gateway))
+			return false;
+	return host_site_swallows(s, &s->tunnels[number].gateway);
+}
+
 MUST_USE enum err host_site_pin(const struct conf_site *s)
 {
 	char text[ADDR_TEXT_MAX];
-	bool pinned;
+	enum err e = ERR_NONE;
 
 	for (unsigned i = 0; i < s->tunnel_cnt; i++) {
 		const struct conf_tunnel *t = &s->tunnels[i];
-		if (t->local_address.family == ADDR_NONE || !host_site_swallows(s, &t->gateway) ||
-		    io_route_pin("", &t->gateway, s->tun, &pinned) == ERR_NONE)
+		if (!is_pinned(s, i) || io_route_pin("", &t->gateway, s->tun, s->route_table) == ERR_NONE)
 			continue;
 		log_error("tunnel %s: cannot keep the gateway %s out of the tunnels' routes: %s", t->name,
 			  addr_format(&t->gateway, text), strerror(errno));
-		return ERR_SYSTEM;
+		e = ERR_SYSTEM;
 	}
-	return ERR_NONE;
+	return e;
 }
 
 void host_site_unpin(const struct conf_site *s)
 {
 	for (unsigned i = 0; i < s->tunnel_cnt; i++)
-		if (host_site_swallows(s, &s->tunnels[i].gateway) && io_route_unpin("", &s->tunnels[i].gateway) != ERR_NONE)
+		if (is_pinned(s, i) && io_route_unpin("", &s->tunnels[i].gateway, s->route_table) != ERR_NONE)
 			log_warn("tunnel %s: the route to its gateway stays behind: %s", s->tunnels[i].name, strerror(errno));
 }
 

@@ -9,7 +9,8 @@
  * keeps none until there is one (host_uplink_look). ERR_NOTFOUND: no tunnel has one. */
 MUST_USE enum err host_site_addresses(struct conf_site *s);
 
-/* Gateways that the tunnels' own routes would swallow are kept on the way that the kernel has to them without those. */
+/* Gateways that the tunnels' own routes would swallow are kept on the way that the kernel has to them without those; again when
+ * that has changed. */
 MUST_USE enum err host_site_pin(const struct conf_site *s);
 void host_site_unpin(const struct conf_site *s);
 
@@ -28,4 +29,5 @@ struct host_uplink {
 MUST_USE enum err host_uplink_open(const struct conf_site *s, struct host_uplink *ret);
 void host_uplink_take(struct host_uplink *u, uint64_t now_ms);
 /* Looks which addresses reach the gateways now. A tunnel with another one gets its sockets, and the child is told. */
-void host_uplink_look(struct host_uplink *u, struct conf_site *s, unsigned workers, struct host_sockets *all, int child_fd);
+void host_uplink_look(struct host_uplink *u, struct conf_site *s, uint64_t now_ms, unsigned workers, struct host_sockets *all,
+		      int child_fd);

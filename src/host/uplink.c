@@ -7,6 +7,7 @@
 #include "host/swallow.h"
 #include "io/tun.h"
 
+#define AGAIN_MS 1000
 #define SETTLE_MS 100 /* addresses and routes of one change come one after the other */
 
 MUST_USE enum err host_uplink_open(const struct conf_site *s, struct host_uplink *ret)
@@ -43,7 +44,7 @@ static void move(struct conf_site *s, unsigned number, const struct addr *to, un
 
 	host_site_close_unused(s, NULL, all);
 	if (!host_has_address(all, to)) {
-		if (host_open_address(to, workers, s->native_esp, all) != ERR_NONE)
+		if (host_open_address(to, workers, s->native_esp, s->mark, all) != ERR_NONE)
 			return; /* logged; the next change tries again */
 		for (unsigned i = 0; i < all->cnt; i++)
 			if (addr_eq(&all->s[i].local.addr, to))
@@ -63,19 +64,23 @@ static void move(struct conf_site *s, unsigned number, const struct addr *to, un
 	}
 }
 
-void host_uplink_look(struct host_uplink *u, struct conf_site *s, unsigned workers, struct host_sockets *all, int child_fd)
+void host_uplink_look(struct host_uplink *u, struct conf_site *s, uint64_t now_ms, unsigned workers, struct host_sockets *all,
+		      int child_fd)
 {
+	char text[ADDR_TEXT_MAX];
 	struct addr now;
-	bool pinned;
 
-	u->look_ms = 0;
+	u->look_ms = host_site_pin(s) == ERR_NONE ? 0 : now_ms + AGAIN_MS;
 	for (unsigned i = 0; i < s->tunnel_cnt; i++) {
 		struct conf_tunnel *t = &s->tunnels[i];
+		if (!t->local_found)
+			continue;
 		/* Without a way it stays as it is until there is one. */
-		if (host_site_swallows(s, &t->gateway) && io_route_pin("", &t->gateway, s->tun, &pinned) != ERR_NONE)
-			continue;
-		if (!t->local_found || host_site_source(s, t, &now) != ERR_NONE || addr_eq(&now, &t->local_address))
-			continue;
-		move(s, i, &now, workers, all, child_fd);
+		enum err e = host_site_source(s, t, &now);
+		if (e == ERR_RANGE)
+			log_warn("tunnel %s: the kernel's routes lead to its gateway %s through the tunnels themselves; see "
+				 "\"Rules and tables\" in doc/site.md", t->name, addr_format(&t->gateway, text));
+		else if (e == ERR_NONE && !addr_eq(&now, &t->local_address))
+			move(s, i, &now, workers, all, child_fd);
 	}
 }

@@ -6,11 +6,12 @@
 #include "io/netns.h"
 #include "io/tun.h"
 
-enum { REQUEST_MAX = 256, PROTOCOL = 171 };
+enum { REQUEST_MAX = 256 };
 
 struct route_errand {
 	const char *device;
 	const struct addr_prefix *prefix;
+	uint32_t table;
 	uint32_t index;
 	bool found;
 };
@@ -31,20 +32,21 @@ static struct nlmsghdr *begin_route(char *room, const struct route_errand *r, ui
 	*m = (struct rtmsg){
 		.rtm_family = (unsigned char)family_of(r),
 		.rtm_dst_len = p.len,
-		.rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = PROTOCOL,
+		.rtm_table = RT_TABLE_UNSPEC,
+		.rtm_protocol = IO_ROUTE_PROTOCOL,
 		.rtm_scope = p.addr.family == ADDR_V6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
 	};
 	if (p.len != 0)
 		mnl_attr_put(h, RTA_DST, addr_len(p.addr.family), p.addr.b);
 	mnl_attr_put_u32(h, RTA_OIF, r->index);
+	mnl_attr_put_u32(h, RTA_TABLE, r->table);
 	return h;
 }
 
 struct seen_route {
 	struct addr_prefix prefix;
-	uint32_t index;
+	uint32_t index, table;
 };
 
 static int read_attribute(const struct nlattr *attr, void *arg)
@@ -53,6 +55,8 @@ static int read_attribute(const struct nlattr *attr, void *arg)
 
 	if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
 		seen->index = mnl_attr_get_u32(attr);
+	if (mnl_attr_get_type(attr) == RTA_TABLE && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+		seen->table = mnl_attr_get_u32(attr);
 	if (mnl_attr_get_type(attr) == RTA_DST)
 		seen->prefix.addr =
 			addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)));
@@ -65,12 +69,13 @@ static int match_route(const struct nlmsghdr *h, void *arg)
 	struct route_errand *r = arg;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
 	struct addr_prefix want = addr_prefix_mask(r->prefix);
-	struct seen_route seen = { .prefix = { .addr.family = want.addr.family, .len = m->rtm_dst_len } };
+	struct seen_route seen = { .prefix = { .addr.family = want.addr.family, .len = m->rtm_dst_len }, .table = m->rtm_table };
 
-	if (m->rtm_family != family_of(r) || m->rtm_table != RT_TABLE_MAIN || m->rtm_protocol != PROTOCOL)
+	if (m->rtm_family != family_of(r) || m->rtm_protocol != IO_ROUTE_PROTOCOL)
 		return MNL_CB_OK;
 	(void)mnl_attr_parse(h, sizeof(*m), read_attribute, &seen);
-	r->found = r->found || (seen.index == r->index && addr_prefix_eq(&seen.prefix, &want));
+	r->found = r->found ||
+		   (seen.index == r->index && seen.table == r->table && addr_prefix_eq(&seen.prefix, &want));
 	return MNL_CB_OK;
 }
 
@@ -116,14 +121,14 @@ static int delete_route(void *arg)
 	return result == ESRCH ? 0 : result;
 }
 
-MUST_USE enum err io_route_add(const char *netns, const char *device, const struct addr_prefix *prefix)
+MUST_USE enum err io_route_add(const char *netns, const char *device, uint32_t table, const struct addr_prefix *prefix)
 {
-	struct route_errand r = { .device = device, .prefix = prefix };
+	struct route_errand r = { .device = device, .prefix = prefix, .table = table };
 	return io_netns_run(netns, add_route, &r);
 }
 
-MUST_USE enum err io_route_delete(const char *netns, const char *device, const struct addr_prefix *prefix)
+MUST_USE enum err io_route_delete(const char *netns, const char *device, uint32_t table, const struct addr_prefix *prefix)
 {
-	struct route_errand r = { .device = device, .prefix = prefix };
+	struct route_errand r = { .device = device, .prefix = prefix, .table = table };
 	return io_netns_run(netns, delete_route, &r);
 }

@@ -215,7 +215,12 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 	return errno == EAGAIN || errno == ENOBUFS ? ERR_AGAIN : ERR_SYSTEM;
 }
 
-MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret)
+MUST_USE enum err io_set_mark(int fd, uint32_t mark)
+{
+	return mark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0 ? ERR_NONE : ERR_SYSTEM;
+}
+
+MUST_USE enum err io_udp_source(const struct addr *remote, uint32_t mark, struct addr *ret)
 {
 	const struct addr_endpoint to = { *remote, 500 };
 	struct sockaddr_storage ss, own = { 0 };
@@ -226,7 +231,7 @@ MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret)
 	if (fd < 0)
 		return ERR_SYSTEM;
 	/* A connected socket sends nothing, but has its route. */
-	bool ok = connect(fd, (const struct sockaddr *)&ss, len) == 0 &&
+	bool ok = io_set_mark(fd, mark) == ERR_NONE && connect(fd, (const struct sockaddr *)&ss, len) == 0 &&
 		  getsockname(fd, (struct sockaddr *)&own, &own_len) == 0;
 	int why = errno;
 	close(fd);

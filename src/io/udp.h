@@ -42,5 +42,8 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 /* One datagram; longer ones are cut to the room. ERR_AGAIN: none waits; ERR_SYSTEM. */
 MUST_USE enum err io_udp_recv(int fd, struct space room, size_t *ret_len);
 
-/* Our address from which the kernel sends to remote now. ERR_SYSTEM with errno (ENETUNREACH: no route). */
-MUST_USE enum err io_udp_source(const struct addr *remote, struct addr *ret);
+/* The mark that routing rules and the firewall see on what the socket sends; 0 is none. ERR_SYSTEM with errno. */
+MUST_USE enum err io_set_mark(int fd, uint32_t mark);
+
+/* Our address from which the kernel sends to remote now, with that mark. ERR_SYSTEM with errno (ENETUNREACH: no route). */
+MUST_USE enum err io_udp_source(const struct addr *remote, uint32_t mark, struct addr *ret);

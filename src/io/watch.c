@@ -6,13 +6,14 @@
 #include "io/netlink.h"
 #include "io/tun.h"
 
-enum { PROTOCOL = 171, MESSAGE_MAX = 32768, MESSAGES_A_TURN = 64 };
+enum { MESSAGE_MAX = 32768, MESSAGES_A_TURN = 64 };
 
 MUST_USE enum err io_route_watch(int *ret_fd)
 {
 	const struct sockaddr_nl to = {
 		.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV6_IFADDR |
+			     RTMGRP_IPV6_ROUTE | 1u << (RTNLGRP_IPV6_RULE - 1),
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -35,7 +36,7 @@ static bool matters(const struct nlmsghdr *h)
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(struct rtmsg))
 		return false;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-	return m->rtm_protocol != PROTOCOL;
+	return m->rtm_protocol != IO_ROUTE_PROTOCOL;
 }
 
 bool io_route_changed(int fd)

@@ -77,6 +77,8 @@ static void three_lines_are_a_tunnel(void **state)
 	assert_string_equal(s.tun, "onr0");
 	assert_int_equal(s.tun_mtu, 1400);
 	assert_true(s.install_routes && s.native_esp);
+	assert_int_equal(s.route_table, 254);
+	assert_int_equal(s.mark, 0);
 	assert_int_equal(s.nat_keepalive, 20);
 	assert_int_equal(s.tunnel_cnt, 1);
 	const struct conf_tunnel *t = &s.tunnels[0];
@@ -236,6 +238,45 @@ static void mistakes_are_named_with_their_line(void **state)
 			    "  10.0.6.0/24 10.0.7.0/24 10.0.8.0/24\n", ERR_RANGE, 1, "at most 8");
 }
 
+static void outer_packets_can_be_told_by_their_mark(void **state)
+{
+	static const char *const wrong[] = { "0x", "0x1g", "-1", "0x100000000", "4294967296", "1f", "00000000000000001" };
+	(void)state;
+	struct conf_site s;
+	struct conf base;
+	char text[64];
+
+	write_file(key_path, "secret\n", 0600);
+	expect_good(one_tunnel("[site]\nroute_table = 70000\nmark = 0xCafe0017\n"), &s);
+	assert_int_equal(s.route_table, 70000);
+	assert_int_equal(s.mark, 0xcafe0017);
+	assert_int_equal(conf_site_base(&s, &base), ERR_NONE);
+	assert_int_equal(base.outer_mark, 0xcafe0017);
+	conf_site_free(&s);
+	expect_good(one_tunnel("[site]\nmark = 4294967295\n"), &s);
+	assert_int_equal(s.mark, UINT32_MAX);
+	conf_site_free(&s);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		snprintf(text, sizeof(text), "[site]\nmark = %s\n", wrong[i]);
+		expect_tunnel_error(text, ERR_RANGE, 5, "a firewall mark");
+	}
+	expect_tunnel_error("[site]\nroute_table = 0\n", ERR_RANGE, 5, "from 1");
+	expect_tunnel_error("[site]\nroute_table = 255\n", ERR_RANGE, 0, "own addresses");
+}
+
+static void a_gateways_very_address_is_no_route(void **state)
+{
+	(void)state;
+	struct conf_site s;
+
+	expect_tunnel_error("routes = 192.0.2.1/32\n", ERR_RANGE, 1, "outer address of a gateway");
+	expect_tunnel_error("[tunnel b]\ngateway = 192.0.2.2\npsk = x\nroutes = 192.0.2.1/32\n", ERR_RANGE, 4, "outer address of a gateway");
+	expect_good(one_tunnel("routes = 192.0.2.1/32\n[site]\nmark = 7\n"), &s);
+	conf_site_free(&s);
+	expect_good(one_tunnel("routes = 192.0.2.1/32\n[site]\ninstall_routes = no\n"), &s);
+	conf_site_free(&s);
+}
+
 static void a_default_route_is_asked_for_twice(void **state)
 {
 	(void)state;
@@ -341,6 +382,8 @@ int main(void)
 		cmocka_unit_test(algorithms_are_limited_by_kind),
 		cmocka_unit_test(many_tunnels_keep_their_own_values),
 		cmocka_unit_test(mistakes_are_named_with_their_line),
+		cmocka_unit_test(outer_packets_can_be_told_by_their_mark),
+		cmocka_unit_test(a_gateways_very_address_is_no_route),
 		cmocka_unit_test(a_default_route_is_asked_for_twice),
 		cmocka_unit_test(keys_that_others_may_read_are_refused),
 		cmocka_unit_test(only_the_newline_at_the_end_is_no_part_of_a_key),

@@ -26,7 +26,7 @@ static bool allowed;
 
 __attribute__((format(printf, 1, 2))) static bool shell(const char *fmt, ...)
 {
-	char line[256];
+	char line[640];
 	va_list args;
 
 	va_start(args, fmt);
@@ -108,7 +108,7 @@ static void a_device_in_another_namespace_works_from_here(void **state)
 		struct pollfd p[2] = { { .fd = fds[0], .events = POLLIN },
 				       { .fd = fds[1], .events = POLLIN } };
 		struct addr_prefix to = prefix(routes[i]);
-		assert_int_equal(io_route_add(netns, "onr-t1", &to), ERR_NONE);
+		assert_int_equal(io_route_add(netns, "onr-t1", IO_TABLE_MAIN, &to), ERR_NONE);
 		send_inside(hosts[i]);
 		/* One of the queues has it, alone: nothing of the kernel's own comes before. */
 		assert_true(poll(p, 2, 2000) >= 1);
@@ -140,11 +140,11 @@ static void routes_may_be_added_and_removed_twice(void **state)
 	for (size_t i = 0; i < 5; i++) {
 		struct addr_prefix p = prefix(texts[i]);
 		const char *family = p.addr.family == ADDR_V6 ? "-6" : "-4";
-		assert_int_equal(io_route_add(netns, "onr-t2", &p), ERR_NONE);
-		assert_int_equal(io_route_add(netns, "onr-t2", &p), ERR_NONE);
+		assert_int_equal(io_route_add(netns, "onr-t2", IO_TABLE_MAIN, &p), ERR_NONE);
+		assert_int_equal(io_route_add(netns, "onr-t2", IO_TABLE_MAIN, &p), ERR_NONE);
 		assert_true(shell("ip %s -n %s route show proto 171 | grep -q onr-t2", family, netns));
-		assert_int_equal(io_route_delete(netns, "onr-t2", &p), ERR_NONE);
-		assert_int_equal(io_route_delete(netns, "onr-t2", &p), ERR_NONE);
+		assert_int_equal(io_route_delete(netns, "onr-t2", IO_TABLE_MAIN, &p), ERR_NONE);
+		assert_int_equal(io_route_delete(netns, "onr-t2", IO_TABLE_MAIN, &p), ERR_NONE);
 		assert_false(shell("ip %s -n %s route show proto 171 | grep -q onr-t2", family, netns));
 	}
 	close_device(1, fds);
@@ -164,9 +164,9 @@ static void a_strangers_route_is_neither_taken_nor_removed(void **state)
 		struct addr_prefix p = prefix(texts[i]);
 		const char *family = p.addr.family == ADDR_V6 ? "-6" : "-4";
 		assert_true(shell("ip %s -n %s route add %s dev onr-t3", family, netns, texts[i]));
-		assert_int_equal(io_route_add(netns, "onr-t4", &p), ERR_SYSTEM);
+		assert_int_equal(io_route_add(netns, "onr-t4", IO_TABLE_MAIN, &p), ERR_SYSTEM);
 		assert_int_equal(errno, EEXIST);
-		assert_int_equal(io_route_delete(netns, "onr-t3", &p), ERR_NONE);
+		assert_int_equal(io_route_delete(netns, "onr-t3", IO_TABLE_MAIN, &p), ERR_NONE);
 		assert_true(shell("ip %s -n %s route show %s | grep -q onr-t3", family, netns, texts[i]));
 	}
 	close_device(1, one);
@@ -194,12 +194,17 @@ static void addresses_are_put_on_a_device_once(void **state)
 	close_device(1, fds);
 }
 
+/* What the kernel answers about the address. */
+static bool leads(const char *to, const char *what)
+{
+	return shell("ip -n %s route get %s | grep -q '%s'", netns, to, what);
+}
+
 static void a_pinned_address_keeps_its_next_hop(void **state)
 {
 	static const char *const to[] = { "198.51.100.9", "2001:db8:99::9" };
 	static const char *const halves[] = { "128.0.0.0/1", "::/1" };
 	int way[1], tun[1];
-	bool pinned;
 	(void)state;
 
 	if (!allowed)
@@ -211,24 +216,131 @@ static void a_pinned_address_keeps_its_next_hop(void **state)
 			  netns, netns, netns, netns));
 	for (size_t i = 0; i < 2; i++) {
 		struct addr_prefix half = prefix(halves[i]);
-		struct addr a, near;
+		struct addr a;
 		assert_int_equal(addr_parse(bytes_str(to[i]), &a), ERR_NONE);
-		assert_int_equal(addr_parse(bytes_str(i == 0 ? "10.82.0.7" : "fd82::7"), &near), ERR_NONE);
-		for (unsigned again = 0; again < 2; again++) {
-			assert_int_equal(io_route_pin(netns, &a, "onr-t8", &pinned), ERR_NONE);
-			assert_true(pinned);
-		}
-		assert_int_equal(io_route_pin(netns, &near, "onr-t8", &pinned), ERR_NONE);
-		assert_false(pinned);
-		assert_int_equal(io_route_add(netns, "onr-t8", &half), ERR_NONE);
-		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t7'", netns, to[i]));
-		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
-		assert_int_equal(io_route_unpin(netns, &a), ERR_NONE);
-		assert_true(shell("ip -n %s route get %s | grep -q 'dev onr-t8'", netns, to[i]));
+		for (unsigned again = 0; again < 2; again++)
+			assert_int_equal(io_route_pin(netns, &a, "onr-t8", IO_TABLE_MAIN), ERR_NONE);
+		assert_int_equal(io_route_add(netns, "onr-t8", IO_TABLE_MAIN, &half), ERR_NONE);
+		assert_true(leads(to[i], "dev onr-t7"));
+		for (unsigned again = 0; again < 2; again++)
+			assert_int_equal(io_route_unpin(netns, &a, IO_TABLE_MAIN), ERR_NONE);
+		assert_true(leads(to[i], "dev onr-t8"));
 		/* The route into the tunnel is no way to the gateway itself. */
-		assert_int_equal(io_route_pin(netns, &a, "onr-t8", &pinned), ERR_NONE);
-		assert_true(pinned && shell("ip -n %s route get %s | grep -q 'dev onr-t7'", netns, to[i]));
+		assert_int_equal(io_route_pin(netns, &a, "onr-t8", IO_TABLE_MAIN), ERR_NONE);
+		assert_true(leads(to[i], "dev onr-t7"));
+		/* Nor is there another one when the uplink's is gone, until there is. */
+		assert_true(shell("ip %s -n %s route del default", i == 0 ? "-4" : "-6", netns));
+		assert_int_equal(io_route_pin(netns, &a, "onr-t8", IO_TABLE_MAIN), ERR_NONE);
+		assert_false(leads(to[i], "dev"));
+		assert_true(shell("ip %s -n %s route add default dev onr-t7 metric 70", i == 0 ? "-4" : "-6", netns));
+		assert_int_equal(io_route_pin(netns, &a, "onr-t8", IO_TABLE_MAIN), ERR_NONE);
+		assert_true(leads(to[i], "dev onr-t7"));
 	}
+	/* All at once: the device goes, and the copies with it. */
+	assert_true(shell("ip -n %s link set onr-t7 down", netns));
+	assert_false(leads(to[0], "dev") || leads(to[1], "dev"));
+	close_device(1, way);
+	close_device(1, tun);
+	for (size_t i = 0; i < 2; i++) {
+		struct addr a;
+		assert_int_equal(addr_parse(bytes_str(to[i]), &a), ERR_NONE);
+		assert_int_equal(io_route_unpin(netns, &a, IO_TABLE_MAIN), ERR_NONE);
+	}
+	assert_false(shell("ip -n %s route show table all | grep -q 'proto 171'", netns));
+}
+
+static void a_pinned_address_has_all_that_its_way_has(void **state)
+{
+	static const char *const ways[] = {
+		"route add default src 10.83.0.3 mtu 1400 nexthop via 10.83.0.1 dev onr-t9 weight 3 nexthop via 10.84.0.1 dev onr-ta",
+		"-4 route add default via inet6 fd83::1 dev onr-t9",
+		"route add default via 10.99.0.1 dev onr-t9 onlink",
+		"-6 route add default nexthop via fd83::1 dev onr-t9 nexthop via fd83::2 dev onr-ta",
+	};
+	int first[1], second[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-t9", 1, first);
+	open_device("onr-ta", 1, second);
+	assert_true(shell("ip -n %s addr add 10.83.0.2/24 dev onr-t9 && ip -n %s addr add 10.83.0.3/24 dev onr-t9 && "
+			  "ip -n %s addr add 10.84.0.2/24 dev onr-ta && ip -n %s addr add fd83::9/64 dev onr-t9 nodad && "
+			  "ip -n %s addr add fd83::a/64 dev onr-ta nodad", netns, netns, netns, netns, netns));
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		const char *to = i == 3 ? "2001:db8:99::9" : "198.51.100.9";
+		struct addr a;
+		assert_int_equal(addr_parse(bytes_str(to), &a), ERR_NONE);
+		assert_true(shell("ip -n %s %s", netns, ways[i]));
+		assert_int_equal(io_route_pin(netns, &a, "onr-none", IO_TABLE_MAIN), ERR_NONE);
+		/* The same but for the prefix, the protocol and the metric. */
+		assert_true(shell("s='s/ proto [a-z0-9]*//; s/ metric [0-9]*//; s/ pref medium//; s/ *$//'; "
+				  "a=$(ip %s -n %s route show default | sed \"$s; s/^default//\"); "
+				  "b=$(ip %s -n %s route show %s metric 60171 | sed \"$s; s/^%s//\"); "
+				  "test -n \"$b\" -a \"$a\" = \"$b\" || { echo \"$a and $b\"; false; }",
+				  i == 3 ? "-6" : "-4", netns, i == 3 ? "-6" : "-4", netns, to, to));
+		assert_true(shell("ip %s -n %s route del default", i == 3 ? "-6" : "-4", netns));
+		assert_int_equal(io_route_unpin(netns, &a, IO_TABLE_MAIN), ERR_NONE);
+	}
+	close_device(1, first);
+	close_device(1, second);
+}
+
+static void a_host_route_of_somebody_else_counts_and_stays(void **state)
+{
+	const struct addr_prefix all = prefix("128.0.0.0/1");
+	struct addr a;
+	int way[1], tun[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-tb", 1, way);
+	open_device("onr-tc", 1, tun);
+	assert_int_equal(addr_parse(bytes_str("198.51.100.9"), &a), ERR_NONE);
+	assert_true(shell("ip -n %s addr add 10.85.0.2/24 dev onr-tb && ip -n %s route add default via 10.85.0.1 && "
+			  "ip -n %s route add 198.51.100.9 via 10.85.0.7", netns, netns, netns));
+	assert_int_equal(io_route_pin(netns, &a, "onr-tc", IO_TABLE_MAIN), ERR_NONE);
+	assert_int_equal(io_route_add(netns, "onr-tc", IO_TABLE_MAIN, &all), ERR_NONE);
+	assert_true(leads("198.51.100.9", "via 10.85.0.7"));
+	assert_true(shell("ip -n %s route del 198.51.100.9 via 10.85.0.7", netns));
+	assert_int_equal(io_route_pin(netns, &a, "onr-tc", IO_TABLE_MAIN), ERR_NONE);
+	assert_true(leads("198.51.100.9", "via 10.85.0.1"));
+	/* It may also come later. */
+	assert_true(shell("ip -n %s route add 198.51.100.9 via 10.85.0.8", netns));
+	assert_true(leads("198.51.100.9", "via 10.85.0.8"));
+	assert_int_equal(io_route_unpin(netns, &a, IO_TABLE_MAIN), ERR_NONE);
+	assert_true(leads("198.51.100.9", "via 10.85.0.8"));
+	close_device(1, way);
+	close_device(1, tun);
+}
+
+static void routes_of_another_table_leave_the_main_one_alone(void **state)
+{
+	const struct addr_prefix all = prefix("128.0.0.0/1");
+	const uint32_t table = 70000; /* more than the eight bits of old */
+	struct addr a;
+	int way[1], tun[1];
+	(void)state;
+
+	if (!allowed)
+		skip();
+	open_device("onr-td", 1, way);
+	open_device("onr-te", 1, tun);
+	assert_int_equal(addr_parse(bytes_str("198.51.100.9"), &a), ERR_NONE);
+	assert_true(shell("ip -n %s addr add 10.86.0.2/24 dev onr-td && ip -n %s route add default via 10.86.0.1 && "
+			  "ip -n %s rule add pref 50 lookup 70000", netns, netns, netns));
+	for (unsigned again = 0; again < 2; again++) {
+		assert_int_equal(io_route_add(netns, "onr-te", table, &all), ERR_NONE);
+		assert_int_equal(io_route_pin(netns, &a, "onr-te", table), ERR_NONE);
+	}
+	assert_true(leads("198.51.100.8", "dev onr-te"));
+	assert_true(leads("198.51.100.9", "dev onr-td"));
+	assert_false(shell("ip -n %s route show | grep -q 'proto 171'", netns));
+	assert_int_equal(io_route_delete(netns, "onr-te", table, &all), ERR_NONE);
+	assert_int_equal(io_route_unpin(netns, &a, table), ERR_NONE);
+	assert_false(shell("ip -n %s route show table 70000 | grep -q .", netns));
+	assert_true(shell("ip -n %s rule del pref 50", netns));
 	close_device(1, way);
 	close_device(1, tun);
 }
@@ -243,11 +355,11 @@ static void what_is_missing_is_told(void **state)
 	assert_int_equal(io_tun_open("onr-t5", "../netns", 1400, 1, fds), ERR_NOTFOUND);
 	assert_int_equal(io_tun_open("a-name-that-is-too-long", "", 1400, 1, fds), ERR_RANGE);
 	assert_int_equal(io_tun_open("onr-t5", "", 1400, 0, fds), ERR_RANGE);
-	assert_int_equal(io_route_add("no-such-namespace", "onr-t5", &p), ERR_NOTFOUND);
+	assert_int_equal(io_route_add("no-such-namespace", "onr-t5", IO_TABLE_MAIN, &p), ERR_NOTFOUND);
 	if (!allowed)
 		skip();
-	assert_int_equal(io_route_add(netns, "onr-none", &p), ERR_SYSTEM);
-	assert_int_equal(io_route_delete(netns, "onr-none", &p), ERR_NONE);
+	assert_int_equal(io_route_add(netns, "onr-none", IO_TABLE_MAIN, &p), ERR_SYSTEM);
+	assert_int_equal(io_route_delete(netns, "onr-none", IO_TABLE_MAIN, &p), ERR_NONE);
 	assert_int_equal(io_tun_open("lo", netns, 1400, 2, fds), ERR_SYSTEM); /* taken */
 	assert_int_equal(fds[0], -7);
 }
@@ -275,6 +387,9 @@ int main(void)
 		cmocka_unit_test(a_strangers_route_is_neither_taken_nor_removed),
 		cmocka_unit_test(addresses_are_put_on_a_device_once),
 		cmocka_unit_test(a_pinned_address_keeps_its_next_hop),
+		cmocka_unit_test(a_pinned_address_has_all_that_its_way_has),
+		cmocka_unit_test(a_host_route_of_somebody_else_counts_and_stays),
+		cmocka_unit_test(routes_of_another_table_leave_the_main_one_alone),
 		cmocka_unit_test(what_is_missing_is_told),
 	};
 	return cmocka_run_group_tests(tests, add_namespace, delete_namespace);
