@@ -369,9 +369,7 @@ static enum err open_api(struct parent *p)
 
 static enum err open_site(struct parent *p)
 {
-	enum err e = host_open_status(p->conf, &p->status_fd);
-	if (e == ERR_NONE)
-		e = host_uplink_open(p->site, &p->uplink);
+	enum err e = host_uplink_open(p->site, &p->uplink);
 	return e != ERR_NONE ? e : host_site_pin(p->site);
 }
 
@@ -389,13 +387,15 @@ static enum err open_all(struct parent *p)
 	if (e == ERR_NONE)
 		e = crypt_seal_public_of(&p->seal_keys.key[0], &p->seal);
 	if (e == ERR_NONE)
-		e = p->site != NULL ? open_site(p) : open_api(p);
+		e = p->site != NULL ? host_open_status(c, &p->status_fd) : open_api(p);
 	if (e == ERR_NONE)
 		e = host_open_etcd_tls(c, &p->etcd_tls);
 	if (e == ERR_NONE)
 		e = host_open_cluster(c, &p->cluster);
 	if (e == ERR_NONE)
 		e = host_open_sockets(c, p->workers, &p->sockets);
+	if (e == ERR_NONE && p->site != NULL)
+		e = open_site(p);
 	if (e == ERR_NONE)
 		e = host_offramps_new(p->workers, c->offramp_mtu, c->install_routes, p->site, &p->offramps);
 	return e;

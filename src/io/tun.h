@@ -36,6 +36,6 @@ MUST_USE enum err io_route_pin(const char *netns, const struct addr *to, const c
 MUST_USE enum err io_route_unpin(const char *netns, const struct addr *to, uint32_t table);
 
 /* A descriptor that is readable when addresses, links, routes or rules of the present namespace change; io_route_changed reads
- * what came. False: only routes of our own (protocol number 171). */
+ * what came. False: only new routes of our own (protocol number 171). */
 MUST_USE enum err io_route_watch(int *ret_fd);
 bool io_route_changed(int fd);

@@ -36,7 +36,8 @@ static bool matters(const struct nlmsghdr *h)
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(struct rtmsg))
 		return false;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-	return m->rtm_protocol != IO_ROUTE_PROTOCOL;
+	/* Another site on this host, which had the same gateway, takes away what we need at its end. */
+	return m->rtm_protocol != IO_ROUTE_PROTOCOL || h->nlmsg_type == RTM_DELROUTE;
 }
 
 bool io_route_changed(int fd)

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from charon import Charon
 from checks import Checks, check
 from flow import Flow
-from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, SITE_A6, Gateway, Lab, ping_argv, wait_until
+from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, SITE_A6, Gateway, Lab, LabError, ping_argv, wait_until
 from site_role import Site
 
 HQ6 = "fd00:0:0:1::10"
@@ -103,6 +103,19 @@ def over_ipv6(checks, lab, gateway):
     site = Site(lab, "site-a", {"hq": customer.keys()}, name="six")
     with checks.case("all of IPv4 and IPv6 into a tunnel over IPv6"), running(lab, site, "hq"):
         traffic(lab, ANYCAST6, SITE_A6)
+        with checks.case("started a second time, it takes nothing from the first"):
+            again = lab.run("site-a", site.build / "src" / "bin" / "onrampd", "--site", site.conf, check=False, timeout=10)
+            check(again.returncode == 1 and "runs already" in again.stderr, f"status {again.returncode}: {again.stderr}")
+            other = Site(lab, "site-a", {"hq": customer.keys()}, name="other", settings={"tun": "onr1"})
+            try:
+                other.start()
+            except LabError as error:
+                check("Address already in use" in str(error), f"{error}")
+            else:
+                other.stop()
+                raise LabError("another one on the same address started")
+            check(wait_until(lambda: "throw" in lab.run("site-a", "ip", "-6", "route").stdout, 3), "the gateway's routes are gone")
+            traffic(lab, ANYCAST6, SITE_A6)
 
 
 def without_an_uplink(checks, lab, gateway):
