@@ -3,7 +3,6 @@
 #include "base/secret.h"
 #include "model/record.h"
 
-
 /* Types of fields; a number is given once and for ever. */
 enum field {
 	F_SPI_I = 1,
@@ -63,31 +62,58 @@ enum field {
 	(BIT(F_SPI_I) | BIT(F_SPI_R) | BIT(F_ROLE) | BIT(F_STATE) | BIT(F_AUTH_VERIFIED) | BIT(F_ACCOUNT) |    \
 	 BIT(F_TUNNEL) | BIT(F_SUITE) | BIT(F_KEYS) | BIT(F_PATH) | BIT(F_RX_NEXT) | BIT(F_TX_NEXT) | BIT(F_EXPIRES))
 
+/* ---- numbers that may be missing: most are zero, and there are many records ---- */
+
+static void put_u8(struct wr *w, uint16_t type, uint8_t v)
+{
+	if (v != 0)
+		tlv_u8(w, type, v);
+}
+
+static void put_u16(struct wr *w, uint16_t type, uint16_t v)
+{
+	if (v != 0)
+		tlv_u16(w, type, v);
+}
+
+static void put_u32(struct wr *w, uint16_t type, uint32_t v)
+{
+	if (v != 0)
+		tlv_u32(w, type, v);
+}
+
+static void put_u64(struct wr *w, uint16_t type, uint64_t v)
+{
+	if (v != 0)
+		tlv_u64(w, type, v);
+}
+
 /* ---- keys, cached answer, own request, child: nested fields ---- */
 
-static void put_keys(struct wr *w, uint16_t type, const struct ike_keys *k)
+static void put_keys(struct wr *w, uint16_t type, const struct ike_keys *k, uint16_t format)
 {
 	size_t mark = tlv_open(w, type);
-	wr_put(w, BYTES_OF(k->d));
-	wr_put(w, BYTES_OF(k->ai));
-	wr_put(w, BYTES_OF(k->ar));
-	wr_put(w, BYTES_OF(k->ei));
-	wr_put(w, BYTES_OF(k->er));
-	wr_put(w, BYTES_OF(k->pi));
-	wr_put(w, BYTES_OF(k->pr));
+	model_record_put_key(w, format, BYTES_OF(k->d));
+	model_record_put_key(w, format, BYTES_OF(k->ai));
+	model_record_put_key(w, format, BYTES_OF(k->ar));
+	model_record_put_key(w, format, BYTES_OF(k->ei));
+	model_record_put_key(w, format, BYTES_OF(k->er));
+	model_record_put_key(w, format, BYTES_OF(k->pi));
+	model_record_put_key(w, format, BYTES_OF(k->pr));
 	tlv_close(w, mark);
 }
 
-static enum err get_keys(struct bytes value, struct ike_keys *k)
+static enum err get_keys(struct bytes value, uint16_t version, struct ike_keys *k)
 {
 	struct rd r = rd_of(value);
-	rd_copy(&r, k->d, sizeof(k->d));
-	rd_copy(&r, k->ai, sizeof(k->ai));
-	rd_copy(&r, k->ar, sizeof(k->ar));
-	rd_copy(&r, k->ei, sizeof(k->ei));
-	rd_copy(&r, k->er, sizeof(k->er));
-	rd_copy(&r, k->pi, sizeof(k->pi));
-	rd_copy(&r, k->pr, sizeof(k->pr));
+
+	model_record_get_key(&r, version, k->d, sizeof(k->d));
+	model_record_get_key(&r, version, k->ai, sizeof(k->ai));
+	model_record_get_key(&r, version, k->ar, sizeof(k->ar));
+	model_record_get_key(&r, version, k->ei, sizeof(k->ei));
+	model_record_get_key(&r, version, k->er, sizeof(k->er));
+	model_record_get_key(&r, version, k->pi, sizeof(k->pi));
+	model_record_get_key(&r, version, k->pr, sizeof(k->pr));
 	return rd_done(&r) ? ERR_NONE : ERR_SYNTAX;
 }
 
@@ -231,7 +257,7 @@ static enum err get_candidate(struct bytes value, struct ike_candidate *a)
 
 enum rival_field { V_NONCE = 1, V_CHILD, V_SPI_I, V_SPI_R, V_SUITE, V_KEYS };
 
-static void put_rival(struct wr *w, const struct ike_rival *v)
+static void put_rival(struct wr *w, const struct ike_rival *v, uint16_t format)
 {
 	if (!v->present)
 		return;
@@ -242,12 +268,12 @@ static void put_rival(struct wr *w, const struct ike_rival *v)
 		tlv_u64(w, V_SPI_I, v->spi_i);
 		tlv_u64(w, V_SPI_R, v->spi_r);
 		model_suite_put(w, V_SUITE, &v->suite);
-		put_keys(w, V_KEYS, &v->keys);
+		put_keys(w, V_KEYS, &v->keys, format);
 	}
 	tlv_close(w, mark);
 }
 
-static enum err get_rival(struct bytes value, struct ike_rival *v)
+static enum err get_rival(struct bytes value, uint16_t version, struct ike_rival *v)
 {
 	struct model_record d;
 	enum err e = ERR_NONE;
@@ -260,7 +286,7 @@ static enum err get_rival(struct bytes value, struct ike_rival *v)
 		case V_SPI_I: v->spi_i = model_record_u64(&d); break;
 		case V_SPI_R: v->spi_r = model_record_u64(&d); break;
 		case V_SUITE: e = model_suite_get(d.field.value, &v->suite); break;
-		case V_KEYS: e = get_keys(d.field.value, &v->keys); break;
+		case V_KEYS: e = get_keys(d.field.value, version, &v->keys); break;
 		}
 	}
 	v->present = true;
@@ -274,19 +300,12 @@ static void put_child(struct wr *w, const struct ike_child_ref *ref)
 	size_t mark = tlv_open(w, F_CHILD);
 	tlv_u32(w, C_SPI_IN, ref->spi_in);
 	tlv_u32(w, C_SPI_OUT, ref->spi_out);
-	/* Most are false, and there may be many children. */
-	if (ref->replaced)
-		tlv_u8(w, C_REPLACED, true);
-	if (ref->unproven)
-		tlv_u8(w, C_UNPROVEN, true);
-	if (ref->closing)
-		tlv_u8(w, C_CLOSING, true);
-	if (ref->lingers)
-		tlv_u8(w, C_LINGERS, true);
-	if (ref->tries != 0)
-		tlv_u8(w, C_TRIES, ref->tries);
-	if (ref->due_us != 0)
-		tlv_u64(w, C_DUE, ref->due_us);
+	put_u8(w, C_REPLACED, ref->replaced);
+	put_u8(w, C_UNPROVEN, ref->unproven);
+	put_u8(w, C_CLOSING, ref->closing);
+	put_u8(w, C_LINGERS, ref->lingers);
+	put_u8(w, C_TRIES, ref->tries);
+	put_u64(w, C_DUE, ref->due_us);
 	tlv_close(w, mark);
 }
 
@@ -327,41 +346,44 @@ static void put_facts(struct wr *w, const struct ike_sa *sa)
 	tlv_u8(w, F_AUTH_VERIFIED, sa->auth_verified);
 	model_record_put_id(w, F_ACCOUNT, &sa->account_id);
 	model_record_put_id(w, F_TUNNEL, &sa->tunnel_id);
-	tlv_u32(w, F_ACCOUNT_NUMBER, sa->account_number);
+	put_u32(w, F_ACCOUNT_NUMBER, sa->account_number);
 	model_suite_put(w, F_SUITE, &sa->suite);
 	model_path_put(w, F_PATH, &sa->path);
-	tlv_u16(w, F_START_PORT, sa->start_port);
-	tlv_u8(w, F_NAT_PEER, sa->nat_peer);
-	tlv_u8(w, F_NAT_LOCAL, sa->nat_local);
-	tlv_u8(w, F_FRAGMENTS, sa->fragments);
-	tlv_u8(w, F_ALLOW_NULL, sa->allow_null);
-	tlv_u8(w, F_ALLOW_ESN, sa->allow_esn);
-	tlv_u8(w, F_PROFILE, sa->profile);
-	tlv_u8(w, F_CLOSING, sa->closing);
-	tlv_u8(w, F_ID_TYPE, sa->id_type);
+	put_u16(w, F_START_PORT, sa->start_port);
+	put_u8(w, F_NAT_PEER, sa->nat_peer);
+	put_u8(w, F_NAT_LOCAL, sa->nat_local);
+	put_u8(w, F_FRAGMENTS, sa->fragments);
+	put_u8(w, F_ALLOW_NULL, sa->allow_null);
+	put_u8(w, F_ALLOW_ESN, sa->allow_esn);
+	put_u8(w, F_PROFILE, sa->profile);
+	put_u8(w, F_CLOSING, sa->closing);
+	put_u8(w, F_ID_TYPE, sa->id_type);
 	tlv_bytes(w, F_ID, bytes_of(sa->id, sa->id_len));
 }
 
 static void put_move(struct wr *w, const struct ike_sa *sa)
 {
-	tlv_u8(w, F_ENCAP, sa->encap);
-	tlv_u8(w, F_MOBIKE, sa->mobike);
-	tlv_u8(w, F_FIXED_PEER, sa->fixed_peer);
-	tlv_u8(w, F_UPDATE_DUE, sa->update_due);
-	tlv_bytes(w, F_SEEN_AS, BYTES_OF(sa->seen_as));
+	static const uint8_t unknown[sizeof(sa->seen_as)];
+
+	put_u8(w, F_ENCAP, sa->encap);
+	put_u8(w, F_MOBIKE, sa->mobike);
+	put_u8(w, F_FIXED_PEER, sa->fixed_peer);
+	put_u8(w, F_UPDATE_DUE, sa->update_due);
+	if (!bytes_eq(BYTES_OF(sa->seen_as), BYTES_OF(unknown)))
+		tlv_bytes(w, F_SEEN_AS, BYTES_OF(sa->seen_as));
 	put_candidate(w, &sa->candidate);
 }
 
 static void put_duties(struct wr *w, const struct ike_sa *sa)
 {
-	tlv_u8(w, F_STARTED, sa->started);
-	tlv_u8(w, F_PFS, sa->pfs);
-	tlv_u16(w, F_NEXT_GROUP, sa->next_group);
-	tlv_u8(w, F_REKEY_TRIES, sa->rekey_tries);
-	tlv_u8(w, F_CHILD_TRIES, sa->child_tries);
-	tlv_u64(w, F_REKEY, sa->rekey_us);
-	tlv_u64(w, F_NEW_CHILD, sa->new_child_us);
-	tlv_u32(w, F_IKE_LIFETIME, sa->ike_lifetime_s);
+	put_u8(w, F_STARTED, sa->started);
+	put_u8(w, F_PFS, sa->pfs);
+	put_u16(w, F_NEXT_GROUP, sa->next_group);
+	put_u8(w, F_REKEY_TRIES, sa->rekey_tries);
+	put_u8(w, F_CHILD_TRIES, sa->child_tries);
+	put_u64(w, F_REKEY, sa->rekey_us);
+	put_u64(w, F_NEW_CHILD, sa->new_child_us);
+	put_u32(w, F_IKE_LIFETIME, sa->ike_lifetime_s);
 }
 
 bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in)
@@ -377,22 +399,22 @@ MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, uint16_t format, struct
 	must(sa->child_cnt <= IKE_CHILDREN_MAX && sa->id_len <= sizeof(sa->id));
 	tlv_begin(w, format);
 	put_facts(w, sa);
-	put_keys(w, F_KEYS, &sa->keys);
+	put_keys(w, F_KEYS, &sa->keys, format);
 	tlv_u32(w, F_RX_NEXT, sa->rx_next);
 	tlv_u32(w, F_TX_NEXT, sa->tx_next);
 	put_reply(w, &sa->reply);
 	put_request(w, &sa->request);
-	put_rival(w, &sa->rival);
+	put_rival(w, &sa->rival, format);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
 		put_child(w, &sa->children[i]);
-	tlv_u32(w, F_DPD_DELAY, sa->dpd_delay_s);
-	tlv_u32(w, F_CHILD_LIFETIME, sa->child_lifetime_s);
-	tlv_u32(w, F_IKE_REKEYS, sa->ike_rekeys);
-	tlv_u32(w, F_CHILD_REKEYS, sa->child_rekeys);
-	tlv_u64(w, F_CREATED, sa->created_us);
+	put_u32(w, F_DPD_DELAY, sa->dpd_delay_s);
+	put_u32(w, F_CHILD_LIFETIME, sa->child_lifetime_s);
+	put_u32(w, F_IKE_REKEYS, sa->ike_rekeys);
+	put_u32(w, F_CHILD_REKEYS, sa->child_rekeys);
+	put_u64(w, F_CREATED, sa->created_us);
 	tlv_u64(w, F_EXPIRES, sa->expires_us);
-	tlv_u64(w, F_LAST_IN, sa->last_in_us);
-	tlv_u64(w, F_NEXT_CHECK, sa->next_check_us);
+	put_u64(w, F_LAST_IN, sa->last_in_us);
+	put_u64(w, F_NEXT_CHECK, sa->next_check_us);
 	put_duties(w, sa);
 	put_move(w, sa);
 	return model_record_written(w);
@@ -403,7 +425,7 @@ static enum err get_duty(struct model_record *d, unsigned type, struct ike_sa *s
 	switch (type) {
 	case F_STARTED: sa->started = model_record_bool(d); break;
 	case F_PFS: sa->pfs = model_record_u8(d, IKE_PFS_NEVER); break;
-	case F_RIVAL: return get_rival(d->field.value, &sa->rival);
+	case F_RIVAL: return get_rival(d->field.value, d->version, &sa->rival);
 	case F_NEXT_GROUP: sa->next_group = model_record_u16(d); break;
 	case F_REKEY_TRIES: sa->rekey_tries = model_record_u8(d, UINT8_MAX); break;
 	case F_CHILD_TRIES: sa->child_tries = model_record_u8(d, UINT8_MAX); break;
@@ -432,7 +454,7 @@ static enum err get_field(struct model_record *d, unsigned type, struct ike_sa *
 	case F_TUNNEL: sa->tunnel_id = model_record_id(d); break;
 	case F_ACCOUNT_NUMBER: sa->account_number = model_record_u32(d); break;
 	case F_SUITE: return model_suite_get(d->field.value, &sa->suite);
-	case F_KEYS: return get_keys(d->field.value, &sa->keys);
+	case F_KEYS: return get_keys(d->field.value, d->version, &sa->keys);
 	case F_PATH: return model_path_get(d->field.value, &sa->path);
 	case F_START_PORT: sa->start_port = model_record_u16(d); break;
 	case F_NAT_PEER: sa->nat_peer = model_record_bool(d); break;

@@ -8,7 +8,7 @@
 uint16_t model_format_newest(void)
 {
 	const char *wanted = getenv("ONRAMP_RECORD_FORMAT");
-	return wanted != NULL && strcmp(wanted, "1") == 0 ? 1 : 2;
+	return wanted != NULL && strcmp(wanted, "1") == 0 ? MODEL_FORMAT_OLDEST : MODEL_FORMAT_NEWEST;
 }
 
 #endif

@@ -8,14 +8,15 @@
 #include <stdint.h>
 
 #define MODEL_FORMAT_OLDEST 1
+#define MODEL_FORMAT_SHORT_KEYS 2 /* from here on keys are as long as their suite makes them (model_record_put_key) */
+#define MODEL_FORMAT_NEWEST MODEL_FORMAT_SHORT_KEYS
 
 #ifdef ONRAMP_CRASH_POINTS
-/* Builds for tests have one format more, which differs in its number alone, so that the way from one to the next can be
- * gone; ONRAMP_RECORD_FORMAT makes them the release before. */
+/* ONRAMP_RECORD_FORMAT=1 makes a build for tests the release before. */
 uint16_t model_format_newest(void);
 #else
 static inline uint16_t model_format_newest(void)
 {
-	return 1;
+	return MODEL_FORMAT_NEWEST;
 }
 #endif

@@ -2,9 +2,8 @@
 
 enum err model_record_start(struct model_record *d, struct bytes record, uint16_t max_version)
 {
-	uint16_t version;
 	*d = (struct model_record){ .r = rd_of(record) };
-	return tlv_start(&d->r, max_version, &version);
+	return tlv_start(&d->r, max_version, &d->version);
 }
 
 void model_record_start_nested(struct model_record *d, struct bytes value)
@@ -133,4 +132,38 @@ uint16_t model_record_blob(struct model_record *d, uint8_t *dst, size_t cap)
 void model_record_put_id(struct wr *w, uint16_t type, const struct model_id *id)
 {
 	tlv_bytes(w, type, bytes_of(id->b, sizeof(id->b)));
+}
+
+enum { KEY_STEP = 4 };
+
+static bool ends_in_zeros(struct bytes key)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 1; i <= KEY_STEP; i++)
+		any |= key.p[key.len - i];
+	return any == 0;
+}
+
+void model_record_put_key(struct wr *w, uint16_t version, struct bytes key)
+{
+	must(key.len <= UINT8_MAX && key.len % KEY_STEP == 0);
+	if (version >= MODEL_FORMAT_SHORT_KEYS) {
+		while (key.len != 0 && ends_in_zeros(key))
+			key.len -= KEY_STEP;
+		wr_u8(w, (uint8_t)key.len);
+	}
+	wr_put(w, key);
+}
+
+void model_record_get_key(struct rd *r, uint16_t version, uint8_t *key, size_t cap)
+{
+	size_t len = version >= MODEL_FORMAT_SHORT_KEYS ? rd_u8(r) : cap;
+
+	if (len > cap) {
+		r->bad = true;
+		return;
+	}
+	rd_copy(r, key, len);
+	memset(key + len, 0, cap - len);
 }

@@ -6,12 +6,14 @@
 #pragma once
 
 #include "base/tlv.h"
+#include "model/format.h"
 #include "model/id.h"
 
 #define MODEL_RECORD_BIT(type) ((uint64_t)1 << (type))
 
 struct model_record {
 	struct rd r;
+	uint16_t version; /* of a whole record */
 	uint64_t seen;
 	bool bad; /* a value had the wrong size or range, or a field came twice */
 	struct tlv field;
@@ -45,6 +47,11 @@ void model_record_text(struct model_record *d, char *dst, size_t cap);
 uint16_t model_record_blob(struct model_record *d, uint8_t *dst, size_t cap);
 
 void model_record_put_id(struct wr *w, uint16_t type, const struct model_id *id);
+
+/* A key in the room for the longest of its kind, whose rest is zero: its length, and no more of it than that; before
+ * MODEL_FORMAT_SHORT_KEYS the whole room. In steps of four bytes, so that the length tells the suite and nothing about the key. */
+void model_record_put_key(struct wr *w, uint16_t version, struct bytes key);
+void model_record_get_key(struct rd *r, uint16_t version, uint8_t *key, size_t cap);
 
 /* What every encode returns. */
 MUST_USE static inline enum err model_record_written(const struct wr *w)

@@ -144,19 +144,19 @@ enum field {
 	 MODEL_RECORD_BIT(F_KEYS_IN) | MODEL_RECORD_BIT(F_KEYS_OUT) | MODEL_RECORD_BIT(F_PATH) | REPEATED | \
 	 MODEL_RECORD_BIT(F_EXPIRES))
 
-static void put_keys(struct wr *w, uint16_t type, const struct model_child_keys *k)
+static void put_keys(struct wr *w, uint16_t type, const struct model_child_keys *k, uint16_t format)
 {
 	size_t mark = tlv_open(w, type);
-	wr_put(w, BYTES_OF(k->encr));
-	wr_put(w, BYTES_OF(k->integ));
+	model_record_put_key(w, format, BYTES_OF(k->encr));
+	model_record_put_key(w, format, BYTES_OF(k->integ));
 	tlv_close(w, mark);
 }
 
 static void get_keys(struct model_record *d, struct model_child_keys *k)
 {
 	struct rd r = rd_of(d->field.value);
-	rd_copy(&r, k->encr, sizeof(k->encr));
-	rd_copy(&r, k->integ, sizeof(k->integ));
+	model_record_get_key(&r, d->version, k->encr, sizeof(k->encr));
+	model_record_get_key(&r, d->version, k->integ, sizeof(k->integ));
 	d->bad |= !rd_done(&r);
 }
 
@@ -170,8 +170,8 @@ enum err model_child_encode(const struct model_child_sa *c, uint16_t format, str
 	model_record_put_id(w, F_ACCOUNT, &c->account_id);
 	model_record_put_id(w, F_TUNNEL, &c->tunnel_id);
 	model_suite_put(w, F_SUITE, &c->suite);
-	put_keys(w, F_KEYS_IN, &c->keys_in);
-	put_keys(w, F_KEYS_OUT, &c->keys_out);
+	put_keys(w, F_KEYS_IN, &c->keys_in, format);
+	put_keys(w, F_KEYS_OUT, &c->keys_out, format);
 	model_path_put(w, F_PATH, &c->path);
 	for (size_t i = 0; i < c->ts_local_cnt; i++)
 		model_ts_put(w, F_TS_LOCAL, &c->ts_local[i]);
@@ -179,7 +179,8 @@ enum err model_child_encode(const struct model_child_sa *c, uint16_t format, str
 		model_ts_put(w, F_TS_REMOTE, &c->ts_remote[i]);
 	tlv_u64(w, F_CREATED, c->created_us);
 	tlv_u64(w, F_EXPIRES, c->expires_us);
-	tlv_u8(w, F_SEQUENCED, c->sequenced);
+	if (c->sequenced)
+		tlv_u8(w, F_SEQUENCED, true);
 	if (c->seq_out_first != 0)
 		tlv_u64(w, F_SEQ_OUT_FIRST, c->seq_out_first);
 	return model_record_written(w);

@@ -83,7 +83,7 @@ static void check_record(const struct ike_sa *sa)
 
 	must(sa->auth_verified && sa->state != IKE_STATE_HALF_OPEN && sa->child_cnt <= IKE_CHILDREN_MAX);
 	must(sa->state != IKE_STATE_CLOSED || sa->child_cnt == 0);
-	must(ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE && ike_sa_decode(wr_bytes(&w), &back) == ERR_NONE);
+	must(ike_sa_encode(sa, MODEL_FORMAT_NEWEST, &w) == ERR_NONE && ike_sa_decode(wr_bytes(&w), &back) == ERR_NONE);
 }
 
 static void check_out(const struct ike_event *ev)

@@ -52,23 +52,27 @@ static struct ike_sa make_full(void)
 	return sa;
 }
 
-static size_t encode(const struct ike_sa *sa, struct space room)
+static size_t encode_as(uint16_t format, const struct ike_sa *sa, struct space room)
 {
 	struct wr w = wr_of(room);
-	must(ike_sa_encode(sa, MODEL_FORMAT_OLDEST, &w) == ERR_NONE);
+	must(ike_sa_encode(sa, format, &w) == ERR_NONE);
 	return wr_len(&w);
 }
 
+static size_t encode(const struct ike_sa *sa, struct space room)
+{
+	return encode_as(MODEL_FORMAT_NEWEST, sa, room);
+}
+
 /* Encoded again it is the same record: nothing was lost on the way. */
-static void a_record_survives_whole(void **state)
+static void survive_in(uint16_t format)
 {
 	uint8_t room[IKE_SA_RECORD_MAX], again[IKE_SA_RECORD_MAX];
 	struct ike_sa sa = make_full(), back;
 
-	(void)state;
-	size_t len = encode(&sa, SPACE_OF(room)); /* the largest one fits */
+	size_t len = encode_as(format, &sa, SPACE_OF(room)); /* the largest one fits */
 	assert_int_equal(ike_sa_decode(bytes_of(room, len), &back), ERR_NONE);
-	assert_int_equal(encode(&back, SPACE_OF(again)), len);
+	assert_int_equal(encode_as(format, &back, SPACE_OF(again)), len);
 	assert_memory_equal(room, again, len);
 	assert_int_equal(back.spi_r, sa.spi_r);
 	assert_int_equal(back.role, IKE_INITIATOR);
@@ -92,6 +96,68 @@ static void a_record_survives_whole(void **state)
 	assert_int_equal(back.next_check_us, 100);
 	assert_true(back.closing && back.nat_peer && back.nat_local && back.allow_null && back.allow_esn);
 	assert_int_equal(back.last_in_us, 90);
+}
+
+static void a_record_survives_whole_in_each_format(void **state)
+{
+	(void)state;
+	for (uint16_t format = MODEL_FORMAT_OLDEST; format <= MODEL_FORMAT_NEWEST; format++)
+		survive_in(format);
+}
+
+/* As the IKE SA of a tunnel that has just come up, with AES-128-GCM: no integrity key, the other keys shorter than their room. */
+static struct ike_sa make_ordinary(void)
+{
+	struct ike_sa sa = { .spi_i = 1, .spi_r = 2, .state = IKE_STATE_ESTABLISHED, .auth_verified = true, .expires_us = 3 };
+
+	sa.path.local = endpoint("192.0.2.1", 500);
+	sa.path.remote = endpoint("192.0.2.2", 500);
+	memset(sa.keys.d, 0x71, 32);
+	memset(sa.keys.ei, 0x72, 20);
+	memset(sa.keys.er, 0x73, 20);
+	memset(sa.keys.pi, 0x74, 32);
+	memset(sa.keys.pr, 0x75, 32);
+	return sa;
+}
+
+static void what_is_zero_takes_no_room(void **state)
+{
+	uint8_t room[IKE_SA_RECORD_MAX];
+	struct ike_sa sa = make_ordinary(), back;
+	const size_t keys = 32 + 20 + 20 + 32 + 32;
+
+	(void)state;
+	memset(&back, 0xff, sizeof(back));
+	size_t len = encode(&sa, SPACE_OF(room));
+	assert_true(len < keys + 200);
+	assert_int_equal(ike_sa_decode(bytes_of(room, len), &back), ERR_NONE);
+	assert_memory_equal(&back.keys, &sa.keys, sizeof(sa.keys));
+	assert_memory_equal(back.seen_as, sa.seen_as, sizeof(sa.seen_as));
+	assert_false(back.nat_peer || back.closing || back.mobike || back.update_due || back.started);
+	assert_true(back.dpd_delay_s == 0 && back.rekey_us == 0 && back.ike_rekeys == 0 && back.created_us == 0);
+}
+
+/* A key may end in zeros of its own; what is longer than its room is refused. */
+static void keys_come_back_whatever_they_end_in(void **state)
+{
+	uint8_t room[IKE_SA_RECORD_MAX];
+	struct ike_sa sa = make_ordinary(), back;
+	static const uint8_t d[32] = { [0] = 0x71, [31] = 1 };
+
+	(void)state;
+	memset(sa.keys.d, 0, sizeof(sa.keys.d));
+	memcpy(sa.keys.d, d, sizeof(d));
+	sa.keys.ei[19] = 0;
+	memset(sa.keys.er + 12, 0, 8);
+	memset(sa.keys.pi, 0x74, sizeof(sa.keys.pi));
+	size_t len = encode(&sa, SPACE_OF(room));
+	assert_int_equal(ike_sa_decode(bytes_of(room, len), &back), ERR_NONE);
+	assert_memory_equal(&back.keys, &sa.keys, sizeof(sa.keys));
+	uint8_t *at = memmem(room, len, d, sizeof(d));
+	assert_non_null(at);
+	assert_int_equal(at[-1], sizeof(d));
+	at[-1] = sizeof(sa.keys.d) + 4;
+	assert_int_equal(ike_sa_decode(bytes_of(room, len), &back), ERR_SYNTAX);
 }
 
 static void a_cut_record_is_refused_or_lacks_only_later_fields(void **state)
@@ -136,7 +202,7 @@ static void a_newer_version_is_refused_and_a_newer_field_passed_over(void **stat
 	struct wr w = wr_of(SPACE_OF(room));
 
 	(void)state;
-	assert_int_equal(ike_sa_encode(&sa, model_format_newest(), &w), ERR_NONE);
+	assert_int_equal(ike_sa_encode(&sa, MODEL_FORMAT_NEWEST, &w), ERR_NONE);
 	tlv_text(&w, 4000, "of a later version");
 	assert_int_equal(ike_sa_decode(wr_bytes(&w), &back), ERR_NONE);
 	room[1]++;
@@ -162,7 +228,8 @@ static void any_changed_byte_is_read_or_refused(void **state)
 	}
 }
 
-TESTS(cmocka_unit_test(a_record_survives_whole), cmocka_unit_test(a_cut_record_is_refused_or_lacks_only_later_fields),
+TESTS(cmocka_unit_test(a_record_survives_whole_in_each_format), cmocka_unit_test(what_is_zero_takes_no_room),
+      cmocka_unit_test(keys_come_back_whatever_they_end_in), cmocka_unit_test(a_cut_record_is_refused_or_lacks_only_later_fields),
       cmocka_unit_test(what_was_never_authenticated_is_no_record),
       cmocka_unit_test(a_newer_version_is_refused_and_a_newer_field_passed_over),
       cmocka_unit_test(any_changed_byte_is_read_or_refused))
