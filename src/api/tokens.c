@@ -99,12 +99,10 @@ static enum err commit_token(struct api_call *c, const struct model_token *t, ui
 	struct model_key key = model_key_token(t->hash);
 	uint8_t record[MODEL_TOKEN_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(record));
+	struct store_put put;
 
 	must(model_token_encode(t, &w) == ERR_NONE);
-	const struct store_cmp cmp = { model_key_bytes(&key), mod_rev };
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-	return store_commit(c->server->store, &txn).err;
+	return store_commit(c->server->store, store_put_txn(&put, model_key_bytes(&key), mod_rev, wr_bytes(&w))).err;
 }
 
 static bool is_printable(const char *s)

@@ -88,16 +88,14 @@ static struct store_result make(struct control *c, struct store *s)
 	struct wr w = wr_of(SPACE_OF(room));
 	struct cluster_cookie k = { .turned_us = c->now_us };
 	struct secrets fresh;
-	const struct bytes key = bytes_str(MODEL_KEY_COOKIE);
+	struct store_put put;
 
 	crypt_random(fresh.b, sizeof(fresh.b));
 	enum err e = seal(c, &fresh, &k);
 	if (e != ERR_NONE)
 		return (struct store_result){ .err = e };
 	cluster_cookie_encode(&k, &w);
-	const struct store_cmp cmp = { key, 0 };
-	const struct store_op op = { STORE_PUT, key, wr_bytes(&w) };
-	return store_commit(s, &(struct store_txn){ .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 });
+	return store_commit(s, store_put_txn(&put, bytes_str(MODEL_KEY_COOKIE), 0, wr_bytes(&w)));
 }
 
 enum err control_cookie_load(struct control *c, struct store *s)
@@ -135,7 +133,7 @@ static void turn(struct control *c)
 	struct wr w = wr_of(SPACE_OF(room));
 	struct cluster_cookie k = n->cookie;
 	struct ike_world next = { .cookie_key = { { 0 }, c->world.cookie_key[0] } };
-	const struct bytes key = bytes_str(MODEL_KEY_COOKIE);
+	struct store_put put;
 
 	crypt_random(&next.cookie_key[0], sizeof(next.cookie_key[0]));
 	struct secrets s = secrets_of(&next);
@@ -144,11 +142,9 @@ static void turn(struct control *c)
 	k.turned_us = c->now_us;
 	enum err e = seal(c, &s, &k);
 	cluster_cookie_encode(&k, &w);
-	const struct store_cmp cmp = { key, n->cookie_rev };
-	const struct store_op op = { STORE_PUT, key, wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
 	if (e == ERR_NONE)
-		e = store_thread_submit(c->store, &txn, control_node_tag(NODE_TAG_COOKIE));
+		e = store_thread_submit(c->store, store_put_txn(&put, bytes_str(MODEL_KEY_COOKIE), n->cookie_rev, wr_bytes(&w)),
+					control_node_tag(NODE_TAG_COOKIE));
 	n->turning = e == ERR_NONE;
 }
 

@@ -31,20 +31,15 @@ static void read_format(void *arg, const struct store_row *row)
 /* The transaction that raises it, with what it borrows. */
 struct raising {
 	uint8_t value[VALUE_LEN];
-	struct store_cmp cmp;
-	struct store_op op;
-	struct store_txn txn;
+	struct store_put put;
 };
 
-static void make_raising(uint16_t format, uint64_t mod_rev, struct raising *ret)
+static const struct store_txn *make_raising(uint16_t format, uint64_t mod_rev, struct raising *ret)
 {
-	const struct bytes key = bytes_str(MODEL_KEY_FORMAT);
 	struct wr w = wr_of(SPACE_OF(ret->value));
 
 	wr_u16(&w, format);
-	ret->cmp = (struct store_cmp){ key, mod_rev };
-	ret->op = (struct store_op){ STORE_PUT, key, wr_bytes(&w) };
-	ret->txn = (struct store_txn){ .cmps = &ret->cmp, .cmp_cnt = 1, .ops = &ret->op, .op_cnt = 1 };
+	return store_put_txn(&ret->put, bytes_str(MODEL_KEY_FORMAT), mod_rev, wr_bytes(&w));
 }
 
 /* ERR_VERSION, ERR_SYNTAX; the cause is logged. */
@@ -68,8 +63,7 @@ static enum err raise_alone(struct control *c, struct store *s, const struct fou
 
 	if (f->format >= model_format_newest())
 		return ERR_NONE;
-	make_raising(model_format_newest(), f->mod_rev, &raising);
-	enum err e = store_commit(s, &raising.txn).err;
+	enum err e = store_commit(s, make_raising(model_format_newest(), f->mod_rev, &raising)).err;
 	if (e != ERR_NONE)
 		log_error(MODEL_KEY_FORMAT " cannot be written: %s", err_text(e));
 	else
@@ -123,8 +117,8 @@ void control_format_timers(struct control *c)
 	if (c->now_us < n->format_us || !cluster_duty(&c->members, DUTY_KEY))
 		return;
 	/* What became of it the change tells; until then it is tried again. */
-	make_raising(cluster_format(&c->members), c->format_rev, &raising);
+	const struct store_txn *txn = make_raising(cluster_format(&c->members), c->format_rev, &raising);
 	n->format_us = c->now_us + SETTLE_US;
-	if (store_thread_submit(c->store, &raising.txn, control_node_tag(NODE_TAG_FORMAT)) != ERR_NONE)
+	if (store_thread_submit(c->store, txn, control_node_tag(NODE_TAG_FORMAT)) != ERR_NONE)
 		log_debug(MODEL_KEY_FORMAT " stays as it is for now");
 }

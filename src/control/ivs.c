@@ -30,6 +30,7 @@ MUST_USE enum err control_incarnation_take(struct store *s, uint32_t *ret)
 
 	for (unsigned i = 0; i < FIRST_TRIES; i++) {
 		struct counter c = { 0 };
+		struct store_put put;
 		uint8_t b[4];
 		struct wr w = wr_of(SPACE_OF(b));
 		enum err e = store_get(s, key, read_counter, &c);
@@ -39,10 +40,7 @@ MUST_USE enum err control_incarnation_take(struct store *s, uint32_t *ret)
 		if (next > CRYPT_IV_INCARNATION_MAX)
 			return ERR_RANGE;
 		wr_u32(&w, next);
-		const struct store_cmp cmp = { key, c.mod_rev };
-		const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
-		const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-		if (store_commit(s, &txn).err == ERR_NONE) {
+		if (store_commit(s, store_put_txn(&put, key, c.mod_rev, BYTES_OF(b))).err == ERR_NONE) {
 			*ret = next;
 			return ERR_NONE;
 		}
@@ -88,7 +86,7 @@ static void ask(struct control *c)
 static void take(struct control *c)
 {
 	struct control_renewal *n = &c->renewal;
-	const struct bytes key = bytes_str(MODEL_KEY_INCARNATION);
+	struct store_put put;
 	uint8_t b[4];
 	struct wr w = wr_of(SPACE_OF(b));
 
@@ -97,11 +95,8 @@ static void take(struct control *c)
 	if (n->asked > CRYPT_IV_INCARNATION_MAX)
 		return;
 	wr_u32(&w, n->asked);
-	const struct store_cmp cmp = { key, n->mod_rev };
-	const struct store_op op = { STORE_PUT, key, BYTES_OF(b) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
 	const uint64_t tag = ++c->next_tag;
-	if (store_thread_submit(c->store, &txn, tag) != ERR_NONE)
+	if (store_thread_submit(c->store, store_put_txn(&put, bytes_str(MODEL_KEY_INCARNATION), n->mod_rev, BYTES_OF(b)), tag) != ERR_NONE)
 		return;
 	n->tag = tag;
 	n->writes = true;

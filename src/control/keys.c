@@ -89,15 +89,13 @@ static enum err write_secret(const struct control *c, struct store *s, uint64_t 
 {
 	static const struct model_key key = { MODEL_KEY_SECRET };
 	uint8_t sealed[CRYPT_SEAL_KEY_LEN + CRYPT_SEAL_OVERHEAD];
+	struct store_put put;
 	size_t len;
 
 	enum err e = control_seal_record(c, &key, BYTES_OF(c->secret), SPACE_OF(sealed), &len);
 	if (e != ERR_NONE)
 		return e;
-	const struct store_cmp cmp = { model_key_bytes(&key), mod_rev };
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), bytes_of(sealed, len) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-	return store_commit(s, &txn).err;
+	return store_commit(s, store_put_txn(&put, model_key_bytes(&key), mod_rev, bytes_of(sealed, len))).err;
 }
 
 /* One look at it, and what is to be written then. ERR_CONFLICT: another process was faster. */
@@ -183,6 +181,7 @@ static enum err reseal(struct control *c, struct store *s, const struct crypt_se
 	uint8_t room[MODEL_PSK_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 	struct found_psk f = { 0 };
+	struct store_put put;
 
 	enum err e = store_get(s, model_key_bytes(&key), read_psk, &f);
 	if (e == ERR_NONE)
@@ -195,10 +194,7 @@ static enum err reseal(struct control *c, struct store *s, const struct crypt_se
 		e = model_psk_encode(&f.psk, &w);
 	if (e != ERR_NONE)
 		return e;
-	const struct store_cmp cmp = { model_key_bytes(&key), f.mod_rev };
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-	return store_commit(s, &txn).err;
+	return store_commit(s, store_put_txn(&put, model_key_bytes(&key), f.mod_rev, wr_bytes(&w))).err;
 }
 
 MUST_USE enum err control_keys_reseal(struct control *c, struct store *s)

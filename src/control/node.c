@@ -45,21 +45,19 @@ static uint16_t choose_slot(const struct control *c)
 struct claim {
 	struct model_key key;
 	uint8_t room[CLUSTER_RECORD_MAX];
-	struct store_cmp cmp;
-	struct store_op op;
-	struct store_txn txn;
+	struct store_put put;
 };
 
-static void make_claim(const struct control_node *n, uint16_t slot, uint64_t mod_rev, struct claim *ret)
+static const struct store_txn *make_claim(const struct control_node *n, uint16_t slot, uint64_t mod_rev, struct claim *ret)
 {
 	struct wr w = wr_of(SPACE_OF(ret->room));
 
 	cluster_node_encode(&n->self, &w);
 	must(!w.bad);
 	ret->key = model_key_node(slot);
-	ret->cmp = (struct store_cmp){ model_key_bytes(&ret->key), mod_rev };
-	ret->op = (struct store_op){ STORE_PUT, model_key_bytes(&ret->key), wr_bytes(&w) };
-	ret->txn = (struct store_txn){ .cmps = &ret->cmp, .cmp_cnt = 1, .ops = &ret->op, .op_cnt = 1, .lease = n->lease };
+	const struct store_txn *txn = store_put_txn(&ret->put, model_key_bytes(&ret->key), mod_rev, wr_bytes(&w));
+	ret->put.txn.lease = n->lease;
+	return txn;
 }
 
 static uint64_t rev_of_former(const struct control *c, uint16_t slot)
@@ -148,8 +146,7 @@ static enum err claim_first(struct control *c, struct store *s)
 		const struct cluster_member *former = cluster_member_at(&c->members, n->slot);
 		if (former != NULL && former->n.state == CLUSTER_DRAINING)
 			n->self.state = CLUSTER_DRAINING;
-		make_claim(n, n->slot, rev_of_former(c, n->slot), &claim);
-		struct store_result r = store_commit(s, &claim.txn);
+		struct store_result r = store_commit(s, make_claim(n, n->slot, rev_of_former(c, n->slot), &claim));
 		if (r.err == ERR_NONE) {
 			hold(c, r.rev);
 			return ERR_NONE;
@@ -310,9 +307,9 @@ static void submit_claim(struct control *c)
 	struct claim claim;
 
 	n->slot = choose_slot(c);
-	make_claim(n, n->slot, rev_of_former(c, n->slot), &claim);
+	const struct store_txn *txn = make_claim(n, n->slot, rev_of_former(c, n->slot), &claim);
 	n->phase = CONTROL_NODE_CLAIMING;
-	if (store_thread_submit(c->store, &claim.txn, control_node_tag(NODE_TAG_CLAIM)) != ERR_NONE) {
+	if (store_thread_submit(c->store, txn, control_node_tag(NODE_TAG_CLAIM)) != ERR_NONE) {
 		n->phase = CONTROL_NODE_LOST;
 		n->next_us = c->now_us + AGAIN_US;
 	}
@@ -454,8 +451,8 @@ static void write_self(struct control *c)
 
 	if (!n->dirty || n->writing || n->phase != CONTROL_NODE_HELD)
 		return;
-	make_claim(n, n->slot, n->mod_rev, &claim);
-	if (store_thread_submit(c->store, &claim.txn, control_node_tag(NODE_TAG_WRITE)) != ERR_NONE)
+	const struct store_txn *txn = make_claim(n, n->slot, n->mod_rev, &claim);
+	if (store_thread_submit(c->store, txn, control_node_tag(NODE_TAG_WRITE)) != ERR_NONE)
 		return;
 	n->dirty = false;
 	n->writing = true;
@@ -465,20 +462,19 @@ static void write_self(struct control *c)
 static void write_tick(struct control *c)
 {
 	struct control_node *n = c->node;
-	const struct bytes key = bytes_str(MODEL_KEY_TICK);
 	uint64_t patience = cluster_duty(&c->members, TICK_KEY) ? CONTROL_TICK_US
 								 : CONTROL_TICK_US * 3 / 2 + n->slot % 8 * (CONTROL_TICK_US / 16);
 	uint8_t value[2 + 4 + 8 + 4 + 2];
 	struct wr w = wr_of(SPACE_OF(value));
+	struct store_put put;
 
 	if (n->ticking || !c->members.held || c->now_us < n->tick_seen_us + patience)
 		return;
 	control_tick_encode(c->now_us, n->slot, &w);
 	must(!w.bad);
-	const struct store_cmp cmp = { key, n->tick_rev };
-	const struct store_op op = { STORE_PUT, key, wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1, .loose = true };
-	n->ticking = store_thread_submit(c->store, &txn, control_node_tag(NODE_TAG_TICK)) == ERR_NONE;
+	const struct store_txn *txn = store_put_txn(&put, bytes_str(MODEL_KEY_TICK), n->tick_rev, wr_bytes(&w));
+	put.txn.loose = true;
+	n->ticking = store_thread_submit(c->store, txn, control_node_tag(NODE_TAG_TICK)) == ERR_NONE;
 }
 
 void control_node_timers(struct control *c)

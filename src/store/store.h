@@ -57,6 +57,20 @@ struct store_result {
 	uint64_t rev;  /* of the commit */
 };
 
+/* The transaction that puts one key if its revision is still that one. It lies in *p, which must outlive it. */
+struct store_put {
+	struct store_cmp cmp;
+	struct store_op op;
+	struct store_txn txn;
+};
+static inline const struct store_txn *store_put_txn(struct store_put *p, struct bytes key, uint64_t mod_rev, struct bytes value)
+{
+	p->cmp = (struct store_cmp){ key, mod_rev };
+	p->op = (struct store_op){ STORE_PUT, key, value };
+	p->txn = (struct store_txn){ .cmps = &p->cmp, .cmp_cnt = 1, .ops = &p->op, .op_cnt = 1 };
+	return &p->txn;
+}
+
 /* One key. ERR_NOTFOUND; ERR_DENIED, ERR_AWAY, ERR_SYSTEM as above. */
 MUST_USE enum err store_get(struct store *s, struct bytes key, store_row_fn *row, void *arg);
 
