@@ -644,7 +644,7 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 			t = NULL;
 	}
 	if (t == NULL || !t->configured || !t->account->configured) {
-		control_psk_open(c, NULL, &ret->psk, &ret->previous_psk);
+		control_psk_open(c, NULL, &ret->psk);
 		return false;
 	}
 	*ret = (struct ike_peer){ .account_id = t->account->m.id, .tunnel_id = t->id,
@@ -653,6 +653,14 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 				  .customer_endpoint = t->m.customer_endpoint, .allow_null = t->m.allow_null_cipher,
 				  .allow_esn = allows_esn(&t->m),
 				  .settings = t->m.onramp };
-	control_psk_open(c, t, &ret->psk, &ret->previous_psk);
+	control_psk_open(c, t, &ret->psk);
 	return true;
+}
+
+void control_find_previous_psk(void *arg, const struct model_id *tunnel_id, struct secret *ret)
+{
+	struct control *c = arg;
+	const struct control_tunnel *t = tunnel_id == NULL ? NULL : control_tunnel_find(c, tunnel_id);
+
+	control_psk_open_previous(c, t, ret);
 }

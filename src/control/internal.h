@@ -37,13 +37,15 @@ struct control_account *control_account_find(const struct control *c, const stru
 struct control_account *control_account_by_number(const struct control *c, uint32_t number);
 bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
 			 const struct addr *remote, struct ike_peer *ret);
+void control_find_previous_psk(void *arg, const struct model_id *tunnel_id, struct secret *ret);
 
 /* psk.c: pre-shared keys */
 MUST_USE enum err control_psks_init(struct control *c);
 void control_psk_put(struct control *c, struct control_tunnel *t, const struct model_psk *m); /* as the store has it */
-/* The two keys of a tunnel, empty where it has none; t NULL: there is no tunnel. Whether there is one, and which keys it has, does
- * not show in the time that it takes. */
-void control_psk_open(struct control *c, struct control_tunnel *t, struct secret *ret_present, struct secret *ret_previous);
+/* The key of a tunnel and, after that, the one before it, empty where it has none; t NULL: there is no tunnel. Whether there is
+ * one, and which keys it has, does not show in the time that it takes. */
+void control_psk_open(struct control *c, struct control_tunnel *t, struct secret *ret);
+void control_psk_open_previous(const struct control *c, const struct control_tunnel *t, struct secret *ret);
 bool control_psks_wait(const struct control *c); /* some are still to be opened; each turn opens one tunnel's */
 void control_psks_tick(struct control *c);
 void control_psks_free(struct control *c);

@@ -58,6 +58,7 @@ static enum err make_world(struct control *c)
 	if (e != ERR_NONE)
 		return e;
 	c->world = (struct ike_world){ .domain = c->cfg.conf->identity_domain, .find_tunnel = control_find_tunnel,
+				       .find_previous_psk = control_find_previous_psk,
 				       .fragment_mtu = (uint16_t)c->cfg.conf->ike_fragment_mtu,
 				       .find_selectors = control_find_selectors, .find_rows = control_find_rows,
 				       .arg = c };

@@ -157,11 +157,17 @@ static void open_locked(const struct control *c, const struct control_tunnel *t,
 	secret_wipe(text, sizeof(text));
 }
 
-void control_psk_open(struct control *c, struct control_tunnel *t, struct secret *ret_present, struct secret *ret_previous)
+void control_psk_open(struct control *c, struct control_tunnel *t, struct secret *ret)
 {
 	bool has = t != NULL && t->has_psk;
 
 	unbox(c, t);
-	open_locked(c, t, has ? t->psk.current : NULL, has ? t->psk.current_len : 0, ret_present);
-	open_locked(c, t, has ? t->psk.previous : NULL, has ? t->psk.previous_len : 0, ret_previous);
+	open_locked(c, t, has ? t->psk.current : NULL, has ? t->psk.current_len : 0, ret);
+}
+
+void control_psk_open_previous(const struct control *c, const struct control_tunnel *t, struct secret *ret)
+{
+	bool has = t != NULL && t->has_psk;
+
+	open_locked(c, t, has ? t->psk.previous : NULL, has ? t->psk.previous_len : 0, ret);
 }

@@ -102,32 +102,42 @@ static bool auth_matches(struct ike_ctx *c, const struct secret *psk, const stru
 	return e == ERR_NONE && same && real;
 }
 
-/* Which change of the key the peer has, NULL: none. Computed for every peer that is refused, known or not, so that
- * refusals take the same time. */
-static const struct blank *find_blank(struct ike_ctx *c, const struct secret *psk, const struct wire_ike_id *idi,
-				      struct bytes auth)
-{
-	const struct blank *found = NULL;
+/* What a peer has that is refused, instead of the key. */
+struct guess {
+	const struct blank *blank; /* the key after such a change, NULL: it is none */
+	bool previous;             /* the key of before */
+};
 
+/* Computed for every peer that is refused, known or not, so that refusals take the same time. */
+static struct guess guess_key(struct ike_ctx *c, const struct ike_peer *known, const struct secret *psk, const struct wire_ike_id *idi,
+			      struct bytes auth)
+{
+	const struct ike_world *world = c->world;
+	struct secret previous = { 0 };
+	struct guess g = { 0 };
+
+	if (world->find_previous_psk != NULL)
+		world->find_previous_psk(world->arg, known == NULL ? NULL : &known->tunnel_id, &previous);
+	g.previous = auth_matches(c, &previous, idi, auth);
+	secret_wipe(&previous, sizeof(previous));
 	for (size_t i = 0; i < ARRAY_LEN(blanks); i++) {
 		struct secret changed = { 0 };
 		change_key(psk, &blanks[i], &changed);
-		if (auth_matches(c, &changed, idi, auth) && psk->len != 0 && found == NULL)
-			found = &blanks[i];
+		if (auth_matches(c, &changed, idi, auth) && psk->len != 0 && g.blank == NULL)
+			g.blank = &blanks[i];
 		secret_wipe(&changed, sizeof(changed));
 	}
-	return found;
+	return g;
 }
 
-/* Every way through does the same work up to the comparison. */
+/* All who are refused had the same work done for them up to the comparison. */
 static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, const struct wire_ike_auth *auth,
 			    struct ike_peer *peer)
 {
 	bool known = find_peer(c, idi, peer);
 	bool present = auth_matches(c, &peer->psk, idi, auth->data);
-	bool previous = auth_matches(c, &peer->previous_psk, idi, auth->data);
 	const struct addr *local = &c->ev->local.addr, *remote = &c->ev->remote.addr;
-	const struct blank *blank = present ? NULL : find_blank(c, &peer->psk, idi, auth->data);
+	const struct guess guess = present ? (struct guess){ 0 } : guess_key(c, known ? peer : NULL, &peer->psk, idi, auth->data);
 
 	if (auth->method == 0)
 		return (struct verdict){ false, MODEL_FAILURE_EAP, NULL };
@@ -137,9 +147,9 @@ static struct verdict judge(struct ike_ctx *c, const struct wire_ike_id *idi, co
 		return (struct verdict){ false, MODEL_FAILURE_UNKNOWN_IDENTITY, NULL };
 	if (peer->psk.len == 0)
 		return (struct verdict){ false, MODEL_FAILURE_NO_PSK, NULL };
-	if (!present && blank != NULL)
-		return (struct verdict){ false, MODEL_FAILURE_PSK_BLANK, blank->story };
-	if (!present && previous)
+	if (!present && guess.blank != NULL)
+		return (struct verdict){ false, MODEL_FAILURE_PSK_BLANK, guess.blank->story };
+	if (!present && guess.previous)
 		return (struct verdict){ false, MODEL_FAILURE_PREVIOUS_PSK, NULL };
 	if (!present)
 		return (struct verdict){ false, MODEL_FAILURE_WRONG_PSK, NULL };

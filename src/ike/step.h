@@ -34,7 +34,6 @@ struct ike_peer {
 	bool allow_null, allow_esn;
 	struct model_tunnel_onramp settings;
 	struct secret psk;          /* empty: none set yet */
-	struct secret previous_psk; /* empty: none */
 };
 
 /* The selectors of a Child SA, or of one that is asked for. */
@@ -56,6 +55,9 @@ struct ike_world {
 	 * identity matches only where (gateway_endpoint, customer_endpoint) is unique. */
 	bool (*find_tunnel)(void *arg, const struct model_identity *id, const struct addr *local,
 			    const struct addr *remote, struct ike_peer *ret);
+	/* The key of that tunnel before the present one, empty where it has none; of NULL: of a tunnel that there is not. Asked for
+	 * each peer that is refused, so that its verdict can name it. NULL: no tunnel has one. */
+	void (*find_previous_psk)(void *arg, const struct model_id *tunnel_id, struct secret *ret);
 	/* The selectors of the installed child with this SPI of ours; for 0: of the Child SA that the tunnel asks for
 	 * when we start one. False: unknown, and no request is made. NULL: any to any, always. */
 	bool (*find_selectors)(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);

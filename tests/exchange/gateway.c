@@ -24,6 +24,16 @@ static bool find_tunnel(void *arg, const struct model_identity *id, const struct
 	return false;
 }
 
+static void find_previous_psk(void *arg, const struct model_id *tunnel_id, struct secret *ret)
+{
+	struct gateway *g = arg;
+
+	g->previous_asked++;
+	for (unsigned i = 0; tunnel_id != NULL && i < g->tunnel_cnt; i++)
+		if (model_id_eq(tunnel_id, &g->tunnels[i].peer.tunnel_id))
+			*ret = g->tunnels[i].previous_psk;
+}
+
 void gateway_init(struct gateway *g)
 {
 	memset(g, 0, sizeof(*g));
@@ -34,6 +44,7 @@ void gateway_init(struct gateway *g)
 		.cookie_key = { { 3, 4 }, { 5, 6 } },
 		.cookie_version = 9,
 		.find_tunnel = find_tunnel,
+		.find_previous_psk = find_previous_psk,
 		.arg = g,
 	};
 	crypt_random(g->world.decoy_psk, sizeof(g->world.decoy_psk));

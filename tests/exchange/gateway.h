@@ -11,6 +11,7 @@
 
 struct gateway_tunnel {
 	struct ike_peer peer;
+	struct secret previous_psk;
 };
 
 struct gateway_sa {
@@ -50,7 +51,7 @@ struct gateway {
 	/* what was seen, over all steps */
 	unsigned drops[MODEL_DROP_CNT], counters[MODEL_COUNTER_CNT];
 	unsigned pieces;               /* fragments that were kept and did not make a message whole */
-	unsigned failure_cnt, paths, initial_contacts, dhs, finds;
+	unsigned failure_cnt, paths, initial_contacts, dhs, finds, previous_asked;
 	struct model_failure failure;  /* the last */
 	bool changed;                  /* of the last step */
 	struct ike_out *step_out;

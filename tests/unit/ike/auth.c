@@ -145,7 +145,7 @@ static void no_psk_yet(struct net *n)
 
 static void previous_psk(struct net *n)
 {
-	gateway_tunnel(&n->g)->previous_psk = gateway_tunnel(&n->g)->psk;
+	n->g.tunnels[0].previous_psk = gateway_tunnel(&n->g)->psk;
 	must(secret_set(&gateway_tunnel(&n->g)->psk, bytes_str("the new key")) == ERR_NONE);
 }
 
@@ -259,6 +259,10 @@ static void every_refusal_is_the_same_on_the_wire_and_told_apart_inside(void **s
 		assert_memory_equal(r.b, expected, sizeof(expected));
 		assert_true(sealed == 0 || sealed == r.sealed_len);
 		sealed = r.sealed_len;
+		/* the same work for all who do not have the key */
+		bool has_key = r.code == MODEL_FAILURE_NOT_PSK || r.code == MODEL_FAILURE_WRONG_ENDPOINT ||
+			       r.code == MODEL_FAILURE_WRONG_PEER_ADDRESS;
+		assert_int_equal(n->g.previous_asked, !has_key);
 		free_net(n);
 	}
 }
