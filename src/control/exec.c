@@ -270,21 +270,33 @@ static bool stands(const struct control_tunnel *t)
 	return false;
 }
 
+/* The entry of an SA that a step has made, *ret_new: by this call. The watch may have told of it, and of what another node has done
+ * with it since, before the store has told of our own commit: then that is newer. */
+static struct control_sa *take_made(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t rev,
+				    struct control_tunnel *t, bool *ret_new)
+{
+	struct control_sa *sa = control_sa_find(c, made->spi);
+
+	*ret_new = sa == NULL;
+	return sa != NULL ? sa : control_sa_add(c, r, made, rev, t);
+}
+
 /* The committed record of a handshake becomes an SA; the half-open one has done its work. */
 static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_tunnel *t = control_tunnel_find(c, &op->step->new_sa.tunnel_id);
 	struct control_half *half = op->half;
-	bool replaced = t != NULL && stands(t);
-	struct control_sa *sa = t == NULL ? NULL : control_sa_add(c, &op->step->new_sa, &op->made[0], rev, t);
+	bool replaced = t != NULL && stands(t), is_new;
+	struct control_sa *sa = t == NULL ? NULL : take_made(c, &op->step->new_sa, &op->made[0], rev, t, &is_new);
 
 	op->half = NULL;
 	if (sa == NULL) {
 		control_drop(c, MODEL_DROP_ike_unexpected); /* the tunnel was deleted while the commit ran */
 	} else {
 		char to[ADDR_ENDPOINT_TEXT_MAX], suite[MODEL_SUITE_TEXT_MAX];
+		bool idle = !sa->busy;
 		sa->busy = true;
-		if (c->clustered) {
+		if (c->clustered && rev > t->cur_seen) {
 			t->cur_spi = sa->r.spi;
 			t->cur_rev = t->cur_seen = rev;
 		}
@@ -294,7 +306,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 		log_info("tunnel %s: IKE SA up with %s, %s", t->m.name,
 			 addr_endpoint_format(&sa->r.path.remote, to),
 			 model_suite_text(&op->step->new_sa.suite, suite));
-		op->sa = sa;
+		op->sa = idle ? sa : NULL;
 		control_site_up(c, t);
 	}
 	control_half_remove(c, half);
@@ -361,13 +373,14 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 		op->made[0] = (struct control_record){ 0 };
 		if (rev != 0)
 			sa->mod_rev = rev;
+		bool is_new;
 		if (op->step->out.has_rekeyed &&
-		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, t) != NULL) {
+		    take_made(c, &op->step->rekeyed[0], &op->made[1], rev, t, &is_new) != NULL && is_new) {
 			adopt_children(c, &op->step->rekeyed[0]);
 			t->ike_rekeys++;
 		}
 		if (op->step->out.has_redundant)
-			(void)control_sa_add(c, &op->step->rekeyed[1], &op->made[2], rev, t);
+			(void)take_made(c, &op->step->rekeyed[1], &op->made[2], rev, t, &is_new);
 	}
 	act(c, op, sa, rev);
 	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
