@@ -396,7 +396,9 @@ static void run_step(struct control *c, struct control_op *op)
 {
 	struct control_step *s = op->step;
 
-	crypt_random(op->ev.random, sizeof(op->ev.random));
+	if (!op->fresh)
+		crypt_random(op->ev.random, sizeof(op->ev.random));
+	op->fresh = false;
 	if (op->kind == OP_SA)
 		control_record_read(&op->sa->r, &s->sa);
 	op->ev.dh = op->has_dh ? &op->dh : NULL;
@@ -480,14 +482,14 @@ static enum err encode(const struct control *c, struct control_op *op)
 	return e;
 }
 
-/* The job is copied; the step runs again, from the beginning, with the result. */
+/* The job is copied; the step runs again, from the beginning, with the result. It has made nothing out of its random bytes. */
 static void wait_for_dh(struct control *c, struct control_op *op)
 {
 	enum err e = control_dh_submit(c->dh, op->tag, &op->step->out.actions[0].dh, op->kind != OP_INIT);
 
 	op->dh_op = (uint8_t)op->step->out.actions[0].dh.op;
 	op->base_rev = op->kind == OP_SA ? op->sa->mod_rev : 0;
-
+	op->fresh = true;
 	forget_step(c, op);
 	if (e != ERR_NONE) {
 		control_drop(c, MODEL_DROP_ike_dh_queue);

@@ -241,6 +241,7 @@ struct control_op {
 	struct ike_event ev;          /* ev.msg and ev.inner point to msg */
 	uint8_t *msg;
 	bool counted;                 /* OP_INIT: among its source's half-open ones */
+	bool fresh;                   /* the event's random bytes are drawn, and nothing has been made of them */
 	bool has_dh;
 	uint8_t dh_op;                /* enum ike_dh_op: which result that is */
 	uint64_t base_rev;            /* OP_SA: of the record for which it was asked */

@@ -350,7 +350,7 @@ void ike_init_step(const struct ike_world *world, const struct ike_event *ev, st
 		drop_ke(ev, out, &i);
 		return;
 	}
-	if (!answer_fits(world, ev, &h, &i, &choice, out))
+	if (ev->dh == NULL && !answer_fits(world, ev, &h, &i, &choice, out))
 		return;
 	if (ev->dh == NULL) {
 		ike_out_add(out, IKE_ACT_DH)->dh = (struct ike_dh_job){
