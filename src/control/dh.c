@@ -48,10 +48,26 @@ static bool take_job(struct jobs *q, struct job *ret)
 	return true;
 }
 
+/* Under the lock, but for the call that wakes the control thread: it would wait for the lock at once. It takes all that there is,
+ * so only the first result has to wake it. */
+static void give_result(struct control_dh *d, struct control_dh_done *r)
+{
+	const uint64_t one = 1;
+	bool first = d->done_cnt == 0;
+
+	d->running--;
+	d->done[(d->done_first + d->done_cnt++) % CONTROL_DH_QUEUE_MAX] = *r;
+	secret_wipe(r, sizeof(*r));
+	if (!first)
+		return;
+	pthread_mutex_unlock(&d->lock);
+	(void)!write(d->fd, &one, sizeof(one));
+	pthread_mutex_lock(&d->lock);
+}
+
 static void *helper(void *arg)
 {
 	struct control_dh *d = arg;
-	const uint64_t one = 1;
 
 	pthread_mutex_lock(&d->lock);
 	while (!d->stop) {
@@ -71,10 +87,7 @@ static void *helper(void *arg)
 		secret_wipe(&j, sizeof(j));
 
 		pthread_mutex_lock(&d->lock);
-		d->running--;
-		d->done[(d->done_first + d->done_cnt++) % CONTROL_DH_QUEUE_MAX] = r;
-		secret_wipe(&r, sizeof(r));
-		(void)!write(d->fd, &one, sizeof(one));
+		give_result(d, &r);
 	}
 	pthread_mutex_unlock(&d->lock);
 	return NULL;

@@ -30,10 +30,21 @@ enum source {
 	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
 };
 
+static enum err watch_events(struct control *c, int fd, uint32_t events, unsigned source)
+{
+	struct epoll_event ev = { .events = events, .data.u32 = source };
+	return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? ERR_NONE : ERR_SYSTEM;
+}
+
 static enum err watch_fd(struct control *c, int fd, unsigned source)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = source };
-	return epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? ERR_NONE : ERR_SYSTEM;
+	return watch_events(c, fd, EPOLLIN, source);
+}
+
+/* An eventfd: each write is an event, so that its counter need not be read. */
+static enum err watch_bell(struct control *c, int fd, unsigned source)
+{
+	return watch_events(c, fd, EPOLLIN | EPOLLET, source);
 }
 
 /* ---- start ---- */
@@ -120,7 +131,7 @@ static enum err watch_all(struct control *c)
 	if (e == ERR_NONE)
 		e = watch_fd(c, store_thread_fd(c->store), SOURCE_STORE);
 	if (e == ERR_NONE)
-		e = watch_fd(c, control_dh_fd(c->dh), SOURCE_DH);
+		e = watch_bell(c, control_dh_fd(c->dh), SOURCE_DH);
 	if (e == ERR_NONE && c->live_fd >= 0)
 		e = watch_fd(c, c->live_fd, SOURCE_LIVE);
 	if (e == ERR_NONE && control_mesh_fd(c) >= 0)
@@ -128,7 +139,7 @@ static enum err watch_all(struct control *c)
 	if (e == ERR_NONE && control_gather_fd(c) >= 0)
 		e = watch_fd(c, control_gather_fd(c), SOURCE_FRAGMENT);
 	for (unsigned i = 0; e == ERR_NONE && i < c->cfg.worker_cnt; i++)
-		e = watch_fd(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
+		e = watch_bell(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
 	return e;
 }
 
@@ -301,9 +312,7 @@ static void take_worker(struct control *c, unsigned worker)
 	struct fwd_punt_rings *r = &c->cfg.rings[worker];
 	struct fwd_notice n;
 	const uint64_t one = 1;
-	uint64_t cnt;
 
-	(void)!read(r->wake_fd, &cnt, sizeof(cnt));
 	while (ring_pop(&r->notices, &n))
 		control_notice(c, &n);
 	take_strays(c, &r->strays);
@@ -343,9 +352,7 @@ static void take_change(void *arg, const struct store_row *row)
 static void take_dh(struct control *c)
 {
 	struct control_dh_done d;
-	uint64_t cnt;
 
-	(void)!read(control_dh_fd(c->dh), &cnt, sizeof(cnt));
 	while (control_dh_take(c->dh, &d)) {
 		control_op_dh_done(c, &d);
 		secret_wipe(&d, sizeof(d));
