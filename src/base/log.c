@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +12,12 @@
 static const char *log_name = "onramp";
 static enum log_level log_max = LOG_LEVEL_INFO;
 static bool log_journal;
+
+static _Thread_local struct {
+	bool on;
+	size_t len;
+	char text[8192];
+} held;
 
 void log_init(const char *name, enum log_level level)
 {
@@ -26,6 +33,43 @@ static size_t make_printable(char *s, size_t n)
 		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
 			s[i] = '?';
 	return n;
+}
+
+/* A full or closed standard error must not stop the program. */
+static void write_out(const char *text, size_t len)
+{
+	if (write(STDERR_FILENO, text, len) < 0)
+		return;
+}
+
+static void write_held(void)
+{
+	if (held.len != 0)
+		write_out(held.text, held.len);
+	held.len = 0;
+}
+
+void log_hold(void)
+{
+	held.on = true;
+}
+
+void log_release(void)
+{
+	write_held();
+	held.on = false;
+}
+
+static void put_line(enum log_level level, const char *line, size_t len)
+{
+	if (level < LOG_LEVEL_INFO || len > sizeof(held.text) - held.len)
+		write_held();
+	if (!held.on || level < LOG_LEVEL_INFO) {
+		write_out(line, len);
+		return;
+	}
+	memcpy(held.text + held.len, line, len);
+	held.len += len;
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -50,9 +94,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	size_t n = body < 0 ? 0 : (size_t)body > room ? room : (size_t)body;
 	at += make_printable(line + at, n);
 	line[at++] = '\n';
-	/* A full or closed standard error must not stop the program. */
-	if (write(STDERR_FILENO, line, at) < 0)
-		return;
+	put_line(level, line, at);
 }
 
 bool log_limit_take(struct log_limit *l, uint64_t now_ms, uint32_t *ret_held)

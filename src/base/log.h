@@ -1,5 +1,5 @@
 // The log: lines for people on standard error, with a syslog level when systemd reads them.
-// Any thread; each line is one write.
+// Any thread; each line is one write, but for those that a thread holds back for a moment to write them together.
 //
 // A stranger's packet must never cause a line each: count it, or pass a struct log_limit.
 #pragma once
@@ -22,6 +22,12 @@ struct log_limit {
 void log_init(const char *name, enum log_level level);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* What the calling thread has to say between the two that is no warning or error is written at the end, at once: a turn of a loop
+ * in which hundreds of tunnels come up is one call of the kernel. Before a warning, and before must() ends the process, what is
+ * held is written. Not nested. */
+void log_hold(void);
+void log_release(void);
 
 /* True when a line may be written now; *ret_held is what was held back before it. The limit
  * belongs to one thread. */

@@ -467,6 +467,7 @@ void control_turn(struct control *c, int wait_ms)
 	struct epoll_event events[32];
 
 	int n = epoll_wait(c->epoll_fd, events, (int)ARRAY_LEN(events), wait_ms);
+	log_hold();
 	control_clock_read(c);
 	control_seq_turn(c);
 	for (int i = 0; i < n; i++)
@@ -492,6 +493,7 @@ void control_turn(struct control *c, int wait_ms)
 	control_seq_timers(c);
 	if (c->node == NULL && c->now_us >= c->cookie_turn_us)
 		turn_cookie_secret(c);
+	log_release();
 }
 
 void control_run(struct control *c)

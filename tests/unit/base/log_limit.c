@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,23 +57,47 @@ static void the_limit_counts_from_a_clock_that_just_began(void **state)
 	assert_false(log_limit_take(&l, 2, &held));
 }
 
-/* What log_line writes to standard error, by way of a pipe. */
+/* What is written to standard error, by way of a pipe. */
+struct ear {
+	int from, saved;
+};
+
+static struct ear begin_to_listen(void)
+{
+	struct ear e = { .saved = dup(STDERR_FILENO) };
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[1]);
+	e.from = ends[0];
+	return e;
+}
+
+static size_t hear(struct ear *e, char *out, size_t cap)
+{
+	ssize_t n = read(e->from, out, cap - 1);
+
+	out[n < 0 ? 0 : n] = 0;
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static void end_listening(struct ear *e)
+{
+	assert_int_equal(dup2(e->saved, STDERR_FILENO), STDERR_FILENO);
+	close(e->saved);
+	close(e->from);
+}
+
 static size_t catch_line(enum log_level level, const char *name, const char *text, char *out, size_t cap)
 {
-	int ends[2], saved = dup(STDERR_FILENO);
+	struct ear e = begin_to_listen();
 
-	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
 	log_init(name, LOG_LEVEL_INFO);
 	log_line(level, "%s", text);
-	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
-	close(saved);
-	close(ends[1]);
-	ssize_t n = read(ends[0], out, cap - 1);
-	close(ends[0]);
-	assert_true(n >= 0);
-	out[n] = 0;
-	return (size_t)n;
+	size_t n = hear(&e, out, cap);
+	end_listening(&e);
+	return n;
 }
 
 static void a_message_cannot_forge_a_line(void **state)
@@ -110,6 +135,65 @@ static void lines_above_the_level_are_not_written(void **state)
 	assert_int_equal(catch_line(LOG_LEVEL_DEBUG, "gateway", "hidden", out, sizeof(out)), 0);
 }
 
+static void what_is_held_is_written_at_once_and_in_order(void **state)
+{
+	char out[4096];
+	(void)state;
+
+	struct ear e = begin_to_listen();
+	log_hold();
+	log_info("one");
+	log_info("two");
+	size_t before = hear(&e, out, sizeof(out));
+	log_release();
+	hear(&e, out, sizeof(out));
+	const char *one = strstr(out, "info: one\n"), *two = strstr(out, "info: two\n");
+	bool in_order = one != NULL && two != NULL && one < two;
+	log_info("three");
+	hear(&e, out, sizeof(out));
+	bool at_once = strstr(out, "info: three\n") != NULL;
+	end_listening(&e);
+	assert_int_equal(before, 0);
+	assert_true(in_order && at_once);
+}
+
+static void a_warning_writes_what_is_held_before_it(void **state)
+{
+	char out[4096];
+	(void)state;
+
+	struct ear e = begin_to_listen();
+	log_hold();
+	log_info("one");
+	log_warn("two");
+	hear(&e, out, sizeof(out));
+	const char *one = strstr(out, "info: one\n"), *two = strstr(out, "warning: two\n");
+	bool in_order = one != NULL && two != NULL && one < two;
+	log_release();
+	size_t after = hear(&e, out, sizeof(out));
+	end_listening(&e);
+	assert_true(in_order);
+	assert_int_equal(after, 0);
+}
+
+static void no_line_is_lost_where_more_is_held_than_there_is_room_for(void **state)
+{
+	static char out[65536];
+	unsigned lines = 0;
+	(void)state;
+
+	struct ear e = begin_to_listen();
+	log_hold();
+	for (unsigned i = 0; i < 40; i++)
+		log_info("%500u", i);
+	log_release();
+	hear(&e, out, sizeof(out));
+	end_listening(&e);
+	for (char *at = out; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	assert_int_equal(lines, 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +204,9 @@ int main(void)
 		cmocka_unit_test(a_message_cannot_forge_a_line),
 		cmocka_unit_test(long_lines_and_names_are_cut_and_still_end),
 		cmocka_unit_test(lines_above_the_level_are_not_written),
+		cmocka_unit_test(what_is_held_is_written_at_once_and_in_order),
+		cmocka_unit_test(a_warning_writes_what_is_held_before_it),
+		cmocka_unit_test(no_line_is_lost_where_more_is_held_than_there_is_room_for),
 	};
 	/* Under a journal the lines begin otherwise. */
 	unsetenv("JOURNAL_STREAM");
