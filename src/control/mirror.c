@@ -198,7 +198,7 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 		sa->heard_us = sa->r.last_in_us;
 	control_record_read(&sa->r, &before);
 	t->child_rekeys += r->child_rekeys - before.child_rekeys;
-	secret_wipe(&before, sizeof(before));
+	ike_sa_wipe(&before);
 	control_record_free(&sa->r);
 	sa->r = *made;
 	*made = (struct control_record){ 0 };
@@ -251,7 +251,7 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 			install_sa(c, &r, &made, row->mod_rev, t);
 	}
 	control_record_free(&made);
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 }
 
 static void end_sa(struct control *c, uint64_t spi, uint64_t rev)
@@ -295,7 +295,7 @@ static bool find_owner(const struct control_tunnel *t, struct model_child_sa *m)
 			m->path = r.path;
 			proven = !ref->unproven && !ref->replaced && !ref->closing;
 		}
-		secret_wipe(&r, sizeof(r));
+		ike_sa_wipe(&r);
 		if (ref != NULL)
 			break;
 	}

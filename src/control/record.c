@@ -55,16 +55,25 @@ struct control_step *control_step_take(struct control *c)
 	return s;
 }
 
+static void wipe_used(struct ike_sa *sa)
+{
+	if (sa->auth_verified)
+		ike_sa_wipe(sa);
+	sa->auth_verified = false;
+}
+
 /* A step writes its results as a whole or not at all. */
 void control_step_give(struct control *c, struct control_step *s)
 {
 	if (s == NULL)
 		return;
-	secret_wipe(&s->sa, s->sa.auth_verified ? sizeof(s->sa) : 0);
-	secret_wipe(&s->new_half, s->new_half.sa.spi_i != 0 ? sizeof(s->new_half) : 0);
-	secret_wipe(&s->new_sa, s->new_sa.auth_verified ? sizeof(s->new_sa) : 0);
+	wipe_used(&s->sa);
+	wipe_used(&s->new_sa);
 	for (unsigned i = 0; i < ARRAY_LEN(s->rekeyed); i++)
-		secret_wipe(&s->rekeyed[i], s->rekeyed[i].auth_verified ? sizeof(s->rekeyed[i]) : 0);
+		wipe_used(&s->rekeyed[i]);
+	if (s->new_half.sa.spi_i != 0)
+		ike_half_wipe(&s->new_half);
+	s->new_half.sa.spi_i = 0;
 	ike_out_wipe(&s->out);
 	if (c->idle_step_cnt == IDLE_STEPS_MAX) {
 		free(s);

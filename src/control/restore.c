@@ -211,7 +211,7 @@ static void restore_children(struct found *f, struct ike_sa *r)
 	control_children_prove(f->c, &kept, true);
 	*r = kept;
 	secret_wipe(&f->child, sizeof(f->child));
-	secret_wipe(&kept, sizeof(kept));
+	ike_sa_wipe(&kept);
 }
 
 static void read_sa(void *arg, const struct store_row *row)
@@ -235,7 +235,7 @@ static void read_sa(void *arg, const struct store_row *row)
 		f->sas++;
 	control_record_free(&made);
 	control_tunnel_check_up(f->c, t);
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 }
 
 static void check_child(void *arg, const struct store_row *row)

@@ -86,20 +86,27 @@ void control_half_arm(struct control *c, struct control_half *h)
 		log_error("no memory for the timer of a half-open IKE SA");
 }
 
+static void free_half(struct control_half *h)
+{
+	ike_half_wipe(&h->h);
+	free(h);
+}
+
 bool control_half_add(struct control *c, const struct ike_half *half)
 {
-	struct control_half *h = calloc(1, sizeof(*h));
+	struct control_half *h = malloc(sizeof(*h));
 	if (h == NULL)
 		return false;
+	memset(h, 0, offsetof(struct control_half, h));
 	h->h = *half;
 	if (half->start == NULL && !add_peers(c, h)) {
-		free(h);
+		free_half(h);
 		return false;
 	}
 	if (heap_set(&c->half_timers, &h->timer, ike_half_timer(half)) != ERR_NONE) {
 		if (half->start == NULL)
 			remove_peers(c, h);
-		free(h);
+		free_half(h);
 		return false;
 	}
 	hmap_add(&c->halves_by_spi, &h->by_spi, control_spi_hash(c, ike_sa_our_spi(&half->sa)));
@@ -113,8 +120,7 @@ void control_half_remove(struct control *c, struct control_half *h)
 	control_frag_free(c, &h->frags);
 	if (h->h.start == NULL)
 		remove_peers(c, h);
-	secret_wipe(h, sizeof(*h));
-	free(h);
+	free_half(h);
 }
 
 struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
@@ -394,7 +400,7 @@ static bool take_fragment(struct control *c, struct control_sa *sa, struct ike_e
 
 	control_record_read(&sa->r, &r);
 	bool whole = control_frag_take(c, &sa->frags, &r, ev, room);
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 	return whole;
 }
 
@@ -522,7 +528,7 @@ static bool is_replaced(const struct control_sa *sa, uint32_t spi_in)
 
 	control_record_read(&sa->r, &r);
 	bool replaced = ike_sa_child_replaced(&r, spi_in);
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 	return replaced;
 }
 
@@ -607,7 +613,7 @@ static uint64_t when_due(const struct control *c, const struct control_sa *sa, u
 	uint64_t at = ike_sa_timer(&r, *ret_last_esp_us);
 	if (r.state == IKE_STATE_CLOSED && c->clustered)
 		at += CLOSED_MORE_US;
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 	return at;
 }
 

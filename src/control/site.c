@@ -450,7 +450,7 @@ static void send_keepalive(struct control *c, const struct control_sa *sa)
 	control_record_read(&sa->r, &r);
 	if (r.nat_local)
 		control_keepalive(c, &r.path);
-	secret_wipe(&r, sizeof(r));
+	ike_sa_wipe(&r);
 }
 
 /* Every ESP packet keeps it as well. */

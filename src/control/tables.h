@@ -129,12 +129,12 @@ struct control_frags {
 struct control_half {
 	struct hmap_node by_spi, by_init;
 	struct heap_node timer;
-	struct ike_half h;
 	struct control_frags *frags;
 	bool busy;
 	uint8_t repeats;              /* of its IKE_SA_INIT */
 	bool explained;               /* it is known why there was no good IKE_AUTH */
 	bool stale;                   /* our address has changed meanwhile */
+	struct ike_half h;            /* last: what is before it is zero at first */
 };
 
 /* The record of an IKE SA between two steps: encoded, and what is asked of it all the time (record.c). */

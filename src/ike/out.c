@@ -19,9 +19,29 @@ void ike_out_reset(struct ike_out *out)
 void ike_out_wipe(struct ike_out *out)
 {
 	secret_wipe(&out->child, sizeof(out->child));
-	secret_wipe(out->room, sizeof(out->room));
-	secret_wipe(out->scratch, sizeof(out->scratch));
+	for (unsigned i = 0; i < ARRAY_LEN(out->room); i++)
+		secret_wipe(out->room[i], out->clear[i] ? sizeof(out->room[i]) : 0);
+	secret_wipe(out->scratch, out->clear_len);
+	out->clear[0] = out->clear[1] = false;
+	out->clear_len = 0;
 	ike_out_reset(out);
+}
+
+struct space ike_out_clear_room(struct ike_out *out, bool response)
+{
+	unsigned i = response ? 0 : 1;
+
+	out->clear[i] = true;
+	return SPACE_OF(out->room[i]);
+}
+
+struct space ike_out_scratch(struct ike_out *out, struct bytes msg)
+{
+	size_t len = msg.len < sizeof(out->scratch) ? msg.len : sizeof(out->scratch);
+
+	if (len > out->clear_len)
+		out->clear_len = len;
+	return SPACE_OF(out->scratch);
 }
 
 struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind)

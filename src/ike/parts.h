@@ -60,6 +60,9 @@ typedef enum ike_state (*ike_handler)(struct ike_ctx *c);
 /* ---- out.c: actions and failures ---- */
 
 void ike_out_reset(struct ike_out *out);
+/* Room for a protected message in the making, and for the plaintext of msg: wiped with the rest. */
+struct space ike_out_clear_room(struct ike_out *out, bool response);
+struct space ike_out_scratch(struct ike_out *out, struct bytes msg);
 struct ike_action *ike_out_add(struct ike_out *out, enum ike_action_kind kind);
 void ike_out_drop(struct ike_out *out, enum model_drop drop);
 void ike_out_count(struct ike_out *out, enum model_counter counter);

@@ -386,6 +386,19 @@ static void put_duties(struct wr *w, const struct ike_sa *sa)
 	put_u32(w, F_IKE_LIFETIME, sa->ike_lifetime_s);
 }
 
+void ike_sa_wipe(struct ike_sa *sa)
+{
+	secret_wipe(&sa->keys, sizeof(sa->keys));
+	secret_wipe(sa->request.private, sizeof(sa->request.private));
+	secret_wipe(&sa->rival.keys, sizeof(sa->rival.keys));
+}
+
+void ike_half_wipe(struct ike_half *half)
+{
+	ike_sa_wipe(&half->sa);
+	secret_wipe(half->private, sizeof(half->private));
+}
+
 bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in)
 {
 	for (unsigned i = 0; i < sa->child_cnt; i++)
@@ -505,6 +518,6 @@ MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret)
 		e = ERR_SYNTAX;
 	if (e == ERR_NONE)
 		*ret = sa;
-	secret_wipe(&sa, sizeof(sa));
+	ike_sa_wipe(&sa);
 	return e;
 }

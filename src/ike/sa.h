@@ -169,6 +169,9 @@ static inline uint64_t ike_sa_our_spi(const struct ike_sa *sa)
 	return sa->role == IKE_RESPONDER ? sa->spi_r : sa->spi_i;
 }
 
+/* Wipes what is secret in it: its keys and those of rekeys under way. Messages in it are ciphertext. */
+void ike_sa_wipe(struct ike_sa *sa);
+
 /* A rekey has replaced the child: nothing is sent on it any more. */
 bool ike_sa_child_replaced(const struct ike_sa *sa, uint32_t spi_in);
 
@@ -200,3 +203,5 @@ struct ike_half {
 	uint8_t cookie_len;
 	uint8_t cookie[64];              /* RFC 7296 2.6 */
 };
+
+void ike_half_wipe(struct ike_half *half); /* likewise */

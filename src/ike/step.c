@@ -7,7 +7,7 @@
 
 static void begin_reply(struct ike_ctx *c)
 {
-	ike_protect_begin(c->sa, c->ev, true, c->h.exchange, c->h.msg_id, SPACE_OF(c->out->room[0]), &c->reply);
+	ike_protect_begin(c->sa, c->ev, true, c->h.exchange, c->h.msg_id, ike_out_clear_room(c->out, true), &c->reply);
 }
 
 void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data)
@@ -107,7 +107,7 @@ static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_t
 		first = c->ev->inner_first;
 		inner = c->ev->inner;
 	} else {
-		e = ike_protect_open(c->sa, c->ev->msg, SPACE_OF(c->out->scratch), &first, &inner);
+		e = ike_protect_open(c->sa, c->ev->msg, ike_out_scratch(c->out, c->ev->msg), &first, &inner);
 	}
 	if (e != ERR_NONE) {
 		drop(c, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
@@ -315,8 +315,9 @@ void ike_half_step(const struct ike_world *world, const struct ike_half *half, c
 	} else if (c.keep) {
 		out->changed = true; /* refused: the half-open SA goes */
 	}
-	secret_wipe(&next_half, ours ? sizeof(next_half) : 0);
-	secret_wipe(&sa, sizeof(sa));
+	if (ours)
+		ike_half_wipe(&next_half);
+	ike_sa_wipe(&sa);
 }
 
 static enum ike_state take_event(struct ike_ctx *c)
@@ -393,6 +394,7 @@ void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const s
 		out->has_sa = true;
 		out->changed = c.changed;
 	}
-	secret_wipe(rekeyed, sizeof(rekeyed));
-	secret_wipe(&work, sizeof(work));
+	ike_sa_wipe(&rekeyed[0]);
+	ike_sa_wipe(&rekeyed[1]);
+	ike_sa_wipe(&work);
 }

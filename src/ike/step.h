@@ -177,7 +177,7 @@ struct ike_action {
 
 #define IKE_ACTIONS_MAX (IKE_CHILDREN_MAX + 2 * IKE_FRAGS_OUT_MAX + 16)
 
-/* The result of a step. Large: keep one for the thread. Holds keys: ike_out_wipe after use. */
+/* The result of a step. Large: keep one for the thread, zero at first. Holds keys: ike_out_wipe after use. */
 struct ike_out {
 	unsigned cnt;
 	struct ike_action actions[IKE_ACTIONS_MAX];
@@ -192,6 +192,8 @@ struct ike_out {
 	bool has_rekeyed;              /* ret_rekeyed[0] was filled: the IKE SA that replaces this one. Its
 					* children were this one's: their ike_spi becomes its SPI in the commit */
 	bool has_redundant;            /* ret_rekeyed[1] too: the loser of two rekeys that met, without children */
+	bool clear[2];                 /* that room has had plaintext in it, */
+	size_t clear_len;              /* and so many bytes of scratch */
 	uint8_t room[2][IKE_REPLY_MAX]; /* messages in the making: an answer, a request of our own */
 	uint8_t sent[2][IKE_REPLY_MAX]; /* the same in fragments */
 	uint8_t scratch[IKE_MESSAGE_MAX]; /* the decrypted copy of the event's message */

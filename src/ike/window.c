@@ -82,7 +82,7 @@ void ike_request_send(struct ike_ctx *c)
 void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b)
 {
 	must(c->sa->request.kind == IKE_REQUEST_NONE);
-	ike_protect_begin(c->sa, c->ev, false, exchange, c->sa->tx_next, SPACE_OF(c->out->room[1]), b);
+	ike_protect_begin(c->sa, c->ev, false, exchange, c->sa->tx_next, ike_out_clear_room(c->out, false), b);
 }
 
 bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts)

@@ -79,7 +79,7 @@ void duo_init(struct duo *d, uint64_t seed)
 	memset(d, 0, sizeof(*d));
 	d->seed = d->rng = seed;
 	d->now_us = 1000000000;
-	d->out = malloc(sizeof(*d->out));
+	d->out = calloc(1, sizeof(*d->out));
 	d->frags = calloc(2 * (1 + DUO_SAS_MAX), sizeof(*d->frags));
 	must(d->out != NULL && d->frags != NULL);
 	d->end[0].addr = endpoint("198.51.100.7");

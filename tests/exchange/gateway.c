@@ -49,7 +49,7 @@ void gateway_init(struct gateway *g)
 	};
 	crypt_random(g->world.decoy_psk, sizeof(g->world.decoy_psk));
 	g->now_us = 1000000000;
-	g->step_out = malloc(sizeof(*g->step_out));
+	g->step_out = calloc(1, sizeof(*g->step_out));
 	g->frags = calloc(1 + GATEWAY_SAS_MAX, sizeof(*g->frags));
 	must(g->step_out != NULL && g->frags != NULL);
 	g->tunnel_cnt = 1;

@@ -7,6 +7,8 @@ static struct ike_out *make_out(void)
 	struct ike_out *out = malloc(sizeof(*out));
 	must(out != NULL);
 	memset(out, 0xee, sizeof(*out));
+	memset(out->clear, 0, sizeof(out->clear));
+	out->clear_len = 0;
 	ike_out_reset(out);
 	return out;
 }
@@ -117,17 +119,51 @@ static void wiping_leaves_no_secret_and_no_action(void **state)
 	struct ike_out *out = make_out();
 
 	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct space room = ike_out_clear_room(out, i == 0);
+		assert_ptr_equal(room.p, out->room[i]);
+		assert_int_equal(room.cap, sizeof(out->room[i]));
+	}
+	struct space scratch = ike_out_scratch(out, bytes_of(out->sent[0], 900));
+	(void)ike_out_scratch(out, bytes_of(out->sent[0], 30)); /* the longest counts */
 	ike_out_wipe(out);
 	assert_wiped(&out->child, sizeof(out->child));
 	assert_wiped(out->room, sizeof(out->room));
-	assert_wiped(out->scratch, sizeof(out->scratch));
+	assert_wiped(scratch.p, 900);
 	assert_int_equal(out->cnt, 0);
 	assert_false(out->changed || out->has_sa || out->has_half || out->has_rekeyed || out->has_redundant);
 	free(out);
+}
+
+static bool has_secret(const struct ike_half *half)
+{
+	const uint8_t *p = (const uint8_t *)half;
+
+	for (size_t i = 0; i < sizeof(*half); i++)
+		if (p[i] == 0x5e)
+			return true;
+	return false;
+}
+
+static void a_wiped_half_open_sa_has_no_key_left(void **state)
+{
+	struct ike_half *half = calloc(1, sizeof(*half));
+
+	(void)state;
+	must(half != NULL);
+	memset(&half->sa.keys, 0x5e, sizeof(half->sa.keys));
+	memset(half->sa.request.private, 0x5e, sizeof(half->sa.request.private));
+	memset(&half->sa.rival.keys, 0x5e, sizeof(half->sa.rival.keys));
+	memset(half->private, 0x5e, sizeof(half->private));
+	assert_true(has_secret(half));
+	ike_half_wipe(half);
+	assert_false(has_secret(half));
+	free(half);
 }
 
 TESTS(cmocka_unit_test(a_reset_result_says_nothing), cmocka_unit_test(the_marker_stands_on_port_4500_only),
       cmocka_unit_test(each_message_of_a_list_is_sent_by_itself),
       cmocka_unit_test(a_failure_carries_who_where_and_when),
       cmocka_unit_test(a_failure_without_a_message_has_the_path_of_the_sa),
-      cmocka_unit_test(text_is_cut_with_dots_and_never_runs_over), cmocka_unit_test(wiping_leaves_no_secret_and_no_action))
+      cmocka_unit_test(text_is_cut_with_dots_and_never_runs_over), cmocka_unit_test(wiping_leaves_no_secret_and_no_action),
+      cmocka_unit_test(a_wiped_half_open_sa_has_no_key_left))
