@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "crypt/random.h"
-
 #define ASK_AGAIN_US UINT64_C(300000000) /* after a rekey that was not made, and of which the IKE SA has no pause */
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -28,14 +26,14 @@ struct control_child *control_child_find(const struct control *c, uint32_t spi_i
 }
 
 /* t NULL: the tunnel was deleted meanwhile. */
-static void set_limits(struct control_child *child, const struct control_tunnel *t)
+static void set_limits(const struct control *c, struct control_child *child, const struct control_tunnel *t)
 {
 	uint64_t packets = t == NULL ? 0 : t->m.onramp.child_rekey_packets;
 	uint64_t bytes = t == NULL ? 0 : t->m.onramp.child_rekey_bytes;
-	uint32_t random;
 
-	crypt_random(&random, sizeof(random));
-	esp_limits_make(&child->suite, packets, bytes, t != NULL && t->starter != NULL, random, &child->limits);
+	/* Where in their range the limits are must not be the same for all; it is no secret. */
+	esp_limits_make(&child->suite, packets, bytes, t != NULL && t->starter != NULL, (uint32_t)hash_child(c, child->spi_in),
+			&child->limits);
 }
 
 void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces, uint64_t rev)
@@ -63,7 +61,7 @@ void control_child_install(struct control *c, const struct model_child_sa *m, ui
 	if (m->sequenced)
 		control_seq_add(c, child);
 	const struct control_tunnel *t = control_tunnel_find(c, &m->tunnel_id);
-	set_limits(child, t);
+	set_limits(c, child, t);
 	log_info("tunnel %s: Child SA %08x %s, %s", t == NULL ? "-" : t->m.name, m->spi_in,
 		 replaces != 0 ? "rekeyed" : "up", model_suite_text(&m->suite, suite));
 	control_park_ready(c, m->spi_in, true);
