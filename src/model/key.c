@@ -17,10 +17,43 @@ KEY_FORMAT static struct model_key make_key(const char *fmt, ...)
 	return k;
 }
 
+/* Several of these are made in each handshake: by hand, for a format costs as much as a hash. */
+static size_t add_text(struct model_key *k, size_t at, const char *text)
+{
+	size_t len = strlen(text);
+
+	must(len < sizeof(k->text) - at);
+	memcpy(k->text + at, text, len);
+	return at + len;
+}
+
+static size_t add_hex(struct model_key *k, size_t at, struct bytes b)
+{
+	text_hex(b, k->text + at, sizeof(k->text) - at);
+	return at + 2 * b.len;
+}
+
+static struct model_key make_hex_key(const char *kind, struct bytes b)
+{
+	struct model_key k = { 0 };
+	add_hex(&k, add_text(&k, 0, kind), b);
+	return k;
+}
+
+static struct model_key make_spi_key(const char *kind, uint32_t spi)
+{
+	uint8_t b[4];
+	struct wr w = wr_of(SPACE_OF(b));
+	wr_u32(&w, spi);
+	return make_hex_key(kind, BYTES_OF(b));
+}
+
 static struct model_key join_ids(const char *kind, const struct model_id *a, const struct model_id *b)
 {
-	char at[MODEL_ID_TEXT_MAX], bt[MODEL_ID_TEXT_MAX];
-	return make_key("%s%s/%s", kind, model_id_text(a, at), model_id_text(b, bt));
+	struct model_key k = { 0 };
+	size_t at = add_hex(&k, add_text(&k, 0, kind), BYTES_OF(a->b));
+	add_hex(&k, add_text(&k, at, "/"), BYTES_OF(b->b));
+	return k;
 }
 
 struct model_key model_key_account(const struct model_id *account)
@@ -57,30 +90,30 @@ struct model_key model_key_route(const struct model_id *account, const struct mo
 
 struct model_key model_key_token(const uint8_t hash[32])
 {
-	char t[65];
-	text_hex(bytes_of(hash, 32), t, sizeof(t));
-	return make_key(MODEL_KEY_TOKENS "%s", t);
+	return make_hex_key(MODEL_KEY_TOKENS, bytes_of(hash, 32));
 }
 
 struct model_key model_key_ike(uint64_t our_spi)
 {
-	return make_key(MODEL_KEY_IKE "%016" PRIx64, our_spi);
+	uint8_t b[8];
+	struct wr w = wr_of(SPACE_OF(b));
+	wr_u64(&w, our_spi);
+	return make_hex_key(MODEL_KEY_IKE, BYTES_OF(b));
 }
 
 struct model_key model_key_child(uint32_t spi_in)
 {
-	return make_key(MODEL_KEY_CHILD "%08" PRIx32, spi_in);
+	return make_spi_key(MODEL_KEY_CHILD, spi_in);
 }
 
 struct model_key model_key_sequence(uint32_t spi_in)
 {
-	return make_key(MODEL_KEY_SEQUENCE "%08" PRIx32, spi_in);
+	return make_spi_key(MODEL_KEY_SEQUENCE, spi_in);
 }
 
 struct model_key model_key_current(const struct model_id *tunnel)
 {
-	char t[MODEL_ID_TEXT_MAX];
-	return make_key(MODEL_KEY_CURRENT "%s", model_id_text(tunnel, t));
+	return make_hex_key(MODEL_KEY_CURRENT, BYTES_OF(tunnel->b));
 }
 
 static bool parse_hex(struct bytes key, const char *prefix, uint8_t *ret, size_t n)
