@@ -335,11 +335,15 @@ static enum err seen_changes(struct store *s, const struct store_pos *from, stor
 	return store_etcd_watch_visit(w, bytes_of("", 0), from, 0, visit, arg, ret_rev);
 }
 
-static void meanwhile(void *arg)
+/* Before the store thread runs nobody takes changes, which then keep the descriptor readable. */
+static bool meanwhile(void *arg)
 {
 	const struct etcd *e = arg;
-	if (e->base.meanwhile != NULL)
-		e->base.meanwhile(e->base.meanwhile_arg);
+
+	if (e->base.meanwhile == NULL)
+		return false;
+	e->base.meanwhile(e->base.meanwhile_arg);
+	return true;
 }
 
 /* ---- opening and closing ---- */

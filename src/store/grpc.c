@@ -286,7 +286,7 @@ struct store_grpc {
 	CURLM *multi;
 	struct exchange x;
 	int meanwhile_fd;
-	void (*meanwhile)(void *arg); /* NULL: nothing */
+	bool (*meanwhile)(void *arg); /* NULL: nothing */
 	void *arg;
 };
 
@@ -301,7 +301,7 @@ MUST_USE enum err store_grpc_new(const struct store_grpc_config *c, struct store
 	return ERR_NONE;
 }
 
-void store_grpc_meanwhile(struct store_grpc *g, int fd, void (*fn)(void *arg), void *arg)
+void store_grpc_meanwhile(struct store_grpc *g, int fd, bool (*fn)(void *arg), void *arg)
 {
 	g->meanwhile_fd = fd;
 	g->meanwhile = fn;
@@ -357,17 +357,16 @@ static CURLcode perform(struct store_grpc *g)
 {
 	struct curl_waitfd also = { .fd = g->meanwhile_fd, .events = CURL_WAIT_POLLIN };
 	CURLcode result = CURLE_FAILED_INIT;
+	bool other = g->meanwhile != NULL;
 	int running = 0, left;
 	CURLMsg *m;
 
 	if (curl_multi_add_handle(g->multi, g->x.curl) != CURLM_OK)
 		return result;
 	while (curl_multi_perform(g->multi, &running) == CURLM_OK && running != 0) {
-		bool other = g->meanwhile != NULL;
 		if (curl_multi_poll(g->multi, &also, other ? 1 : 0, other ? MEANWHILE_MS : 1000, NULL) != CURLM_OK)
 			break;
-		if (other)
-			g->meanwhile(g->arg);
+		other = other && g->meanwhile(g->arg);
 	}
 	while ((m = curl_multi_info_read(g->multi, &left)) != NULL)
 		if (m->msg == CURLMSG_DONE)

@@ -49,8 +49,9 @@ struct store_grpc;
 MUST_USE enum err store_grpc_new(const struct store_grpc_config *c, struct store_grpc **ret);
 void store_grpc_free(struct store_grpc *g); /* NULL is fine */
 
-/* While a call waits for its answer, fn is called when fd is readable, and from time to time. It calls nothing of g. */
-void store_grpc_meanwhile(struct store_grpc *g, int fd, void (*fn)(void *arg), void *arg);
+/* While a call waits for its answer, fn is called when fd is readable, and from time to time. It calls nothing of g. Once it has said
+ * false, this call waits for its answer alone: nobody makes fd unreadable. */
+void store_grpc_meanwhile(struct store_grpc *g, int fd, bool (*fn)(void *arg), void *arg);
 
 /* One request to the endpoint of the moment, one answer. Whatever fails there makes the next endpoint that of the
  * moment. path: "/package.Service/Method". */
