@@ -3,7 +3,8 @@
 //
 //   onramp-many fill CONF ACCOUNT FIRST COUNT            while no gateway runs, or before
 //   onramp-many change CONF ACCOUNT FIRST COUNT RATE SECONDS     rekeys their Child SAs: a line each, SPI and when it was committed (us)
-//   onramp-many list CONF                                reads all keys of tunnels: how many, bytes, milliseconds
+//   onramp-many list CONF                                reads all keys of tunnels: how many, bytes, milliseconds; and which SAs
+//                                                        there are: how many, and a sum over the commits that made them
 //
 // What it writes is made and sealed by the gateway's own code.
 #include <inttypes.h>
@@ -19,7 +20,7 @@
 #include "model/format.h"
 #include "model/state.h"
 
-#define KEYS_OF_ONE 7       /* tunnel, key, route, state, IKE SA, Child SA, and cur or seq */
+#define KEYS_OF_ONE 7       /* tunnel, key, route, state, IKE SA, Child SA, and in a cluster cur */
 #define ONES_A_TXN (STORE_TXN_OPS_MAX / KEYS_OF_ONE)
 #define TXNS_AT_ONCE 8
 #define ROOM_OF_ONE 8192    /* of its values */
@@ -194,7 +195,7 @@ static void put_child(const struct many *m, struct batch *b, uint32_t i, uint32_
 		.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 }, .path = path_of(m, i), .ts_local_cnt = 1, .ts_remote_cnt = 1,
 		.ts_local = { { .port_last = UINT16_MAX, .first = address(0), .last = address(UINT32_MAX) } },
 		.ts_remote = { { .port_last = UINT16_MAX, .first = address(0), .last = address(UINT32_MAX) } },
-		.created_us = m->now_us, .expires_us = m->now_us + DAY_US };
+		.created_us = m->now_us, .expires_us = m->now_us + DAY_US, .seq_out_first = is_cluster(m) ? 0 : CONTROL_SEQ_BLOCK };
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
 
@@ -229,26 +230,20 @@ static void put_ike(const struct many *m, struct batch *b, uint32_t i, uint32_t 
 	secret_wipe(&sa, sizeof(sa));
 }
 
-/* A node of a cluster numbers for itself and knows the SA that came last; one alone has reserved numbers. */
-static void put_rest(const struct many *m, struct batch *b, uint32_t i, uint32_t spi)
+/* The nodes of a cluster know the SA that came last. */
+static void put_rest(const struct many *m, struct batch *b, uint32_t i)
 {
-	const struct control_marks marks = { .out = CONTROL_SEQ_BLOCK };
 	const struct model_tunnel_state state = { .account_id = m->account, .tunnel_id = id_of('t', i), .up = MODEL_TUNNEL_UP,
 						  .since_us = m->now_us };
 	struct wr w = write_begin(b);
 
 	enum err e = model_tunnel_state_encode(&state, &w);
 	put(b, model_key_tunnel_state(&m->account, &state.tunnel_id), write_done(b, &w, e));
+	if (!is_cluster(m))
+		return;
 	w = write_begin(b);
-	if (is_cluster(m)) {
-		wr_u64(&w, ike_spi(i));
-		put(b, model_key_current(&state.tunnel_id), write_done(b, &w, ERR_NONE));
-	} else {
-		uint8_t mark[CONTROL_MARKS_LEN];
-		control_marks_encode(&marks, mark);
-		wr_put(&w, BYTES_OF(mark));
-		put(b, model_key_sequence(spi), write_done(b, &w, ERR_NONE));
-	}
+	wr_u64(&w, ike_spi(i));
+	put(b, model_key_current(&state.tunnel_id), write_done(b, &w, ERR_NONE));
 }
 
 /* ---- fill ---- */
@@ -269,7 +264,7 @@ static void fill(struct many *m, uint32_t first, uint32_t cnt)
 				put_config(m, b, i);
 				put_ike(m, b, i, FILL_SPI + i);
 				put_child(m, b, i, FILL_SPI + i);
-				put_rest(m, b, i, FILL_SPI + i);
+				put_rest(m, b, i);
 			}
 			txns[n] = (struct store_txn){ .ops = b->ops, .op_cnt = b->op_cnt };
 		}
@@ -318,13 +313,21 @@ static void change(struct many *m, uint32_t first, uint32_t cnt, double rate, do
 
 struct counted {
 	uint64_t keys, bytes;
+	uint64_t ike, child, sum; /* of those that were not made anew the sum stays as it was */
 };
 
 static void count_row(void *arg, const struct store_row *row)
 {
+	static const struct siphash_key key = { 5, 6 };
 	struct counted *c = arg;
+	bool ike = bytes_starts(row->key, bytes_str(MODEL_KEY_IKE)), child = bytes_starts(row->key, bytes_str(MODEL_KEY_CHILD));
+
 	c->keys++;
 	c->bytes += row->key.len + row->value.len;
+	c->ike += ike;
+	c->child += child;
+	if (ike || child)
+		c->sum += siphash(&key, row->key) ^ siphash_u64(&key, row->create_rev);
 }
 
 static void list(struct many *m)
@@ -335,7 +338,8 @@ static void list(struct many *m)
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		need(store_range(m->store, bytes_str(kinds[i]), (struct bytes){ NULL, 0 }, 0, count_row, &c, NULL), "the list");
-	printf("{\"keys\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"ms\": %.1f}\n", c.keys, c.bytes, (double)(clock_mono_ns() - begin) / 1e6);
+	printf("{\"keys\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"ms\": %.1f, \"ike\": %" PRIu64 ", \"child\": %" PRIu64 ", \"sum\": %" PRIu64 "}\n",
+	       c.keys, c.bytes, (double)(clock_mono_ns() - begin) / 1e6, c.ike, c.child, c.sum);
 }
 
 int main(int argc, char **argv)
