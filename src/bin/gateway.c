@@ -227,7 +227,7 @@ static enum err start_control(struct gateway *g)
 	const struct control_config config = {
 		.conf = env->conf, .site = env->site,
 		.cluster = env->conf->cluster.mesh_address.port != 0 ? &env->conf->cluster : NULL,
-		.mesh_fd = env->cluster.mesh, .fragment_fd = env->cluster.fragments, .fragment_way_fd = env->cluster.fragments_way,
+		.mesh_fd = env->cluster.mesh, .fragments = env->cluster.fragments,
 		.store = store, .store_ipc_fd = env->store_fd, .live_fd = env->live_fd,
 		.seal_keys = env->seal_keys, .incarnation = incarnation, .fwd = g->fwd, .rings = g->rings,
 		.worker_cnt = env->workers, .sockets = g->sockets, .socket_cnt = g->socket_cnt,

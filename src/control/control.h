@@ -9,6 +9,7 @@
 #include "crypt/seal.h"
 #include "fwd/fwd.h"
 #include "fwd/punt.h"
+#include "io/fragment.h"
 #include "store/store.h"
 
 struct control;
@@ -36,7 +37,7 @@ struct control_config {
 	const struct conf_site *site;    /* NULL: a gateway, whose configuration is the store's */
 	const struct conf_cluster *cluster; /* NULL: this gateway is alone */
 	int mesh_fd;                     /* with a cluster: the UDP socket of mesh_address, taken over */
-	int fragment_fd, fragment_way_fd; /* with a cluster: of io/fragment.h, taken over; 0: none */
+	struct io_fragments fragments;   /* with a cluster: taken over; all 0 or -1: none */
 	struct store *store;             /* taken over */
 	int store_ipc_fd;                /* the api's, taken over; -1: none yet */
 	int live_fd;                     /* model/live.h, taken over; -1: none yet. At a site it listens */

@@ -1,13 +1,13 @@
-// IP fragments of one datagram that came to different nodes are gathered at one of them (RFC 791 3.2; IPv4).
+// IP fragments of one datagram that came to different nodes are gathered at one of them (RFC 791 3.2, RFC 8200 4.5).
 //
 // Each node gets a copy of the fragments that come to it. The hash of what makes a datagram one chooses the node; fragments that came elsewhere
 // go there through the mesh and are given to its kernel, which puts the datagram together as if all had come there. The kernel
 // here has those that came here, too: a datagram that is whole here it has taken already. So a node waits a moment for the
-// rest before it sends anything on. All of it is bounded: strangers can send fragments.
+// rest before it sends anything on. All of it is bounded: strangers can send fragments. That fragments which overlap are no datagram (RFC 5722)
+// is the kernel's to see, which has them all; one that is all of its datagram (RFC 6946) is no business of ours.
 #include "control/internal.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "io/fragment.h"
 #include "wire/ip.h"
@@ -40,9 +40,14 @@ struct control_gather {
 	uint8_t room[IO_FRAGMENT_MAX];
 };
 
+static bool is_open(const struct control *c)
+{
+	return c->cfg.cluster != NULL && c->cfg.fragments.copies4 > 0;
+}
+
 enum err control_gather_start(struct control *c)
 {
-	if (c->cfg.cluster == NULL || c->cfg.fragment_fd <= 0)
+	if (!is_open(c))
 		return ERR_NONE;
 	c->gather = calloc(1, sizeof(*c->gather));
 	if (c->gather == NULL)
@@ -52,9 +57,9 @@ enum err control_gather_start(struct control *c)
 	return ERR_NONE;
 }
 
-int control_gather_fd(const struct control *c)
+int control_gather_fd(const struct control *c, bool v6)
 {
-	return c->gather == NULL ? -1 : c->cfg.fragment_fd;
+	return c->gather == NULL ? -1 : v6 ? c->cfg.fragments.copies6 : c->cfg.fragments.copies4;
 }
 
 static void forget(struct control_gather *g, struct datagram *d)
@@ -78,29 +83,30 @@ void control_gather_free(struct control *c)
 		forget(c->gather, &c->gather->datagrams[i]);
 	free(c->gather);
 	c->gather = NULL;
-	if (c->cfg.cluster != NULL && c->cfg.fragment_fd > 0) {
-		close(c->cfg.fragment_fd);
-		close(c->cfg.fragment_way_fd);
-	}
+	if (is_open(c))
+		io_fragments_close(&c->cfg.fragments);
 }
 
 /* ---- what a fragment is of ---- */
 
-/* RFC 791 3.2: source, destination, protocol and identification; the same hash at every node. */
-static uint64_t key_of(const struct wire_ip *ip, struct bytes packet)
+/* RFC 791 3.2: source, destination, protocol and identification; RFC 8200 4.5: without the protocol, which only the first fragment
+ * has. The same hash at every node. */
+static uint64_t key_of(const struct wire_ip *ip, const struct wire_ip_fragment *f)
 {
 	static const struct siphash_key everywhere = { 0 };
-	uint8_t b[4 + 4 + 1 + 2];
+	uint8_t b[16 + 16 + 4];
 	struct wr w = wr_of(SPACE_OF(b));
-	struct rd r = rd_of(packet);
 
-	rd_skip(&r, 4);
 	wr_put(&w, addr_bytes(&ip->src));
 	wr_put(&w, addr_bytes(&ip->dst));
-	wr_u8(&w, ip->protocol);
-	wr_u16(&w, rd_u16(&r));
-	must(!w.bad && !r.bad);
-	return siphash(&everywhere, BYTES_OF(b));
+	if (ip->version == 4) {
+		wr_u8(&w, ip->protocol);
+		wr_u16(&w, (uint16_t)f->id);
+	} else {
+		wr_u32(&w, f->id);
+	}
+	must(!w.bad);
+	return siphash(&everywhere, wr_bytes(&w));
 }
 
 static bool is_ours(const struct control *c, const struct addr *a)
@@ -112,10 +118,9 @@ static bool is_ours(const struct control *c, const struct addr *a)
 }
 
 /* A fragment of a datagram to an address of the gateway. */
-static bool read_fragment(const struct control *c, struct bytes packet, struct wire_ip *ret)
+static bool read_fragment(const struct control *c, struct bytes packet, struct wire_ip *ret, struct wire_ip_fragment *ret_part)
 {
-	return wire_ip_parse(packet, ret) == ERR_NONE && ret->version == 4 && (ret->more_fragments || ret->fragment_offset != 0) &&
-	       is_ours(c, &ret->dst);
+	return wire_ip_parse(packet, ret) == ERR_NONE && wire_ip_fragment(packet, ret, ret_part) && is_ours(c, &ret->dst);
 }
 
 /* ---- copies of what came here ---- */
@@ -170,7 +175,7 @@ static struct datagram *begin(struct control *c, uint64_t key)
 }
 
 /* False: no room. */
-static bool keep(struct control_gather *g, struct datagram *d, const struct wire_ip *ip, struct bytes packet)
+static bool keep(struct control_gather *g, struct datagram *d, const struct wire_ip *ip, uint32_t part, struct bytes packet)
 {
 	struct piece *p = g->piece_cnt == PIECES_MAX ? NULL : malloc(sizeof(*p) + packet.len);
 
@@ -181,9 +186,9 @@ static bool keep(struct control_gather *g, struct datagram *d, const struct wire
 	p->next = d->first;
 	d->first = p;
 	g->piece_cnt++;
-	d->have += (uint32_t)ip->payload.len;
+	d->have += part;
 	if (!ip->more_fragments)
-		d->total = (uint32_t)(ip->fragment_offset + ip->payload.len);
+		d->total = ip->fragment_offset + part;
 	d->whole = d->total != 0 && d->have >= d->total;
 	if (d->whole)
 		forget(g, d);
@@ -192,12 +197,13 @@ static bool keep(struct control_gather *g, struct datagram *d, const struct wire
 
 static void take_copy(struct control *c, struct bytes packet)
 {
+	struct wire_ip_fragment part;
 	struct wire_ip ip;
 
-	if (!read_fragment(c, packet, &ip))
+	if (!read_fragment(c, packet, &ip, &part))
 		return;
 	const struct bytes exact = bytes_of(packet.p, ip.total_len);
-	uint64_t key = key_of(&ip, exact);
+	uint64_t key = key_of(&ip, &part);
 	uint16_t slot = cluster_chosen(&c->members, key);
 	if (slot == c->members.self || !cluster_alive(&c->members, slot))
 		return; /* the kernel here is the one */
@@ -206,16 +212,16 @@ static void take_copy(struct control *c, struct bytes packet)
 		d = begin(c, key);
 	if (d != NULL && d->sent)
 		send_on(c, key, exact);
-	else if (d == NULL || (!d->whole && !keep(c->gather, d, &ip, exact)))
+	else if (d == NULL || (!d->whole && !keep(c->gather, d, &ip, part.len, exact)))
 		control_drop(c, MODEL_DROP_ip_fragment);
 }
 
-void control_gather_receive(struct control *c)
+void control_gather_receive(struct control *c, bool v6)
 {
 	size_t len;
 
 	for (unsigned i = 0; i < READ_A_TURN; i++) {
-		if (io_fragment_take(c->cfg.fragment_fd, SPACE_OF(c->gather->room), &len) != ERR_NONE)
+		if (io_fragment_take(control_gather_fd(c, v6), SPACE_OF(c->gather->room), &len) != ERR_NONE)
 			return;
 		take_copy(c, bytes_of(c->gather->room, len));
 	}
@@ -225,10 +231,11 @@ void control_gather_receive(struct control *c)
 
 void control_gather_take(struct control *c, struct bytes packet)
 {
+	struct wire_ip_fragment part;
 	struct wire_ip ip;
 
-	if (c->gather == NULL || !read_fragment(c, packet, &ip) ||
-	    io_fragment_give(c->cfg.fragment_way_fd, &ip.dst, bytes_of(packet.p, ip.total_len)) != ERR_NONE)
+	if (c->gather == NULL || !read_fragment(c, packet, &ip, &part) ||
+	    io_fragment_give(&c->cfg.fragments, &ip.dst, bytes_of(packet.p, ip.total_len)) != ERR_NONE)
 		control_drop(c, MODEL_DROP_ip_fragment);
 }
 

@@ -151,8 +151,8 @@ void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struc
 /* gather.c: IP fragments that came to different nodes. Without a cluster nothing is done */
 
 MUST_USE enum err control_gather_start(struct control *c);
-int control_gather_fd(const struct control *c); /* -1: there is no cluster */
-void control_gather_receive(struct control *c);
+int control_gather_fd(const struct control *c, bool v6); /* -1: there is no cluster */
+void control_gather_receive(struct control *c, bool v6);
 void control_gather_take(struct control *c, struct bytes packet); /* another node has sent it here */
 void control_gather_timers(struct control *c);
 uint64_t control_gather_next_us(const struct control *c);

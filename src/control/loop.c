@@ -25,7 +25,8 @@ enum source {
 	SOURCE_DH,
 	SOURCE_LIVE,
 	SOURCE_MESH,
-	SOURCE_FRAGMENT,
+	SOURCE_FRAGMENT4,
+	SOURCE_FRAGMENT6,
 	SOURCE_CLIENT,
 	SOURCE_WORKER = SOURCE_CLIENT + CONTROL_CLIENTS_MAX,
 };
@@ -136,8 +137,10 @@ static enum err watch_all(struct control *c)
 		e = watch_fd(c, c->live_fd, SOURCE_LIVE);
 	if (e == ERR_NONE && control_mesh_fd(c) >= 0)
 		e = watch_fd(c, control_mesh_fd(c), SOURCE_MESH);
-	if (e == ERR_NONE && control_gather_fd(c) >= 0)
-		e = watch_fd(c, control_gather_fd(c), SOURCE_FRAGMENT);
+	if (e == ERR_NONE && control_gather_fd(c, false) >= 0)
+		e = watch_fd(c, control_gather_fd(c, false), SOURCE_FRAGMENT4);
+	if (e == ERR_NONE && control_gather_fd(c, true) >= 0)
+		e = watch_fd(c, control_gather_fd(c, true), SOURCE_FRAGMENT6);
 	for (unsigned i = 0; e == ERR_NONE && i < c->cfg.worker_cnt; i++)
 		e = watch_bell(c, c->cfg.rings[i].wake_fd, SOURCE_WORKER + i);
 	return e;
@@ -424,8 +427,9 @@ static void take_event(struct control *c, unsigned source)
 	case SOURCE_MESH:
 		control_mesh_receive(c);
 		break;
-	case SOURCE_FRAGMENT:
-		control_gather_receive(c);
+	case SOURCE_FRAGMENT4:
+	case SOURCE_FRAGMENT6:
+		control_gather_receive(c, source == SOURCE_FRAGMENT6);
 		break;
 	default:
 		if (source < SOURCE_WORKER)

@@ -181,7 +181,7 @@ MUST_USE enum err host_open_cluster(const struct conf *c, struct host_cluster_fd
 			  strerror(errno));
 		return ERR_SYSTEM;
 	}
-	if (f.mesh >= 0 && io_fragment_open(&f.fragments, &f.fragments_way) != ERR_NONE) {
+	if (f.mesh >= 0 && io_fragments_open(&f.fragments) != ERR_NONE) {
 		log_error("[cluster]: no socket for IP fragments: %s", strerror(errno));
 		host_close_cluster(&f);
 		return ERR_SYSTEM;
@@ -192,11 +192,9 @@ MUST_USE enum err host_open_cluster(const struct conf *c, struct host_cluster_fd
 
 void host_close_cluster(struct host_cluster_fds *f)
 {
-	const int fds[] = { f->mesh, f->fragments, f->fragments_way };
-
-	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	if (f->mesh >= 0)
+		close(f->mesh);
+	io_fragments_close(&f->fragments);
 	*f = HOST_NO_CLUSTER;
 }
 

@@ -4,6 +4,7 @@
 
 #include "conf/conf.h"
 #include "crypt/seal.h"
+#include "io/fragment.h"
 
 #define HOST_SOCKETS_MAX (CONF_ADDRESSES_MAX * 3)
 
@@ -36,9 +37,10 @@ void host_close_address(struct host_sockets *all, const struct addr *a);
 
 /* The UDP socket of [cluster] mesh_address, and what io/fragment.h opens; -1 where that is not set. */
 struct host_cluster_fds {
-	int mesh, fragments, fragments_way;
+	int mesh;
+	struct io_fragments fragments;
 };
-#define HOST_NO_CLUSTER ((struct host_cluster_fds){ -1, -1, -1 })
+#define HOST_NO_CLUSTER ((struct host_cluster_fds){ -1, IO_FRAGMENTS_NONE })
 MUST_USE enum err host_open_cluster(const struct conf *c, struct host_cluster_fds *ret);
 void host_close_cluster(struct host_cluster_fds *f);
 

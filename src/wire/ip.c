@@ -172,6 +172,30 @@ bool wire_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *ret_dst)
 
 /* ---- checksums ---- */
 
+bool wire_ip_fragment(struct bytes packet, const struct wire_ip *ip, struct wire_ip_fragment *ret)
+{
+	struct rd r = rd_of(packet);
+	struct wire_ip_fragment f = { .len = (uint32_t)ip->payload.len };
+	uint8_t header = EXT_FRAGMENT;
+
+	if (!ip->more_fragments && ip->fragment_offset == 0)
+		return false;
+	if (ip->version == 4) {
+		rd_skip(&r, 4);
+		f.id = rd_u16(&r);
+	} else {
+		rd_skip(&r, 6);
+		header = rd_u8(&r);
+		rd_skip(&r, WIRE_IP6_HEADER_LEN - 7 + 4);
+		f.id = rd_u32(&r);
+		f.len = (uint32_t)ip->total_len - WIRE_IP6_HEADER_LEN - WIRE_IP6_FRAGMENT_LEN;
+	}
+	if (r.bad || header != EXT_FRAGMENT)
+		return false;
+	*ret = f;
+	return true;
+}
+
 bool wire_ip4_checksum_ok(struct bytes header)
 {
 	return wire_checksum(header, 0) == 0xffff;

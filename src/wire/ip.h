@@ -8,6 +8,7 @@
 
 #define WIRE_IP4_HEADER_MIN 20
 #define WIRE_IP6_HEADER_LEN 40
+#define WIRE_IP6_FRAGMENT_LEN 8
 #define WIRE_IP6_EXTENSIONS_MAX 8 /* in one packet; real ones have one or two, junk could have thousands */
 
 struct wire_ip {
@@ -29,6 +30,14 @@ struct wire_ip {
  * the cap. Bytes behind total_len are ignored.
  * The v4 header checksum is not checked (see wire_ip4_checksum_ok). */
 MUST_USE enum err wire_ip_parse(struct bytes packet, struct wire_ip *ret);
+
+struct wire_ip_fragment {
+	uint32_t id;         /* identification */
+	uint32_t len;        /* how much of the datagram it is; in IPv6 with the headers behind the fragment header */
+};
+/* Of a packet that has parsed. False: it is none, or (RFC 6946) all of its datagram, or, in IPv6, its header does not come right
+ * behind the IPv6 header. */
+bool wire_ip_fragment(struct bytes packet, const struct wire_ip *ip, struct wire_ip_fragment *ret);
 
 bool wire_ip4_checksum_ok(struct bytes header);
 

@@ -45,12 +45,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static uint8_t room[1 << 16];
 	struct bytes packet = bytes_of(data, len);
 	struct wire_ip ip;
+	struct wire_ip_fragment f;
 	uint16_t src, dst;
 
 	if (len > sizeof(room) || wire_ip_parse(packet, &ip) != ERR_NONE)
 		return 0;
 	check_view(&ip, packet);
 	must(!wire_ports(&ip, &src, &dst) || ip.fragment_offset == 0);
+	if (wire_ip_fragment(packet, &ip, &f))
+		must((ip.more_fragments || ip.fragment_offset != 0) && f.len >= ip.payload.len && f.len <= ip.total_len);
 	if (ip.ttl > 0)
 		forward(&ip, copy_to(packet, SPACE_OF(room)));
 	clamp(copy_to(packet, SPACE_OF(room)));

@@ -11,14 +11,17 @@
 
 #define WAIT_US 10000u
 
+static const uint8_t gateway6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
+
 struct bench {
 	struct control c;
 	struct conf_cluster cluster;
-	struct control_socket socket;
+	struct control_socket sockets[2];
+	bool v6;
 	int kernel; /* the other end of the copies */
 };
 
-static int setup(void **state)
+static int setup(void **state, bool v6)
 {
 	struct bench *n = calloc(1, sizeof(*n));
 	const struct cluster_node other = { .incarnation = 2, .state = CLUSTER_UP };
@@ -27,13 +30,14 @@ static int setup(void **state)
 	must(n != NULL && socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0 && fwd_new(1, 1, &n->c.fwd) == ERR_NONE);
 	n->c.counters = fwd_control_counters(n->c.fwd);
 	n->c.cfg.cluster = &n->cluster;
-	n->c.cfg.fragment_fd = fds[0];
-	n->c.cfg.fragment_way_fd = dup(fds[0]);
+	n->c.cfg.fragments = (struct io_fragments){ dup(fds[0]), dup(fds[0]), fds[0] };
+	n->v6 = v6;
 	n->c.cfg.mesh_fd = -1;
 	n->kernel = fds[1];
-	n->socket.local = (struct addr_endpoint){ addr_from_v4_u32(0xc6336401), 4500 };
-	n->c.cfg.sockets = &n->socket;
-	n->c.cfg.socket_cnt = 1;
+	n->sockets[0].local = (struct addr_endpoint){ addr_from_v4_u32(0xc6336401), 4500 };
+	n->sockets[1].local = (struct addr_endpoint){ addr_from_bytes(bytes_of(gateway6, 16)), 4500 };
+	n->c.cfg.sockets = n->sockets;
+	n->c.cfg.socket_cnt = 2;
 	n->c.now_us = 1000000;
 	cluster_members_init(&n->c.members, "default", n->c.now_us);
 	cluster_members_self(&n->c.members, 1, true, false);
@@ -41,6 +45,16 @@ static int setup(void **state)
 	must(control_gather_start(&n->c) == ERR_NONE);
 	*state = n;
 	return 0;
+}
+
+static int setup4(void **state)
+{
+	return setup(state, false);
+}
+
+static int setup6(void **state)
+{
+	return setup(state, true);
 }
 
 static int teardown(void **state)
@@ -54,21 +68,41 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void put6(struct wr *w, uint16_t id, uint16_t at, bool more, uint8_t host)
+{
+	wr_u32(w, 0x60000000);
+	wr_u16(w, 8 + 64);
+	wr_u16(w, 44 << 8 | 64);
+	wr_zero(w, 15);
+	wr_u8(w, 9);
+	wr_put(w, bytes_of(gateway6, 15));
+	wr_u8(w, host);
+	wr_u16(w, 17 << 8);
+	wr_u16(w, (uint16_t)(at | more));
+	wr_u32(w, id);
+}
+
+static void put4(struct wr *w, uint16_t id, uint16_t at, bool more, uint8_t host)
+{
+	wr_u16(w, 0x4500);
+	wr_u16(w, 20 + 64);
+	wr_u16(w, id);
+	wr_u16(w, (uint16_t)((more ? 0x2000 : 0) | at / 8));
+	wr_u32(w, 0x40110000);
+	wr_u32(w, 0xcb007102);
+	wr_u32(w, 0xc6336400u + host);
+}
+
 /* A fragment of 64 bytes at that place, to the gateway or one address further. */
 static void come_to(struct bench *n, uint16_t id, uint16_t at, bool more, uint8_t host)
 {
-	uint8_t b[20 + 64] = { 0 };
+	uint8_t b[48 + 64] = { 0 };
 	struct wr w = wr_of(SPACE_OF(b));
 
-	wr_u16(&w, 0x4500);
-	wr_u16(&w, sizeof(b));
-	wr_u16(&w, id);
-	wr_u16(&w, (uint16_t)((more ? 0x2000 : 0) | at / 8));
-	wr_u32(&w, 0x40110000);
-	wr_u32(&w, 0xcb007102);
-	wr_u32(&w, 0xc6336400u + host);
-	must(!w.bad && send(n->kernel, b, sizeof(b), MSG_DONTWAIT) == (ssize_t)sizeof(b));
-	control_gather_receive(&n->c);
+	(n->v6 ? put6 : put4)(&w, id, at, more, host);
+	size_t len = wr_len(&w) + 64;
+	must(!w.bad && send(n->kernel, b, len, MSG_DONTWAIT) == (ssize_t)len);
+	control_gather_receive(&n->c, n->v6);
 }
 
 static void come(struct bench *n, uint16_t id, uint16_t at, bool more)
@@ -184,14 +218,29 @@ static void strangers_fill_no_memory_and_no_mesh(void **state)
 	assert_in_range(sent(n) - before, 1, 2100);
 }
 
+/* RFC 6946: with a fragment header, and whole. */
+static void what_is_all_of_its_datagram_stays(void **state)
+{
+	struct bench *n = *state;
+
+	for (uint16_t id = 0; id < 50; id++)
+		come(n, id, 0, false);
+	wait(n, WAIT_US);
+	assert_int_equal(sent(n) + dropped(n), 0);
+	assert_int_equal(control_gather_next_us(&n->c), UINT64_MAX);
+}
+
+#define BOTH(test) cmocka_unit_test_setup_teardown(test, setup4, teardown), cmocka_unit_test_setup_teardown(test, setup6, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_fragment_alone_goes_to_the_node_that_is_chosen, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_datagram_that_is_whole_here_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_chosen_to_be_put_together_here_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(fragments_to_others_are_nothing_to_us, setup, teardown),
-		cmocka_unit_test_setup_teardown(strangers_fill_no_memory_and_no_mesh, setup, teardown),
+		BOTH(a_fragment_alone_goes_to_the_node_that_is_chosen),
+		BOTH(a_datagram_that_is_whole_here_stays),
+		BOTH(what_is_chosen_to_be_put_together_here_stays),
+		BOTH(fragments_to_others_are_nothing_to_us),
+		BOTH(strangers_fill_no_memory_and_no_mesh),
+		BOTH(what_is_all_of_its_datagram_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,6 +278,40 @@ static void v6_fragments_that_cannot_be_are_refused(void **state)
 	assert_int_equal(PARSE_V6(44, NULL, 17, 0, 0xff, 0xf8, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7), ERR_NONE);
 }
 
+/* Also with extension headers behind the fragment header, which the first fragment alone shows. */
+static void fragments_of_a_datagram_have_its_number_and_their_part_of_it(void **state)
+{
+	uint8_t packet[sizeof(udp4)], room[128];
+	static const uint8_t first[] = { 60, 0, 0, 1, 0, 1, 2, 9, 17, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8 },
+			     later[] = { 17, 0, 0, 16, 0, 1, 2, 9, 1, 2, 3 }, atomic[] = { 17, 0, 0, 0, 0, 1, 2, 9, 1, 2, 3 },
+			     behind[] = { 44, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 1, 0, 1, 2, 9, 1, 2, 3, 4, 5, 6, 7, 8 };
+	const struct { uint8_t next; struct bytes b; bool is; uint32_t len; } cases[] = {
+		{ 44, BYTES_OF(first), true, 16 }, { 44, BYTES_OF(later), true, 3 }, { 44, BYTES_OF(atomic), false, 0 },
+		{ 60, BYTES_OF(behind), false, 0 },
+	};
+	struct wire_ip_fragment f;
+	struct wire_ip ip;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct wr w = wr_of(SPACE_OF(room));
+		const struct bytes p = put_v6(&w, cases[i].next, cases[i].b);
+		assert_int_equal(parse(p, &ip), ERR_NONE);
+		assert_int_equal(wire_ip_fragment(p, &ip, &f), cases[i].is);
+		assert_true(!cases[i].is || (f.id == 0x00010209 && f.len == cases[i].len));
+	}
+	memcpy(packet, udp4, sizeof(packet));
+	packet[4] = 0x12;
+	packet[5] = 0x34;
+	packet[6] = 0;
+	packet[7] = 0;
+	assert_int_equal(parse(BYTES_OF(packet), &ip), ERR_NONE);
+	assert_false(wire_ip_fragment(BYTES_OF(packet), &ip, &f));
+	packet[7] = 3;
+	assert_int_equal(parse(BYTES_OF(packet), &ip), ERR_NONE);
+	assert_true(wire_ip_fragment(BYTES_OF(packet), &ip, &f) && f.id == 0x1234 && f.len == 12);
+}
+
 /* ---- checksums ---- */
 
 static void checksum_is_the_example_of_rfc_1071(void **state)
@@ -483,6 +517,7 @@ int main(void)
 		cmocka_unit_test(v6_first_fragment_shows_its_transport),
 		cmocka_unit_test(v6_later_fragment_ends_the_chain),
 		cmocka_unit_test(v6_fragments_that_cannot_be_are_refused),
+		cmocka_unit_test(fragments_of_a_datagram_have_its_number_and_their_part_of_it),
 		cmocka_unit_test(checksum_is_the_example_of_rfc_1071),
 		cmocka_unit_test(checksum_equals_the_plain_sum_of_words),
 		cmocka_unit_test(header_checksum_notices_a_flipped_bit),
