@@ -142,6 +142,14 @@ bool cluster_deaf(const struct cluster_members *m)
 	return m->cnt != 0 && heard == 0;
 }
 
+bool cluster_whole(const struct cluster_members *m)
+{
+	for (unsigned i = 0; i < m->cnt; i++)
+		if (!m->m[i].alive)
+			return false;
+	return true;
+}
+
 bool cluster_ready(const struct cluster_members *m, bool fresh, uint64_t now_us)
 {
 	if (!m->on)
@@ -194,11 +202,15 @@ enum err cluster_members_put(struct cluster_members *m, uint16_t slot, const str
 		return ERR_FULL;
 	if (m->cnt == 0)
 		m->heard_us = now_us;
-	if (at == NULL)
+	bool is_new = at == NULL;
+	if (is_new)
 		at = &m->m[m->cnt++];
 	/* Another process: what the one before said does not count for it. */
-	if (at->n.incarnation != n->incarnation)
+	if (is_new || at->n.incarnation != n->incarnation) {
 		*at = (struct cluster_member){ .slot = slot, .heard_us = now_us, .alive = true };
+		m->came++;
+		m->gone += !is_new;
+	}
 	at->n = *n;
 	at->mod_rev = mod_rev;
 	at->draining = n->state == CLUSTER_DRAINING;
@@ -214,6 +226,7 @@ void cluster_members_remove(struct cluster_members *m, uint16_t slot)
 		return;
 	*at = m->m[m->cnt - 1];
 	m->m[--m->cnt] = (struct cluster_member){ 0 };
+	m->gone++;
 	share_out(m);
 }
 

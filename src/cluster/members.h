@@ -50,6 +50,7 @@ struct cluster_members {
 	struct cluster_member m[CLUSTER_NODES_MAX];
 	uint16_t owner[CLUSTER_BUCKETS]; /* slots */
 	uint64_t version;           /* changes with whatever a duty depends on */
+	uint64_t came, gone;        /* processes that became members, and that ceased to be */
 };
 
 /* ---- questions ---- */
@@ -74,6 +75,8 @@ bool cluster_deaf(const struct cluster_members *m);
 /* Whether routers should send here: up, with a lease, not cut off; and when we had no news from the store, none of the others
  * has either (then nobody withdraws). */
 bool cluster_ready(const struct cluster_members *m, bool fresh, uint64_t now_us);
+/* All members are heard. */
+bool cluster_whole(const struct cluster_members *m);
 /* The newest format of records that every node reads. */
 uint16_t cluster_format(const struct cluster_members *m);
 

@@ -141,6 +141,9 @@ void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64
 uint64_t control_mesh_site_applied(const struct control *c);
 /* Child SAs of which this node knows more use than the others (use.c): entries of WIRE_MESH_USED_LEN. */
 void control_mesh_used(struct control *c, struct bytes list);
+/* What have you seen of these tunnels: to all, and the answer to that slot (seen.c). */
+void control_mesh_ask(struct control *c, uint32_t number, struct bytes list);
+void control_mesh_seen(struct control *c, uint16_t slot, uint32_t number, struct bytes list);
 /* An IP fragment, to the node that puts its datagram together (gather.c). */
 void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet);
 /* A row that the store has since mod_rev, to the nodes of the site that have not installed what it had at rev. */
@@ -324,6 +327,11 @@ void control_why_half(struct control *c, const struct control_half *h); /* it ex
 void control_why_fragments(struct control *c, const struct control_frags *f); /* the rest did not come */
 /* An IKE SA came up; replaced: another one of the tunnel stood. */
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
+/* One came up at another node, which judges by it: the others know of it. */
+void control_why_started(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced);
+/* What all nodes have seen of the tunnel of that SA, its newest. */
+void control_why_seen(struct control *c, const struct control_sa *sa, const struct explain_sample *s);
+const struct control_sa *control_why_newest(const struct control_tunnel *t); /* established, and not about to end; NULL: none */
 /* A handshake of it, or a Child SA, came to a good end. */
 void control_why_settle(struct control *c, struct control_tunnel *t);
 /* told: by MOBIKE, so it is no NAT that flaps. */
@@ -334,6 +342,15 @@ void control_why_flush(struct control *c); /* what belongs to no tunnel, to the 
 MUST_USE enum err control_why_load(struct control *c, struct store *s);
 /* A row of a tunnel's failures: another node's, or our own that comes back. */
 void control_why_change(struct control *c, const struct store_row *row);
+
+/* seen.c: what all nodes have seen of tunnels. Without a cluster nothing is done */
+
+MUST_USE enum err control_seen_start(struct control *c);
+void control_seen_timers(struct control *c);
+/* From another node: what this one has seen of the tunnels of those IKE SAs; what that one has, which was asked. */
+void control_seen_asked(struct control *c, uint16_t slot, uint32_t number, struct bytes list);
+void control_seen_answered(struct control *c, const struct cluster_member *by, uint32_t number, struct bytes list);
+void control_seen_free(struct control *c);
 
 /* park.c: ESP packets of SAs that another node has made a moment ago */
 void control_park_packet(struct control *c, const struct fwd_stray *s);

@@ -216,6 +216,8 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	if (e == ERR_NONE)
 		e = control_node_start(c, config->store);
 	if (e == ERR_NONE)
+		e = control_seen_start(c);
+	if (e == ERR_NONE)
 		e = control_dh_new(config->conf->dh_threads, &c->dh);
 	if (e == ERR_NONE)
 		e = start_store(c, rev);
@@ -245,6 +247,7 @@ void control_free(struct control *c)
 	}
 	control_mesh_free(c);
 	control_gather_free(c);
+	control_seen_free(c);
 	control_node_free(c);
 	control_held_free(c);
 	control_reads_free(c);
@@ -493,6 +496,7 @@ void control_turn(struct control *c, int wait_ms)
 	control_held_run(c);
 	fwd_collect(c->fwd);
 	control_node_timers(c);
+	control_seen_timers(c);
 	control_mesh_timers(c);
 	control_seq_timers(c);
 	if (c->node == NULL && c->now_us >= c->cookie_turn_us)

@@ -168,6 +168,19 @@ void control_mesh_used(struct control *c, struct bytes list)
 		send_to_all(c, false, &m);
 }
 
+void control_mesh_ask(struct control *c, uint32_t number, struct bytes list)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_ASK, .ask = { number, list } };
+	if (c->mesh != NULL)
+		send_to_all(c, false, &m);
+}
+
+void control_mesh_seen(struct control *c, uint16_t slot, uint32_t number, struct bytes list)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_SEEN, .seen = { number, list } };
+	send_to_slot(c, slot, &m);
+}
+
 void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
 {
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_LEFT, .taken = { spi_in, rev, 0 } };
@@ -276,6 +289,12 @@ static void take_message(struct control *c, const struct cluster_member *from, s
 		break;
 	case WIRE_MESH_FRAGMENT:
 		control_gather_take(c, m.fragment);
+		break;
+	case WIRE_MESH_ASK:
+		control_seen_asked(c, from->slot, m.ask.number, m.ask.list);
+		break;
+	case WIRE_MESH_SEEN:
+		control_seen_answered(c, from, m.seen.number, m.seen.list);
 		break;
 	case WIRE_MESH_INNER:
 		control_seq_inner(c, m.inner.spi_in, m.inner.packet);

@@ -11,7 +11,7 @@
 
 #define SWEEP_US 60000000u           /* graves are looked after this often */
 #define GRAVE_US UINT64_C(600000000) /* longer than any read takes */
-#define REKEYED_JUST_US 10000000u    /* else it is one of before this process */
+#define JUST_US 10000000u            /* else it is one of before this process */
 
 bool control_duty_sa(const struct control *c, uint64_t our_spi)
 {
@@ -215,10 +215,14 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 static void install_sa(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t rev,
 		       struct control_tunnel *t)
 {
+	bool just = r->created_us + JUST_US > c->now_us, replaced = control_why_newest(t) != NULL;
+
 	if (control_sa_add(c, r, made, rev, t) == NULL)
 		return;
-	if (r->ike_rekeys != 0 && r->created_us + REKEYED_JUST_US > c->now_us)
+	if (r->ike_rekeys != 0 && just)
 		t->ike_rekeys++;
+	else if (just)
+		control_why_started(c, t, &r->path, replaced);
 	control_why_path(c, t, &r->path, true);
 	link_children(c, r, true);
 	control_children_prove(c, r, true);

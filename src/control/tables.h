@@ -85,6 +85,8 @@ struct control_tunnel {
 	struct explain_history why;
 	struct explain_watch watch;
 	struct addr_endpoint seen_local, seen_at; /* the path, as the watch knows it */
+	uint64_t asked_out;           /* in a cluster: packets that it had sent here when that was asked last (seen.c) */
+	uint64_t mixed;               /* that nodes sent among those of another one, as far as this one knows */
 	bool state_dirty;
 	uint16_t why_dirty;           /* bit set of the history's slots that the store does not have */
 	uint64_t why_after_us;        /* failures that only repeat are not written before */
@@ -362,6 +364,7 @@ struct control {
 	struct control_node *node;    /* NULL: there is no cluster */
 	struct control_mesh *mesh;    /* likewise */
 	struct control_gather *gather; /* likewise */
+	struct control_seen *seen;    /* likewise */
 	struct control_seqs *seqs;    /* likewise */
 	uint32_t profile_cnt[MODEL_PROFILE_CNT]; /* configured tunnels of each profile */
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */

@@ -323,30 +323,48 @@ static void take_signs(struct control *c, struct control_tunnel *t, const struct
 	}
 }
 
+const struct control_sa *control_why_newest(const struct control_tunnel *t)
+{
+	const struct control_sa *newest = NULL;
+
+	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing &&
+		    (newest == NULL || sa->r.created_us > newest->r.created_us))
+			newest = sa;
+	return newest;
+}
+
+/* Of an SA that another process has made. */
+static void know_path(struct control_tunnel *t, const struct control_sa *sa)
+{
+	if (t->seen_at.addr.family != ADDR_NONE)
+		return;
+	t->seen_local = sa->r.path.local;
+	t->seen_at = sa->r.path.remote;
+}
+
 /* The traffic of the tunnel and what its newest IKE SA says; false: it has none, or no counters. */
 static bool take_sample(const struct control *c, struct control_tunnel *t, struct explain_sample *ret)
 {
-	struct explain_sample s = { 0 };
+	const struct control_sa *sa = control_why_newest(t);
 	struct fwd_tunnel_stats stats;
 
-	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
-		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing || sa->r.created_us <= s.epoch_us)
-			continue;
-		s.epoch_us = sa->r.created_us;
-		s.ike_heard_us = sa->r.last_in_us;
-		s.child_cnt = sa->r.child_cnt;
-		if (t->seen_at.addr.family == ADDR_NONE) { /* an SA of the process before this one */
-			t->seen_local = sa->r.path.local;
-			t->seen_at = sa->r.path.remote;
-		}
-	}
-	if (s.epoch_us == 0 || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
+	if (sa == NULL || fwd_tunnel_stats(c->fwd, &t->id, &stats) != ERR_NONE)
 		return false;
-	s.in_packets = stats.in_packets;
-	s.out_packets = stats.out_packets;
-	s.switches = stats.switches;
-	*ret = s;
+	know_path(t, sa);
+	*ret = (struct explain_sample){ .epoch_us = sa->r.created_us, .ike_heard_us = sa->r.last_in_us, .child_cnt = sa->r.child_cnt,
+					.in_packets = stats.in_packets, .out_packets = stats.out_packets,
+					.in_before = stats.in_packets, .out_before = stats.out_packets,
+					.switches = stats.switches };
 	return true;
+}
+
+void control_why_seen(struct control *c, const struct control_sa *sa, const struct explain_sample *s)
+{
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+
+	know_path(sa->tunnel, sa);
+	take_signs(c, sa->tunnel, signs, explain_watch_sample(&sa->tunnel->watch, c->now_us, s, signs));
 }
 
 void control_why_start(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced)
@@ -358,8 +376,15 @@ void control_why_start(struct control *c, struct control_tunnel *t, const struct
 	t->seen_at = path->remote;
 	take_signs(c, t, signs, explain_watch_start(&t->watch, c->now_us, &path->remote.addr, replaced, signs));
 	/* at once: what comes before the next sample is not traffic of the IKE SA before this one */
-	if (take_sample(c, t, &s))
+	if (!c->clustered && take_sample(c, t, &s))
 		take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
+}
+
+void control_why_started(struct control *c, struct control_tunnel *t, const struct model_path *path, bool replaced)
+{
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+
+	(void)explain_watch_start(&t->watch, c->now_us, &path->remote.addr, replaced, signs);
 }
 
 void control_why_settle(struct control *c, struct control_tunnel *t)
@@ -402,7 +427,7 @@ void control_why_tick(struct control *c)
 	c->sample_us = c->now_us + SAMPLE_US;
 	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
 		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		/* Of many nodes one alone does not see what a tunnel carries. */
+		/* Of many nodes one alone does not see what a tunnel carries: see seen.c. */
 		if (t->sas != NULL && t->configured && !c->clustered)
 			sample(c, t);
 	}
@@ -458,7 +483,7 @@ static void load_why(void *arg, const struct store_row *row)
 		return;
 	explain_history_restore(&t->why, slot_of(row->key), &f);
 	if (f.over_us == 0)
-		explain_watch_restore(&t->watch, f.code);
+		explain_watch_restore(&t->watch, f.code, f.last_us);
 }
 
 void control_why_change(struct control *c, const struct store_row *row)
@@ -475,6 +500,11 @@ void control_why_change(struct control *c, const struct store_row *row)
 	t->why_dirty |= (uint16_t)moved;
 	if (moved != 0)
 		control_tunnel_dirty(c, t);
+	const struct model_failure *now = t->why.slots[slot];
+	if (now != NULL && now->over_us == 0)
+		explain_watch_restore(&t->watch, now->code, now->last_us);
+	else if (now != NULL)
+		explain_watch_forget(&t->watch, now->code);
 }
 
 static void load_unknown(void *arg, const struct store_row *row)

@@ -104,9 +104,12 @@ static void merge_same(struct model_failure *own, const struct model_failure *f)
 {
 	uint64_t first = own->first_us < f->first_us ? own->first_us : f->first_us;
 	uint32_t cnt = own->cnt > f->cnt ? own->cnt : f->cnt;
+	uint64_t over = own->last_us == f->last_us && own->over_us > f->over_us ? own->over_us : f->over_us;
 
-	if (f->last_us >= own->last_us)
+	if (f->last_us >= own->last_us) {
 		*own = *f;
+		own->over_us = over;
+	}
 	own->first_us = first;
 	own->cnt = cnt;
 }

@@ -48,11 +48,27 @@ static uint32_t seconds(uint64_t us)
 	return (uint32_t)(us / 1000000);
 }
 
-void explain_watch_restore(struct explain_watch *w, uint8_t code)
+/* 0: none of the watch's. */
+static uint32_t bit_of(uint8_t code)
 {
 	for (unsigned which = 0; which < ARRAY_LEN(codes); which++)
 		if (codes[which] == code)
-			w->open |= 1u << which;
+			return 1u << which;
+	return 0;
+}
+
+void explain_watch_restore(struct explain_watch *w, uint8_t code, uint64_t last_us)
+{
+	uint32_t bit = bit_of(code);
+
+	w->open |= bit;
+	if ((bit & (1u << LOOP | 1u << TURNS | 1u << FLAPPING)) != 0 && seconds(last_us) > w->told_s)
+		w->told_s = seconds(last_us);
+}
+
+void explain_watch_forget(struct explain_watch *w, uint8_t code)
+{
+	w->open &= ~bit_of(code);
 }
 
 /* ---- starts ---- */
@@ -144,8 +160,11 @@ unsigned explain_watch_path(struct explain_watch *w, uint64_t now_us, const stru
 static void begin_epoch(struct explain_watch *w, const struct explain_sample *s, uint32_t now_s)
 {
 	w->epoch_us = s->epoch_us;
-	w->in0 = w->in_last = s->in_packets;
-	w->out0 = w->out_at_in = s->out_packets;
+	w->era = s->era;
+	w->in0 = s->in_before;
+	w->out0 = s->out_before;
+	w->in_last = s->in_packets;
+	w->out_at_in = s->out_packets;
 	w->in_since_s = w->out_since_s = 0;
 	w->in_moved_s = now_s;
 	w->slot_s = now_s;
@@ -157,11 +176,13 @@ static void begin_epoch(struct explain_watch *w, const struct explain_sample *s,
 
 static void look_at_children(struct say *say, const struct explain_sample *s, uint32_t now_s)
 {
+	uint32_t since_s = seconds(s->epoch_us);
+	uint32_t age_s = now_s > since_s ? now_s - since_s : 0; /* another node's clock may be ahead */
+
 	if (s->child_cnt != 0)
 		end(say, CHILDLESS);
-	else if (now_s - seconds(s->epoch_us) >= EXPLAIN_NO_CHILD_S && begin(say, CHILDLESS) != NULL)
-		snprintf(say->signs[say->cnt - 1].what, sizeof(say->signs[0].what), "an IKE SA without a Child SA for %u s",
-			 now_s - seconds(s->epoch_us));
+	else if (age_s >= EXPLAIN_NO_CHILD_S && begin(say, CHILDLESS) != NULL)
+		snprintf(say->signs[say->cnt - 1].what, sizeof(say->signs[0].what), "an IKE SA without a Child SA for %u s", age_s);
 }
 
 /* Nothing at all has come, or nothing at all has gone, since the IKE SA came up. */
@@ -210,7 +231,7 @@ static void look_for_end(struct say *say, const struct explain_sample *s, uint32
 		snprintf(sign->what, sizeof(sign->what),
 			 "%llu packets to the peer and none from it for %u s; it was heard in IKE %u s ago",
 			 (unsigned long long)(s->out_packets - w->out_at_in), now_s - w->in_moved_s,
-			 now_s - seconds(s->ike_heard_us));
+			 now_s > seconds(s->ike_heard_us) ? now_s - seconds(s->ike_heard_us) : 0);
 }
 
 /* What the peer drops cannot be seen from here, only that it answers less than it used to. Numbers of packets that
@@ -251,16 +272,22 @@ static void look_at_answers(struct say *say, const struct explain_sample *s, uin
 			 (unsigned)share);
 }
 
+/* Neither here nor elsewhere was anything of it seen for so long. */
+static bool is_past(const struct explain_watch *w, uint32_t seen_s, uint32_t rest_s, uint32_t now_s)
+{
+	return now_s > seen_s + rest_s && now_s > w->told_s + rest_s;
+}
+
 static void look_for_rest(struct say *say, uint32_t now_s)
 {
 	struct explain_watch *w = say->w;
 	uint32_t start_s = w->start_cnt == 0 ? 0 : w->starts[w->start_cnt - 1].at_s;
 
-	if (now_s - start_s > EXPLAIN_LOOP_S)
+	if (is_past(w, start_s, EXPLAIN_LOOP_S, now_s))
 		end(say, LOOP);
-	if (now_s - start_s > EXPLAIN_TURNS_S)
+	if (is_past(w, start_s, EXPLAIN_TURNS_S, now_s))
 		end(say, TURNS);
-	if (now_s - w->flaps_s[EXPLAIN_FLAPS - 1] > EXPLAIN_FLAPS_S)
+	if (is_past(w, w->flaps_s[EXPLAIN_FLAPS - 1], EXPLAIN_FLAPS_S, now_s))
 		end(say, FLAPPING);
 }
 
@@ -272,7 +299,7 @@ unsigned explain_watch_sample(struct explain_watch *w, uint64_t now_us, const st
 
 	if (s->epoch_us == 0)
 		return 0;
-	if (s->epoch_us != w->epoch_us)
+	if (s->epoch_us != w->epoch_us || s->era != w->era || s->in_packets < w->in_last || s->out_packets < w->slot_out)
 		begin_epoch(w, s, now_s);
 	look_for_rest(&say, now_s);
 	if (say.cnt != 0) /* the rest waits for the next sample: there is room for each detector once */

@@ -46,8 +46,9 @@ struct explain_watch {
 	} starts[EXPLAIN_STARTS_MAX];
 	uint32_t flaps_s[EXPLAIN_FLAPS];
 	uint32_t open;            /* bit set of enum open in watch.c */
+	uint32_t told_s;          /* the last time that it was told of one of those that are over by themselves */
 	/* of the present IKE SA */
-	uint64_t epoch_us;
+	uint64_t epoch_us, era;
 	uint64_t in0, out0;       /* counters at its start */
 	uint32_t in_since_s, out_since_s; /* the first packet seen, 0: none */
 	uint32_t in_moved_s;      /* the last time that more had come in */
@@ -60,8 +61,11 @@ struct explain_watch {
 	uint8_t bad_slots;
 };
 
-/* Its cause stood when the process before this one ended: the watch says when it is over. */
-void explain_watch_restore(struct explain_watch *w, uint8_t code);
+/* Its cause stood when the process before this one ended, or another node has found it, last at last_us: the watch says when it is
+ * over. */
+void explain_watch_restore(struct explain_watch *w, uint8_t code, uint64_t last_us);
+/* Another node has found that it is over. */
+void explain_watch_forget(struct explain_watch *w, uint8_t code);
 /* replaced: another IKE SA of the tunnel was up and its peer had not taken leave. */
 unsigned explain_watch_start(struct explain_watch *w, uint64_t now_us, const struct addr *from, bool replaced,
 			     struct explain_sign signs[static EXPLAIN_SIGNS_MAX]);
@@ -72,7 +76,9 @@ struct explain_sample {
 	uint64_t epoch_us;        /* when the present IKE SA came up, 0: there is none */
 	uint64_t ike_heard_us;    /* the last IKE message of the peer */
 	unsigned child_cnt;
-	uint64_t in_packets, out_packets; /* of the tunnel, ever growing */
+	uint64_t in_packets, out_packets; /* of the tunnel, growing for as long as the era is the same */
+	uint64_t in_before, out_before;   /* of these, those that were before the IKE SA */
+	uint64_t era;             /* changes with those whose counters these are the sums of */
 	uint64_t switches;        /* how often another thread sent than the one before */
 };
 unsigned explain_watch_sample(struct explain_watch *w, uint64_t now_us, const struct explain_sample *s,

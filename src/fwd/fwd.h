@@ -119,6 +119,7 @@ MUST_USE enum err fwd_child_selectors(const struct fwd *f, uint32_t spi_in, stru
 
 struct fwd_tunnel_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* over all SAs since the gateway started */
+	uint64_t in_now, out_now; /* packets of the SAs that it has */
 	uint64_t last_in_us;
 	uint64_t switches;      /* how often another worker sent than the one before */
 	uint16_t effective_mtu; /* of the SA that is sent on; 0: none */

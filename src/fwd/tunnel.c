@@ -171,6 +171,10 @@ MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *t
 		.last_in_us = atomic_load(&t->last_in_us),
 		.switches = atomic_load(&t->switches),
 	};
+	for (const struct fwd_child *c = t->children; c != NULL; c = c->next) {
+		v.in_now += atomic_load(&c->in_packets);
+		v.out_now += atomic_load(&c->out_packets);
+	}
 	for (uint32_t i = 0; s != NULL && i < s->cnt && !v.up; i++) {
 		const struct fwd_child *c = FWD_READ(s->children[i]);
 		if (c == NULL)

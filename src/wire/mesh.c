@@ -128,6 +128,52 @@ bool wire_mesh_used_next(struct bytes *list, struct wire_mesh_used *ret)
 	return true;
 }
 
+bool wire_mesh_ask_next(struct bytes *list, uint64_t *ret_spi)
+{
+	struct rd r = rd_of(*list);
+	uint64_t spi = rd_u64(&r);
+
+	if (r.bad)
+		return false;
+	*list = rd_rest(&r);
+	*ret_spi = spi;
+	return true;
+}
+
+void wire_mesh_seen_put(struct wr *w, const struct wire_mesh_seen *s)
+{
+	wr_u64(w, s->in_packets);
+	wr_u64(w, s->out_packets);
+	wr_u64(w, s->switches);
+	wr_u32(w, s->sent);
+	wr_u32(w, s->in_now);
+	wr_u32(w, s->out_now);
+	wr_u32(w, s->heard_ms);
+}
+
+bool wire_mesh_seen_next(struct bytes *list, struct wire_mesh_seen *ret)
+{
+	struct rd r = rd_of(*list);
+	struct wire_mesh_seen s = { .in_packets = rd_u64(&r) };
+
+	s.out_packets = rd_u64(&r);
+	s.switches = rd_u64(&r);
+	s.sent = rd_u32(&r);
+	s.in_now = rd_u32(&r);
+	s.out_now = rd_u32(&r);
+	s.heard_ms = rd_u32(&r);
+	if (r.bad)
+		return false;
+	*list = rd_rest(&r);
+	*ret = s;
+	return true;
+}
+
+static bool is_list(struct bytes list, size_t one, size_t max)
+{
+	return list.len != 0 && list.len % one == 0 && list.len <= max * one;
+}
+
 void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 {
 	wr_u8(w, (uint8_t)m->kind);
@@ -173,6 +219,14 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 	case WIRE_MESH_FRAGMENT:
 		wr_put(w, m->fragment);
 		break;
+	case WIRE_MESH_ASK:
+		wr_u32(w, m->ask.number);
+		wr_put(w, m->ask.list);
+		break;
+	case WIRE_MESH_SEEN:
+		wr_u32(w, m->seen.number);
+		wr_put(w, m->seen.list);
+		break;
 	}
 }
 
@@ -211,14 +265,20 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 		return rd_done(r) ? ERR_NONE : ERR_SYNTAX;
 	case WIRE_MESH_USED:
 		m->used = rd_rest(r);
-		return m->used.len != 0 && m->used.len % WIRE_MESH_USED_LEN == 0 &&
-				       m->used.len <= WIRE_MESH_USED_MAX * WIRE_MESH_USED_LEN
-			       ? ERR_NONE : ERR_SYNTAX;
+		return is_list(m->used, WIRE_MESH_USED_LEN, WIRE_MESH_USED_MAX) ? ERR_NONE : ERR_SYNTAX;
 	case WIRE_MESH_ROW:
 		return parse_row(r, m) ? ERR_NONE : ERR_SYNTAX;
 	case WIRE_MESH_FRAGMENT:
 		m->fragment = rd_rest(r);
 		return m->fragment.len != 0 ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_ASK:
+		m->ask.number = rd_u32(r);
+		m->ask.list = rd_rest(r);
+		return is_list(m->ask.list, sizeof(uint64_t), WIRE_MESH_SEEN_MAX) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_SEEN:
+		m->seen.number = rd_u32(r);
+		m->seen.list = rd_rest(r);
+		return is_list(m->seen.list, WIRE_MESH_SEEN_LEN, WIRE_MESH_SEEN_MAX) ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

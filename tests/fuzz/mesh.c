@@ -18,6 +18,25 @@ static void check_used(struct bytes list)
 	}
 }
 
+/* Likewise of what was asked, and of what was seen. */
+static void check_seen(const struct wire_mesh_msg *m)
+{
+	uint8_t room[WIRE_MESH_SEEN_LEN];
+	struct bytes left = m->kind == WIRE_MESH_ASK ? m->ask.list : m->seen.list;
+	struct wire_mesh_seen s;
+	uint64_t spi;
+
+	while (m->kind == WIRE_MESH_ASK && left.len != 0)
+		must(wire_mesh_ask_next(&left, &spi));
+	while (left.len != 0) {
+		struct wr w = wr_of(SPACE_OF(room));
+		const uint8_t *at = left.p;
+		must(wire_mesh_seen_next(&left, &s));
+		wire_mesh_seen_put(&w, &s);
+		must(bytes_eq(wr_bytes(&w), bytes_of(at, WIRE_MESH_SEEN_LEN)));
+	}
+}
+
 /* What was understood is built again to the same; a PING may have more behind it, and flags that are not known. */
 static void check_text(struct bytes text)
 {
@@ -39,6 +58,8 @@ static void check_text(struct bytes text)
 	}
 	if (m.kind == WIRE_MESH_USED)
 		check_used(m.used);
+	if (m.kind == WIRE_MESH_ASK || m.kind == WIRE_MESH_SEEN)
+		check_seen(&m);
 	wire_mesh_build(&w, &m);
 	must(!w.bad && wr_len(&w) <= text.len);
 	must(wire_mesh_parse(wr_bytes(&w), &again) == ERR_NONE && again.kind == m.kind);

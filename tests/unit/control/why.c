@@ -296,6 +296,22 @@ static void starts_and_paths_are_watched(void **state)
 	assert_int_equal(last_of(&n->b)->cnt, 1);
 }
 
+/* The one at which the last of them came up says so. */
+static void starts_at_other_nodes_are_part_of_a_loop(void **state)
+{
+	struct bench *n = *state;
+	const struct model_path first = path("203.0.113.1", 1000);
+
+	n->c.clustered = true;
+	for (unsigned i = 0; i < EXPLAIN_LOOP_STARTS; i++) {
+		control_why_started(&n->c, &n->a, &first, true);
+		n->c.now_us += S;
+	}
+	assert_null(last_of(&n->a));
+	control_why_start(&n->c, &n->a, &first, true);
+	assert_int_equal(last_of(&n->a)->code, MODEL_FAILURE_RESTART_LOOP);
+}
+
 /* A tunnel that can carry packets: its Child SA. */
 static struct fwd_child *add_child(struct bench *n, struct fwd_reader *reader)
 {
@@ -349,6 +365,7 @@ int main(void)
 		TEST(the_log_has_a_failure_once_while_it_goes_on),
 		TEST(a_flood_of_different_failures_is_held_back),
 		TEST(starts_and_paths_are_watched),
+		TEST(starts_at_other_nodes_are_part_of_a_loop),
 		TEST(what_came_right_after_the_start_is_traffic_of_the_new_ike_sa),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,28 @@ static void two_nodes_come_to_the_same_list(void **state)
 	explain_history_free(&h[1]);
 }
 
+/* Our own row that comes back is older than what we know since. */
+static void what_is_over_stays_over_when_its_row_comes_late(void **state)
+{
+	(void)state;
+	struct explain_history h = { 0 };
+	bool is_new;
+	unsigned slot;
+	struct model_failure f = at(MODEL_FAILURE_NO_ESP, "", 10 * S);
+
+	assert_int_equal(explain_history_add(&h, &f, &is_new), 0);
+	const struct model_failure row = *h.slots[0];
+	assert_true(explain_history_over(&h, MODEL_FAILURE_NO_ESP, 20 * S, &slot));
+	assert_int_equal(explain_history_merge(&h, 0, &row, true), 0);
+	assert_int_equal(h.slots[0]->over_us, 20 * S);
+	/* it is there again, says another */
+	f = row;
+	f.last_us = 30 * S;
+	assert_int_equal(explain_history_merge(&h, 0, &f, false), 0);
+	assert_int_equal(h.slots[0]->over_us, 0);
+	explain_history_free(&h);
+}
+
 static void one_that_has_given_way_does_not_come_back(void **state)
 {
 	(void)state;
@@ -218,6 +240,7 @@ int main(void)
 		cmocka_unit_test(a_good_handshake_ends_what_failed_in_one_before),
 		cmocka_unit_test(a_stored_failure_comes_back_to_its_slot),
 		cmocka_unit_test(two_nodes_come_to_the_same_list),
+		cmocka_unit_test(what_is_over_stays_over_when_its_row_comes_late),
 		cmocka_unit_test(one_that_has_given_way_does_not_come_back),
 		cmocka_unit_test(what_goes_on_is_told_once_until_it_is_news_again),
 	};

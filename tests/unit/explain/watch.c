@@ -222,8 +222,8 @@ static void what_stood_when_the_process_ended_is_over_when_its_cause_is_gone(voi
 	(void)state;
 	struct feed f = { .s = { .epoch_us = T0, .child_cnt = 1, .ike_heard_us = T0 } };
 
-	explain_watch_restore(&f.w, MODEL_FAILURE_NO_ESP);
-	explain_watch_restore(&f.w, MODEL_FAILURE_WRONG_PSK); /* none of the watch's */
+	explain_watch_restore(&f.w, MODEL_FAILURE_NO_ESP, T0);
+	explain_watch_restore(&f.w, MODEL_FAILURE_WRONG_PSK, T0); /* none of the watch's */
 	assert_int_equal(run(&f, 60, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
 	assert_int_equal(run(&f, 4, 1, 1, 0, MODEL_FAILURE_NO_ESP), 1);
 	assert_int_equal(run(&f, 4, 1, 1, 0, MODEL_FAILURE_NO_ESP), -1);
@@ -239,6 +239,52 @@ static void a_new_ike_sa_begins_anew(void **state)
 	assert_int_equal(run(&f, EXPLAIN_PATIENCE_S, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
 	f.s.epoch_us = 0;
 	assert_int_equal(run(&f, 100, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+}
+
+/* Counters of others do not compare with those of before: patience begins anew, and nothing is over by that. */
+static void another_era_begins_anew_and_ends_nothing(void **state)
+{
+	(void)state;
+	struct feed f = up(), open = up();
+
+	assert_int_equal(run(&f, EXPLAIN_PATIENCE_S, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+	f.s.era++;
+	f.s.in_packets = f.s.in_before = 1000; /* of one that has come; and what has gone out is less */
+	f.s.out_packets = f.s.out_before = 5;
+	assert_int_equal(run(&f, EXPLAIN_PATIENCE_S, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+	assert_int_equal(run(&f, 6, 0, 1, 0, MODEL_FAILURE_NO_ESP), 0);
+	assert_int_equal(run(&open, EXPLAIN_PATIENCE_S + 6, 0, 1, 0, MODEL_FAILURE_NO_ESP), 0);
+	open.s.era++;
+	open.s.in_packets = open.s.in_before = 1000;
+	assert_int_equal(run(&open, 60, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+	assert_int_equal(run(&open, 2, 1, 1, 0, MODEL_FAILURE_NO_ESP), 1);
+}
+
+/* The first sample is late: what came before it by the SAs that there are has come. */
+static void what_came_before_the_first_sample_counts(void **state)
+{
+	(void)state;
+	struct feed late = { .s = { .epoch_us = T0, .child_cnt = 1, .ike_heard_us = T0, .in_packets = 101, .in_before = 100 } };
+
+	assert_int_equal(run(&late, 100, 0, 1, 0, MODEL_FAILURE_NO_ESP), -1);
+	late = (struct feed){ .s = { .epoch_us = T0, .child_cnt = 1, .ike_heard_us = T0, .out_packets = 101, .out_before = 100 } };
+	assert_int_equal(run(&late, 100, 1, 0, 0, MODEL_FAILURE_ONE_WAY), -1);
+}
+
+/* A loop that another has seen is over when nobody has told of it for long. */
+static void what_another_has_seen_is_over_when_it_is_told_no_more(void **state)
+{
+	(void)state;
+	struct feed f = up();
+
+	explain_watch_restore(&f.w, MODEL_FAILURE_RESTART_LOOP, T0);
+	assert_int_equal(run(&f, EXPLAIN_LOOP_S - 10, 1, 1, 0, MODEL_FAILURE_RESTART_LOOP), -1);
+	explain_watch_restore(&f.w, MODEL_FAILURE_RESTART_LOOP, T0 + f.now_s * S);
+	assert_int_equal(run(&f, EXPLAIN_LOOP_S, 1, 1, 0, MODEL_FAILURE_RESTART_LOOP), -1);
+	assert_int_equal(run(&f, 4, 1, 1, 0, MODEL_FAILURE_RESTART_LOOP), 1);
+	explain_watch_restore(&f.w, MODEL_FAILURE_NO_ESP, T0);
+	explain_watch_forget(&f.w, MODEL_FAILURE_NO_ESP);
+	assert_int_equal(run(&f, 10, 1, 1, 0, MODEL_FAILURE_NO_ESP), -1);
 }
 
 int main(void)
@@ -257,6 +303,9 @@ int main(void)
 		cmocka_unit_test(answers_that_dwindle_when_a_second_thread_sends_are_a_sign_of_anti_replay),
 		cmocka_unit_test(what_stood_when_the_process_ended_is_over_when_its_cause_is_gone),
 		cmocka_unit_test(a_new_ike_sa_begins_anew),
+		cmocka_unit_test(another_era_begins_anew_and_ends_nothing),
+		cmocka_unit_test(what_came_before_the_first_sample_counts),
+		cmocka_unit_test(what_another_has_seen_is_over_when_it_is_told_no_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
