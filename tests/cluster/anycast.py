@@ -23,7 +23,7 @@ from charon import Charon  # noqa: E402
 from checks import check  # noqa: E402
 from etcd import Etcd  # noqa: E402
 from flow import Flow  # noqa: E402
-from lab import ANYCAST4, HQ, NAT_RULES, ROOT, Gateway, Lab, LabError, wait_until  # noqa: E402
+from lab import ANYCAST4, ANYCAST6, HQ, NAT_RULES, ROOT, Gateway, Lab, LabError, wait_until  # noqa: E402
 from rekeying import Admin  # noqa: E402
 from site_role import Site  # noqa: E402
 
@@ -37,6 +37,14 @@ table ip spray {{
 		type filter hook prerouting priority mangle; policy accept;
 		ip daddr {destination} meta mark set numgen random mod {count} map {{ {marks} }}
 		{more}
+	}}
+}}
+add table ip6 spray
+flush table ip6 spray
+table ip6 spray {{
+	chain pre {{
+		type filter hook prerouting priority mangle; policy accept;
+		ip6 daddr {destination6} meta mark set numgen random mod {count} map {{ {marks} }}
 	}}
 }}
 """
@@ -55,7 +63,7 @@ class Auditor:
     def __init__(self, lab, devices, rising=()):
         self.lab = lab
         program = build_of() / "tests/cluster/auditor"
-        self.process = lab.spawn("rtr", program, ANYCAST4, *devices, *(["--rising", *rising] if rising else []), log="auditor.log")
+        self.process = lab.spawn("rtr", program, ANYCAST4, ANYCAST6, *devices, *(["--rising", *rising] if rising else []), log="auditor.log")
         if not wait_until(lambda: "watching" in self.process.log_tail(), 10):
             raise LabError(f"the auditor does not start: {self.process.log_tail()}")
 
@@ -69,11 +77,11 @@ class Auditor:
 
 
 class Customer:
-    """A tunnel of the account and the router at its other end."""
+    """A tunnel of the account and the router at its other end, which has an outer IPv6 address as well where it is not behind a NAT."""
 
     def __init__(self, lab, number, behind_nat=False):
         self.lab, self.number, self.node = lab, number, f"c{number}"
-        self.address = "10.99.0.2" if behind_nat else f"203.0.113.{4 * number + 2}"
+        self.address, self.address6 = "10.99.0.2" if behind_nat else f"203.0.113.{4 * number + 2}", f"2001:db8:c:{number}::2"
         self.lan, self.interface = f"10.1.{number}.1", f"10.252.0.{2 * number}/31"
         self.inner = f"10.252.0.{2 * number + 1}"
         self.router = None
@@ -88,8 +96,11 @@ class Customer:
             lab.run("nat", "nft", "-f", "-", input=NAT_RULES)
         else:
             gateway = f"203.0.113.{4 * number + 1}"
-            lab.link("rtr", f"to-{self.node}", [f"{gateway}/30"], self.node, "wan", [f"{self.address}/30"])
+            gateway6 = f"2001:db8:c:{number}::1"
+            lab.link("rtr", f"to-{self.node}", [f"{gateway}/30", f"{gateway6}/64"], self.node, "wan",
+                     [f"{self.address}/30", f"{self.address6}/64"])
             lab.ip(self.node, f"route add default via {gateway}")
+            lab.ip(self.node, f"-6 route add default via {gateway6}")
         self.device = f"to-{self.node}"  # of the router
 
     def create(self, gateway, **more):
@@ -121,7 +132,7 @@ class Customer:
 class Node(Gateway):
     def __init__(self, lab, number, settings, seal_key):
         self.number = number
-        super().__init__(lab, node=f"n{number}", addresses=(ANYCAST4,), settings=settings)
+        super().__init__(lab, node=f"n{number}", addresses=(ANYCAST4, ANYCAST6), settings=settings)
         key = self.directory / "seal.key"
         key.touch(mode=0o600)
         key.write_text(seal_key + "\n")
@@ -219,10 +230,16 @@ class Anycast(Lab):
         node = f"n{number}"
         self.add_node(node, router=True)
         self.ip(node, f"addr add {ANYCAST4}/32 dev lo")
+        self.ip(node, f"addr add {ANYCAST6}/128 dev lo nodad")
         for router, device, network, destination in (("rtr", "out", "10.91", f"{ANYCAST4}/32"), ("core", "in", "10.92", LANS)):
             self.link(router, node, [f"{network}.{number}.1/24"], node, device, [f"{network}.{number}.2/24"])
             self.ip(router, f"route add {destination} via {network}.{number}.2 table {100 + number}")
             self.ip(router, f"rule add fwmark {number} table {100 + number} pref {100 + number}")
+        self.ip("rtr", f"addr add 2001:db8:91:{number}::1/64 dev {node} nodad")
+        self.ip(node, f"addr add 2001:db8:91:{number}::2/64 dev out nodad")
+        self.ip("rtr", f"-6 route add {ANYCAST6}/128 via 2001:db8:91:{number}::2 table {100 + number}")
+        self.ip("rtr", f"-6 rule add fwmark {number} table {100 + number} pref {100 + number}")
+        self.ip(node, f"-6 route add default via 2001:db8:91:{number}::1")
         self.ip(node, f"route add default via 10.91.{number}.1")
         self.ip(node, f"route add 192.168.0.0/24 via 10.92.{number}.1")
         self.link("mg", f"m{number}", [], node, "mesh", [f"10.90.0.{number}/24"])
@@ -237,7 +254,7 @@ class Anycast(Lab):
         for router, destination in (("rtr", ANYCAST4), ("core", LANS)):
             more = PIN_IKE.format(anycast=ANYCAST4, number=self.ike_at) if self.ike_at and router == "rtr" else ""
             self.run(router, "nft", "-f", "-",
-                     input=SPRAY.format(destination=destination, count=len(self.carrying), marks=marks, more=more))
+                     input=SPRAY.format(destination=destination, destination6=ANYCAST6, count=len(self.carrying), marks=marks, more=more))
 
     def pin(self, number):
         self.spray([number])

@@ -1,8 +1,8 @@
 // The auditor: sees every packet that gateways send, in the router's namespace, and knows nothing of their code.
 //
-//   auditor ANYCAST FROM-DEVICE... [--rising DEVICE...]
+//   auditor ANYCAST4 ANYCAST6 FROM-DEVICE... [--rising DEVICE...]
 //
-// What comes in from a gateway (FROM-DEVICE) with the source ANYCAST is ESP, in UDP or native, or IKE. It fails on
+// What comes in from a gateway (FROM-DEVICE) with one of these sources is ESP, in UDP or native, or IKE. It fails on
 //   repeat   a second ESP packet with the same (SPI, IV), or another IKE message with the same (IKE SA, direction, IV);
 //            an IKE message that is sent again is the same to the last byte
 //   fall     an ESP sequence number that is not above the one before it of its SPI, among what leaves through a device
@@ -108,7 +108,8 @@ static struct seen *add(struct set *s, const struct seen *k)
 /* ---- what was seen ---- */
 
 static struct {
-	in_addr_t anycast;
+	in_addr_t anycast4;
+	struct in6_addr anycast6;
 	int from[DEVICES_MAX], rising[DEVICES_MAX];
 	unsigned from_cnt, rising_cnt;
 	struct set ivs, spis; /* of spis: the last sequence number in `digest` */
@@ -218,27 +219,14 @@ static bool is_one_of(const int *devices, unsigned cnt, int device)
 	return false;
 }
 
-/* p is an IPv4 packet. rising: it leaves; else it came in. */
-static void take_packet(const uint8_t *p, size_t n, bool rising)
+/* Of a packet of a gateway. rising: it leaves; else it came in. */
+static void take_payload(uint8_t protocol, const uint8_t *data, size_t len, bool rising)
 {
-	size_t head = n < 20 ? 0 : 4u * (p[0] & 15u);
-	size_t total = n < 20 ? 0 : (size_t)p[2] << 8 | p[3];
-	in_addr_t source;
-
-	if (head < 20 || total > n || total < head + 8)
+	if (len < 8)
 		return;
-	memcpy(&source, p + 12, sizeof(source));
-	if (source != audit.anycast)
-		return;
-	if (((p[6] & 0x1f) | p[7]) != 0) {
-		audit.fragments++; /* of an ESP packet: its IV is in the first */
-		return;
-	}
-	const uint8_t *data = p + head;
-	size_t len = total - head;
-	if (p[9] == IPPROTO_ESP) {
+	if (protocol == IPPROTO_ESP) {
 		(rising ? take_rising : take_esp)(data, len);
-	} else if (p[9] == IPPROTO_UDP) {
+	} else if (protocol == IPPROTO_UDP) {
 		unsigned port = (unsigned)data[0] << 8 | data[1];
 		data += 8;
 		len -= 8;
@@ -250,6 +238,47 @@ static void take_packet(const uint8_t *p, size_t n, bool rising)
 		else if (!rising && port == 500)
 			take_ike(data, len);
 	}
+}
+
+static void take_packet4(const uint8_t *p, size_t n, bool rising)
+{
+	size_t head = n < 20 ? 0 : 4u * (p[0] & 15u);
+	size_t total = n < 20 ? 0 : (size_t)p[2] << 8 | p[3];
+	in_addr_t source;
+
+	if (head < 20 || total > n || total < head)
+		return;
+	memcpy(&source, p + 12, sizeof(source));
+	if (source != audit.anycast4)
+		return;
+	if (((p[6] & 0x1f) | p[7]) != 0) {
+		audit.fragments++; /* of an ESP packet: its IV is in the first */
+		return;
+	}
+	take_payload(p[9], p + head, total - head, rising);
+}
+
+/* Gateways send no other extension header than that of fragments. */
+static void take_packet6(const uint8_t *p, size_t n, bool rising)
+{
+	size_t len = n < 40 ? 0 : (size_t)p[4] << 8 | p[5];
+
+	if (n < 40 || len > n - 40 || memcmp(p + 8, &audit.anycast6, sizeof(audit.anycast6)) != 0)
+		return;
+	if (p[6] != IPPROTO_FRAGMENT)
+		take_payload(p[6], p + 40, len, rising);
+	else if (len < 8 || (p[42] | (p[43] & 0xf8)) != 0)
+		audit.fragments++;
+	else
+		take_payload(p[40], p + 48, len - 8, rising);
+}
+
+static void take_packet(const uint8_t *p, size_t n, bool rising)
+{
+	if (n != 0 && p[0] >> 4 == 4)
+		take_packet4(p, n, rising);
+	else if (n != 0 && p[0] >> 4 == 6)
+		take_packet6(p, n, rising);
 }
 
 static void take_next(int fd)
@@ -294,11 +323,11 @@ static void read_arguments(int argc, char **argv)
 {
 	bool rising = false;
 
-	if (argc < 3 || inet_pton(AF_INET, argv[1], &audit.anycast) != 1) {
-		fputs("usage: auditor ANYCAST FROM-DEVICE... [--rising DEVICE...]\n", stderr);
+	if (argc < 4 || inet_pton(AF_INET, argv[1], &audit.anycast4) != 1 || inet_pton(AF_INET6, argv[2], &audit.anycast6) != 1) {
+		fputs("usage: auditor ANYCAST4 ANYCAST6 FROM-DEVICE... [--rising DEVICE...]\n", stderr);
 		exit(2);
 	}
-	for (int i = 2; i < argc; i++) {
+	for (int i = 3; i < argc; i++) {
 		if (strcmp(argv[i], "--rising") == 0) {
 			rising = true;
 			continue;

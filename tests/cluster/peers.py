@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What peers do, every packet of theirs at a random node: they fall silent, say goodbye, change their address behind a NAT, and send
-fragments, of IKE messages and of IP packets. Two are `onrampd --site`, the first of them behind a NAT; the third is strongSwan. Last line: "N passed, N failed"."""
+fragments, of IKE messages and of IP packets; their ESP is lost. The third is strongSwan, the others are `onrampd --site`, the first of them
+behind a NAT, the last two over IPv6. Last line: "N passed, N failed"."""
 import os
 import pathlib
 import struct
@@ -11,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from anycast import Anycast, Flows, Window, audited, lost_outside  # noqa: E402
 from checks import Checks, check  # noqa: E402
 from fire import ask_rekey, count_drops, more_drops  # noqa: E402
-from lab import ANYCAST4, HQ, LabError, ping_argv, pings_lost, wait_until  # noqa: E402
+from lab import ANYCAST4, ANYCAST6, HQ, LabError, ping_argv, pings_lost, wait_until  # noqa: E402
 
 NODES = int(os.environ.get("NODES", 3))
 NAT, NAT_AGAIN = "192.0.2.2", "192.0.2.3"
@@ -20,6 +21,27 @@ IN_TURN = """table ip turns {{
 	chain pre {{
 		type filter hook prerouting priority -149; policy accept;
 		ip saddr {{ {sources} }} ip protocol udp meta mark set numgen inc mod {count} map {{ {marks} }}
+	}}
+}}
+table ip6 turns {{
+	chain pre {{
+		type filter hook prerouting priority -149; policy accept;
+		exthdr frag exists meta mark set numgen inc mod {count} map {{ {marks} }}
+	}}
+}}
+"""
+# A kernel that tracks connections gathers fragments before it asks whose they are.
+TRACKING = """table inet tracking {
+	chain in {
+		type filter hook input priority filter; policy accept;
+		ct state invalid counter
+	}
+}
+"""
+MUTE = """table ip6 mute {{
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		ip6 saddr {source} ip6 nexthdr esp drop
 	}}
 }}
 """
@@ -119,6 +141,52 @@ def esp_in_ip_fragments(lab):
     narrow(lab, customer, 1500)
     check(pings_lost(out, 30) == 0 and "DUP" not in out, f"{out}\n{more_drops(drops, count_drops(lab))}")
     check(total(lab, "ip_fragments_sent_on") >= before + 10, f"{total(lab, 'ip_fragments_sent_on') - before} fragments were sent on")
+
+
+def esp_in_ip6_fragments(lab, customer):
+    """The customer's kernel makes two of each packet that has no DF: they come to two nodes."""
+    way = f"-6 route replace default via {customer.address6[:-1]}1"
+    lab.ip(customer.node, f"{way} mtu 1280")
+    before, drops = total(lab, "ip_fragments_sent_on"), count_drops(lab)
+    out = lab.run(customer.node, *ping_argv(customer.lan, HQ, 20, 0.05, 10, 1310), "-M", "dont", check=False).stdout
+    lab.ip(customer.node, way)
+    check(pings_lost(out, 20) == 0 and "DUP" not in out, f"{out}\n{more_drops(drops, count_drops(lab))}")
+    check(total(lab, "ip_fragments_sent_on") >= before + 20, f"{total(lab, 'ip_fragments_sent_on') - before} fragments were sent on")
+
+
+# ---- ESP that does not arrive ----
+
+def mute(lab, customer):
+    """The customer's firewall takes its ESP for something bad; from the start."""
+    lab.run("rtr", "nft", "-f", "-", input=MUTE.format(source=customer.address6))
+
+
+def talk(lab, customer):
+    """The network behind the gateway asks, all the time."""
+    lab.spawn("hq", "ping", "-n", "-q", "-i", "0.2", "-w", 120, "-I", HQ, customer.lan, log=f"ping-{customer.node}.log")
+
+
+def no_esp_is_found(lab, customer):
+    """One verdict, which all nodes tell, although each of them gets and sends what it gets and sends."""
+    for node in lab.nodes:
+        check(wait_until(lambda: (node.verdict(customer.tunnel) or {}).get("code") == "data.no_esp", 60, 0.3),
+              f"{node.node}: {node.why(customer.tunnel)}")
+    found = [node.failure(customer.tunnel, "data.no_esp") for node in lab.nodes]
+    check(all(one["count"] == 1 and one["first_seen"] == found[0]["first_seen"] and "and 0 from it" in one["sentence"] for one in found),
+          f"{found}")
+
+
+def nothing_is_found(lab, customer):
+    for node in lab.nodes:
+        why = node.why(customer.tunnel)
+        check(why["up"] and why["verdict"] is None and why["history"] == [], f"{node.node}: {why}")
+
+
+def no_esp_is_over(lab, customer):
+    lab.run("rtr", "nft", "delete", "table", "ip6", "mute")
+    for node in lab.nodes:
+        check(wait_until(lambda: node.verdict(customer.tunnel) is None, 15, 0.3), f"{node.node}: {node.why(customer.tunnel)}")
+        check(node.failure(customer.tunnel, "data.no_esp")["over_since"], f"{node.node}: {node.why(customer.tunnel)}")
 
 
 # ---- silence ----
@@ -233,24 +301,36 @@ def node_deletes(lab):
 def nothing_left(lab):
     def counts():
         return [lab.etcd.count("child/")] + [lab.counters(node)["child_sas"] for node in lab.nodes]
-    check(wait_until(lambda: counts() == [1] * (NODES + 1), 15, 0.5), f"Child SAs of the store and of the nodes: {counts()}")
+    check(wait_until(lambda: counts() == [3] * (NODES + 1), 15, 0.5), f"Child SAs of the store and of the nodes: {counts()}")
 
 
 def main():
-    with Anycast(nodes=NODES, customers=3, behind_nat=(1,), gateway={"ike_fragment_mtu": 576}) as lab:
+    with Anycast(nodes=NODES, customers=5, behind_nat=(1,), gateway={"ike_fragment_mtu": 576}) as lab:
         lab.build()
         lab.start_nodes()
         checks = Checks("peers", lab)
-        with checks.case("two sites come up, one behind a NAT"):
+        silent, talking = lab.customers[3:]
+        mute(lab, silent)
+        with checks.case("four sites come up, one behind a NAT, two over IPv6"):
             for number, customer in enumerate(lab.customers):
-                customer.create(lab.node(number + 1), onramp={"dpd_delay": 5})
+                over = {"endpoint": ANYCAST6} if number >= 3 else {}
+                customer.create(lab.node(number % NODES + 1), onramp={"dpd_delay": 5}, **over)
+            silent.start_site(gateway=ANYCAST6)
+            talking.start_site(gateway=ANYCAST6, encap="udp")
             for customer in lab.customers[:2]:
                 customer.start_site(dpd_delay=5)
+            for customer in (*lab.customers[:2], silent, talking):
                 check(customer.router.up("hq", 30), f"{customer.node}: {customer.router.log()[-2000:]}")
-                check(customer.works(), f"{customer.node}: no traffic")
+                check(customer is silent or customer.works(), f"{customer.node}: no traffic")
+            for customer in (silent, talking):
+                talk(lab, customer)
+        for node in lab.nodes[1:]:
+            lab.run(node.node, "nft", "-f", "-", input=TRACKING)
         in_turn(lab)
         with checks.case("ESP in IP fragments that come to different nodes: no packet is lost, none comes twice"):
             esp_in_ip_fragments(lab)
+        with checks.case("ESP in UDP in IPv6 fragments that come to different nodes: likewise"):
+            esp_in_ip6_fragments(lab, talking)
         cut_off(lab)
         since = time.monotonic()
         with checks.case("an IKE_AUTH in fragments, each at another node"):
@@ -263,6 +343,14 @@ def main():
             rebound(lab)
         with checks.case("an old ESP packet from elsewhere moves nothing"):
             replayed(lab)
+        with checks.case("data.no_esp of a customer whose ESP is dropped: found by what all nodes have seen, once, and told by all of them"):
+            no_esp_is_found(lab, silent)
+        with checks.case("the tunnel beside it, whose packets each node sees a share of, has no verdict and no history"):
+            nothing_is_found(lab, talking)
+        with checks.case("its ESP passes: at all nodes it is over"):
+            no_esp_is_over(lab, silent)
+        with checks.case("ESP in IPv6 fragments that come to different nodes: no packet is lost, none comes twice"):
+            esp_in_ip6_fragments(lab, silent)
         with checks.case("live.timeout at both ends of a link that was cut; when it is there again the customer comes back"):
             found_dead(lab, since)
         with checks.case("a site that says goodbye is gone at all nodes, and may come again"):
@@ -271,7 +359,7 @@ def main():
             charon_leaves(lab)
         with checks.case("a tunnel is deleted at one node: it is gone at all, and its customer hears of it"):
             node_deletes(lab)
-        with checks.case("the store and the nodes have the SAs of the tunnel that is left"):
+        with checks.case("the store and the nodes have the SAs of the tunnels that are left"):
             nothing_left(lab)
         audited(checks, lab)
         checks.finish()
