@@ -10,7 +10,9 @@
 #include "crypt/random.h"
 
 enum {
-	PAGE_ROWS = 1000,
+	PAGE_ROWS = 1000,          /* of the first page of a range; the longest rows there can be fit an answer */
+	PAGE_ROWS_MAX = 16384,
+	PAGE_BYTES = 4 << 20,      /* of later pages, as far as the rows before them tell */
 	PAUSE_MS = 30,
 	REQUEST_STACK = 2048,
 };
@@ -199,30 +201,53 @@ struct walk {
 	struct store_etcd_patience p;
 	struct store_etcd_key next, end;
 	size_t limit; /* rows that are still wanted; 0: all */
+	size_t rows;  /* of the next page */
 	store_visit_fn *visit;
 	void *arg;
 	uint64_t rev; /* of the first page */
 };
 
-/* ret_more: there is another page, and it is wanted. */
-static enum err read_page(struct walk *w, bool *ret_more)
+static enum err ask_page(struct walk *w, Etcd__RangeResponse **ret)
 {
 	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
-	Etcd__RangeResponse *r;
-	struct store_row row = { 0 };
-	bool more = true;
 
 	q.key = store_etcd_blob(store_etcd_key_bytes(&w->next));
 	q.range_end = store_etcd_blob(store_etcd_key_bytes(&w->end));
-	q.limit = w->limit != 0 && w->limit < PAGE_ROWS ? (int64_t)w->limit : PAGE_ROWS;
-	enum err err = store_etcd_range(w->e, &q, &w->p, &r);
+	q.limit = (int64_t)(w->limit != 0 && w->limit < w->rows ? w->limit : w->rows);
+	return store_etcd_range(w->e, &q, &w->p, ret);
+}
+
+/* For each page etcd 3.4 walks through all keys up to the end of the range: the more rows, the less of that. */
+static size_t choose_rows(size_t rows, size_t bytes)
+{
+	size_t fit = bytes == 0 ? PAGE_ROWS : PAGE_BYTES / (bytes / rows + 1);
+
+	return fit < PAGE_ROWS ? PAGE_ROWS : fit > PAGE_ROWS_MAX ? PAGE_ROWS_MAX : fit;
+}
+
+/* ret_more: there is another page, and it is wanted. */
+static enum err read_page(struct walk *w, bool *ret_more)
+{
+	Etcd__RangeResponse *r;
+	struct store_row row = { 0 };
+	size_t bytes = 0;
+	bool more = true;
+
+	enum err err = ask_page(w, &r);
+	if (err != ERR_NONE && w->rows > PAGE_ROWS) { /* the rows from here on may be longer, or etcd slower */
+		w->rows = PAGE_ROWS;
+		w->p = store_etcd_patience(w->e);
+		err = ask_page(w, &r);
+	}
 	if (err != ERR_NONE)
 		return err;
 	if (w->rev == 0 && r->header != NULL)
 		w->rev = (uint64_t)r->header->revision;
-	for (size_t i = 0; more && i < r->n_kvs; i++)
+	for (size_t i = 0; more && i < r->n_kvs; i++) {
+		bytes += r->kvs[i]->key.len + r->kvs[i]->value.len;
 		if (row_of(w->e, r->kvs[i], &row))
 			more = w->visit(w->arg, &row);
+	}
 	if (row.key.len != 0) {
 		const struct store_key_next after = store_key_next(row.key);
 		w->next = store_etcd_key(w->e, "kv/", bytes_of(after.b, after.len));
@@ -230,6 +255,7 @@ static enum err read_page(struct walk *w, bool *ret_more)
 	*ret_more = more && r->more && row.key.len != 0 && (w->limit == 0 || w->limit > r->n_kvs);
 	if (w->limit != 0)
 		w->limit -= *ret_more ? r->n_kvs : 0;
+	w->rows = choose_rows(r->n_kvs, bytes);
 	etcd__range_response__free_unpacked(r, NULL);
 	/* Each page has the whole of the patience: a long list is not a slow answer. */
 	w->p = store_etcd_patience(w->e);
@@ -242,7 +268,8 @@ static enum err range_keys(struct store *s, struct bytes prefix, struct bytes af
 	struct etcd *e = store_etcd_of(s);
 	const struct store_key_next next = store_key_next(after);
 	bool resumed = after.len != 0 && bytes_cmp(after, prefix) >= 0;
-	struct walk w = { .e = e, .p = store_etcd_patience(e), .limit = limit, .visit = visit, .arg = arg };
+	struct walk w = { .e = e, .p = store_etcd_patience(e), .limit = limit, .rows = PAGE_ROWS, .visit = visit,
+			  .arg = arg };
 	bool more;
 
 	const struct store_etcd_key whole = store_etcd_key(e, "kv/", prefix);

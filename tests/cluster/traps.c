@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "relay.h"
 #include "store/grpc.h"
+#include "store/grpc_frame.h"
 
 enum { PATIENCE_MS = 8000, LONG_MS = 40000 };
 
@@ -42,6 +43,46 @@ static bool is_woken(struct store *s, int ms)
 	return true;
 }
 
+enum { ROWS_A_TXN = 60 };
+
+/* r/<first>.., cnt (a multiple of ROWS_A_TXN) with that value. */
+static void put_rows(struct store *s, size_t first, size_t cnt, struct bytes value)
+{
+	static char keys[ROWS_A_TXN][16];
+	struct store_op ops[ROWS_A_TXN];
+
+	for (size_t n = first; n < first + cnt; n += ROWS_A_TXN) {
+		for (size_t i = 0; i < ROWS_A_TXN; i++) {
+			snprintf(keys[i], sizeof(keys[i]), "r/%06zu", n + i);
+			ops[i] = (struct store_op){ STORE_PUT, bytes_str(keys[i]), value };
+		}
+		const struct store_txn txn = { .ops = ops, .op_cnt = ROWS_A_TXN };
+		assert_int_equal(store_commit(s, &txn).err, ERR_NONE);
+	}
+}
+
+/* ---- long ranges ---- */
+
+/* Longer than one answer may be. What the first rows are like does not tell what the others are. */
+static void long_rows_may_follow_short_ones(void **state)
+{
+	enum { SHORT = 1200, LONG = 2100 };
+	struct store *s = etcd_open_at(etcd_new_prefix(), 0, PATIENCE_MS);
+	static uint8_t value[STORE_VALUE_MAX];
+	struct seen all = { 0 };
+
+	(void)state;
+	_Static_assert((size_t)LONG * STORE_VALUE_MAX > STORE_GRPC_MSG_MAX, "they do not fit one answer");
+	put_rows(s, 0, SHORT, bytes_of(value, 1));
+	put_rows(s, SHORT, LONG, BYTES_OF(value));
+	list(s, "r/", "", 0, &all);
+	assert_int_equal(all.cnt, SHORT + LONG);
+	assert_string_equal(all.v[SHORT + LONG - 1].key, "r/003299");
+	assert_int_equal(all.v[SHORT].value_len, STORE_VALUE_MAX);
+	seen_clear(&all);
+	store_free(s);
+}
+
 /* ---- the watch has a connection of its own ---- */
 
 struct listing {
@@ -65,22 +106,13 @@ static void write_in_the_middle(void *arg, const struct store_row *row)
 
 static void changes_are_told_in_the_middle_of_a_long_answer(void **state)
 {
-	enum { ROWS = 3000, PER_TXN = 60 };
+	enum { ROWS = 3000 };
 	const char *prefix = etcd_new_prefix();
 	struct listing l = { .reader = etcd_open_at(prefix, 0, PATIENCE_MS), .writer = etcd_open_at(prefix, 0, PATIENCE_MS) };
-	static char keys[PER_TXN][16];
 	static uint8_t value[2000];
-	struct store_op ops[PER_TXN];
 
 	(void)state;
-	for (size_t n = 0; n < ROWS; n += PER_TXN) {
-		for (size_t i = 0; i < PER_TXN; i++) {
-			snprintf(keys[i], sizeof(keys[i]), "r/%06zu", n + i);
-			ops[i] = (struct store_op){ STORE_PUT, bytes_str(keys[i]), BYTES_OF(value) };
-		}
-		const struct store_txn txn = { .ops = ops, .op_cnt = PER_TXN };
-		assert_int_equal(store_commit(l.writer, &txn).err, ERR_NONE);
-	}
+	put_rows(l.writer, 0, ROWS, BYTES_OF(value));
 	assert_int_equal(store_range(l.reader, bytes_str("r/"), bytes_str(""), 0, write_in_the_middle, &l, NULL), ERR_NONE);
 	assert_int_equal(l.rows, ROWS);
 	assert_true(l.woken);
@@ -573,6 +605,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(next_endpoint_is_taken_where_one_is_down),
 		cmocka_unit_test(stranger_is_not_taken_for_etcd),
+		cmocka_unit_test(long_rows_may_follow_short_ones),
 		cmocka_unit_test(changes_are_told_in_the_middle_of_a_long_answer),
 		cmocka_unit_test(lost_answer_of_a_commit_is_found_again),
 		cmocka_unit_test(lost_request_is_made_again),
