@@ -184,25 +184,31 @@ void api_route_update(struct api_call *c)
 		api_edit_run(c, API_NEED_BOTH, plan_update, &body);
 }
 
+/* The route of the i-th item; NULL: there is no further one, or none of that id. One that was changed by this very call stands twice. */
+static struct model_route *take_listed(struct api_edit *e, const struct items *items, size_t i, struct api_object *ret)
+{
+	if (i == items->cnt || !get_item(e->call, items, i, ret))
+		return NULL;
+	struct model_route *r = find_item(e, ret);
+	if (r != NULL && r->modified_us == e->now_us)
+		api_field_fail(ret, "id", MODEL_CODE_BAD_BODY,
+			       "Invalid Request: this \"id\" stands twice in the list; send each "
+			       "route once.");
+	return r;
+}
+
 /* All are merged, then each is checked against the outcome. */
 static void plan_bulk_update(struct api_edit *e, void *arg)
 {
 	const struct items *items = arg;
 	json_t *list = json_array();
+	struct model_route *r;
 	struct api_object o;
 
-	for (size_t i = 0; i < items->cnt && get_item(e->call, items, i, &o); i++) {
-		struct model_route *r = find_item(e, &o);
-		if (r == NULL)
-			break;
-		if (r->modified_us == e->now_us)
-			api_field_fail(&o, "id", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: this \"id\" stands twice in the list; send each "
-				       "route once.");
+	for (size_t i = 0; (r = take_listed(e, items, i, &o)) != NULL; i++)
 		merge_one(e, &o, r);
-	}
 	for (size_t i = 0; i < items->cnt && get_item(e->call, items, i, &o); i++) {
-		const struct model_route *r = find_item(e, &o);
+		r = find_item(e, &o);
 		json_t *shown = r == NULL ? NULL : store_one(e, &o, r);
 		if (shown != NULL)
 			json_array_append_new(list, shown);
@@ -246,16 +252,10 @@ static void plan_bulk_delete(struct api_edit *e, void *arg)
 {
 	const struct items *items = arg;
 	json_t *list = json_array();
+	struct model_route *r;
 	struct api_object o;
 
-	for (size_t i = 0; i < items->cnt && get_item(e->call, items, i, &o); i++) {
-		struct model_route *r = find_item(e, &o);
-		if (r == NULL)
-			break;
-		if (r->modified_us == e->now_us)
-			api_field_fail(&o, "id", MODEL_CODE_BAD_BODY,
-				       "Invalid Request: this \"id\" stands twice in the list; send each "
-				       "route once.");
+	for (size_t i = 0; (r = take_listed(e, items, i, &o)) != NULL; i++) {
 		json_array_append_new(list, delete_one(e, r));
 		r->modified_us = e->now_us;
 	}

@@ -30,19 +30,26 @@ void api_status_list(struct api_call *c)
 	api_view_fini(c, &view);
 }
 
+/* The call's tunnel and how it is; the call has failed if there is none. */
+static const struct model_tunnel *load_tunnel(struct api_call *c, struct api_view *view, struct api_states *states)
+{
+	struct model_id id;
+
+	api_view_load(c, API_NEED_TUNNELS, view);
+	const struct model_tunnel *t = model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(view, &id) : NULL;
+	if (t == NULL)
+		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
+	else
+		api_states_load(c, &id, states);
+	return t;
+}
+
 void api_status_tunnel(struct api_call *c)
 {
 	struct api_states states = { 0 };
 	struct api_view view;
-	struct model_id id;
 
-	api_view_load(c, API_NEED_TUNNELS, &view);
-	const struct model_tunnel *t =
-		model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
-	if (t == NULL)
-		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
-	else
-		api_states_load(c, &id, &states);
+	const struct model_tunnel *t = load_tunnel(c, &view, &states);
 	if (!api_failed(c))
 		api_answer(c, api_status_json(c, &states, t));
 	api_states_fini(&states);
@@ -208,15 +215,8 @@ void api_tunnel_why(struct api_call *c)
 {
 	struct api_states states = { 0 };
 	struct api_view view;
-	struct model_id id;
 
-	api_view_load(c, API_NEED_TUNNELS, &view);
-	const struct model_tunnel *t =
-		model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
-	if (t == NULL)
-		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
-	else
-		api_states_load(c, &id, &states);
+	const struct model_tunnel *t = load_tunnel(c, &view, &states);
 	if (!api_failed(c)) {
 		struct why w = { c, t, json_array(), json_array() };
 		json_t *status = api_status_json(c, &states, t);
