@@ -292,23 +292,23 @@ static bool take_punts(struct control *c, struct ring *ring)
 	return done < PUNTS_A_TURN;
 }
 
-/* As many as there were when it began: a flood of them does not hold up the rest. */
-static void take_strays(struct control *c, struct ring *ring)
+static void take_stray(struct control *c, const void *element)
 {
-	const struct fwd_stray *s;
-
-	for (unsigned i = 0; i < FWD_STRAY_CNT && ring->slots != NULL && (s = ring_peek(ring)) != NULL; i++) {
-		control_park_packet(c, s);
-		ring_done(ring);
-	}
+	control_park_packet(c, element);
 }
 
-static void take_inners(struct control *c, struct ring *ring)
+static void take_inner(struct control *c, const void *element)
 {
-	const struct fwd_inner *in;
+	control_seq_local(c, element);
+}
 
-	for (unsigned i = 0; i < FWD_INNER_CNT && ring->slots != NULL && (in = ring_peek(ring)) != NULL; i++) {
-		control_seq_local(c, in);
+/* As many as there were when it began: a flood of them does not hold up the rest. */
+static void take_packets(struct control *c, struct ring *ring, unsigned cnt, void (*take)(struct control *c, const void *element))
+{
+	const void *element;
+
+	for (unsigned i = 0; i < cnt && ring->slots != NULL && (element = ring_peek(ring)) != NULL; i++) {
+		take(c, element);
 		ring_done(ring);
 	}
 }
@@ -321,8 +321,8 @@ static void take_worker(struct control *c, unsigned worker)
 
 	while (ring_pop(&r->notices, &n))
 		control_notice(c, &n);
-	take_strays(c, &r->strays);
-	take_inners(c, &r->inners);
+	take_packets(c, &r->strays, FWD_STRAY_CNT, take_stray);
+	take_packets(c, &r->inners, FWD_INNER_CNT, take_inner);
 	/* Messages to SAs first: each turn of new ones, a flood of them too, comes after all those that wait. */
 	bool empty = take_punts(c, &r->known);
 	if (empty)
