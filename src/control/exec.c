@@ -361,19 +361,31 @@ static bool ended_well(const struct ike_out *out)
 	       (out->failure.code == MODEL_FAILURE_PEER_DELETED || out->failure.code == MODEL_FAILURE_MOVED);
 }
 
+/* The record as the step has left it, unless another node has gone on from that already. False: it has. */
+static bool take_record(struct control_op *op, uint64_t rev)
+{
+	struct control_sa *sa = op->sa;
+
+	if (rev != 0 && rev <= sa->mod_rev)
+		return false;
+	sa->tunnel->child_rekeys += op->step->new_sa.child_rekeys - op->step->sa.child_rekeys;
+	control_record_free(&sa->r);
+	sa->r = op->made[0];
+	op->made[0] = (struct control_record){ 0 };
+	if (rev != 0)
+		sa->mod_rev = rev;
+	return true;
+}
+
 static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_sa *sa = op->sa;
 	struct control_tunnel *t = sa->tunnel;
+	bool newest = true;
 
 	if (op->step->out.has_sa) {
-		t->child_rekeys += op->step->new_sa.child_rekeys - op->step->sa.child_rekeys;
-		control_record_free(&sa->r);
-		sa->r = op->made[0];
-		op->made[0] = (struct control_record){ 0 };
-		if (rev != 0)
-			sa->mod_rev = rev;
 		bool is_new;
+		newest = take_record(op, rev);
 		if (op->step->out.has_rekeyed &&
 		    take_made(c, &op->step->rekeyed[0], &op->made[1], rev, t, &is_new) != NULL && is_new) {
 			adopt_children(c, &op->step->rekeyed[0]);
@@ -386,7 +398,8 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
 		control_site_check(c, t, ended_well(&op->step->out));
 	/* a CLOSED one stays a while for repeated requests; the timer removes it */
-	control_sa_arm(c, sa, op->step->out.has_sa ? &op->step->new_sa : &op->step->sa);
+	if (newest)
+		control_sa_arm(c, sa, op->step->out.has_sa ? &op->step->new_sa : &op->step->sa);
 	control_op_drop(c, op);
 }
 

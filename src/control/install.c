@@ -38,9 +38,14 @@ static void set_limits(const struct control *c, struct control_child *child, con
 
 void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces, uint64_t rev)
 {
-	struct control_child *child = calloc(1, sizeof(*child));
+	struct control_child *known = control_child_find(c, m->spi_in);
+	struct control_child *child = known != NULL ? NULL : calloc(1, sizeof(*child));
 	char suite[MODEL_SUITE_TEXT_MAX];
 
+	if (known != NULL) { /* another node has told of it before the commit of our own was heard of */
+		known->rev = larger(known->rev, rev);
+		return;
+	}
 	enum err e = child == NULL ? ERR_MEMORY : fwd_child_put(c->fwd, m);
 	if (e == ERR_NONE)
 		e = heap_set(&c->child_timers, &child->timer, m->expires_us);
