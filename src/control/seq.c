@@ -101,8 +101,13 @@ void control_seq_row(struct control *c, const struct store_row *row, uint32_t sp
 	struct control_seq *s = find(c, spi_in);
 	struct cluster_sequence is;
 
-	if (s == NULL || row->deleted) /* its child goes too */
+	if (s == NULL)
 		return;
+	if (row->deleted) { /* its child goes too: until we hear of that, nobody numbers it */
+		is = (struct cluster_sequence){ s->is.out, s->is.in, s->is.bytes, 0, 0 };
+		learn(c, s, &is, row->mod_rev);
+		return;
+	}
 	enum err e = cluster_sequence_decode(row->value, &is);
 	if (e == ERR_NONE)
 		learn(c, s, &is, row->mod_rev);
