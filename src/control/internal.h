@@ -239,6 +239,12 @@ void control_mirror_free(struct control *c);
 bool control_duty_sa(const struct control *c, uint64_t our_spi);
 bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t);
 
+/* orphan.c: records of SAs whose tunnel is not configured any more */
+void control_orphan_note(struct control *c, bool child, uint64_t spi, uint64_t rev, const struct model_id *tunnel_id, bool closed);
+void control_orphan_forget(struct control *c, bool child, uint64_t spi); /* the store has it no more */
+void control_orphans_tick(struct control *c);
+void control_orphans_free(struct control *c);
+
 /* read.c: SAs that are looked up in the store. Their rows come as changes, then what waited goes on. ERR_FULL: too many. */
 bool control_read_allowed(struct control *c); /* takes one out of the budget of reads */
 MUST_USE enum err control_read_child(struct control *c, uint32_t spi_in);

@@ -254,6 +254,7 @@ void control_free(struct control *c)
 	control_park_free(c);
 	control_relist_free(c);
 	control_mirror_free(c);
+	control_orphans_free(c);
 	control_dh_free(c->dh);
 	struct hmap_walk w;
 	for (struct hmap_node *n = hmap_walk_first(&c->ops, &w); n != NULL; n = hmap_walk_next(&c->ops, &w))
@@ -492,6 +493,7 @@ void control_turn(struct control *c, int wait_ms)
 	control_psks_tick(c);
 	control_ivs_tick(c);
 	control_mirror_tick(c);
+	control_orphans_tick(c);
 	control_relist_tick(c);
 	control_held_run(c);
 	fwd_collect(c->fwd);

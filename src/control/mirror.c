@@ -114,19 +114,6 @@ static void note_unreadable(const struct store_row *row, enum err e)
 	log_warn("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(e));
 }
 
-/* Nobody has a use for it any more, or will have: whoever should have deleted it has died. */
-static void delete_expired(struct control *c, const struct store_row *row, uint64_t duty, uint64_t expires_us)
-{
-	const struct store_cmp cmp = { row->key, row->mod_rev };
-	const struct store_op op = { .kind = STORE_DELETE, .key = row->key };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-
-	if (c->store == NULL || expires_us + GRAVE_US > c->now_us || !control_duty_sa(c, duty))
-		return;
-	if (store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) != ERR_NONE)
-		log_debug("an SA that has expired stays in the store for now");
-}
-
 /* Sending goes on that one, the last one of all. True: there is one that the peer has, and that was replaced or was not. */
 static bool prove(struct control *c, const struct ike_sa *r, bool replaced)
 {
@@ -245,8 +232,8 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 		return;
 	}
 	struct control_tunnel *t = sa != NULL ? sa->tunnel : control_tunnel_find(c, &r.tunnel_id);
-	if (t == NULL)
-		delete_expired(c, row, spi, r.expires_us);
+	if (sa == NULL && (t == NULL || !t->configured))
+		control_orphan_note(c, false, spi, row->mod_rev, &r.tunnel_id, r.state == IKE_STATE_CLOSED);
 	/* A step of ours that is under way has lost: its commit compares the revision before this one. */
 	if (t != NULL && (sa != NULL || t->configured) && control_record_make(c, &r, &made) == ERR_NONE) {
 		if (sa != NULL)
@@ -306,6 +293,19 @@ static bool find_owner(const struct control_tunnel *t, struct model_child_sa *m)
 	return proven;
 }
 
+/* Nobody has a use for it any more, or will have: whoever should have deleted it has died. */
+static void delete_expired(struct control *c, const struct store_row *row, uint32_t spi_in, uint64_t expires_us)
+{
+	const struct store_cmp cmp = { row->key, row->mod_rev };
+	const struct store_op op = { .kind = STORE_DELETE, .key = row->key };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
+
+	if (c->store == NULL || expires_us + GRAVE_US > c->now_us || !control_duty_sa(c, spi_in))
+		return;
+	if (store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) != ERR_NONE)
+		log_debug("an SA that has expired stays in the store for now");
+}
+
 static void put_child(struct control *c, const struct store_row *row, uint32_t spi_in)
 {
 	struct control_child *child = control_child_find(c, spi_in);
@@ -335,8 +335,10 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 		control_child_install(c, &m, 0, row->mod_rev);
 		if (proven)
 			fwd_child_prove(c->fwd, spi_in);
-	} else if (control_child_find(c, spi_in) == NULL) {
+	} else if (control_child_find(c, spi_in) == NULL && t != NULL && t->configured) {
 		delete_expired(c, row, spi_in, m.expires_us);
+	} else if (control_child_find(c, spi_in) == NULL) {
+		control_orphan_note(c, true, spi_in, row->mod_rev, &m.tunnel_id, false);
 	}
 	secret_wipe(&m, sizeof(m));
 }
@@ -375,15 +377,19 @@ void control_mirror_change(struct control *c, const struct store_row *row)
 	uint32_t child;
 
 	if (model_key_ike_parse(row->key, &ike)) {
-		if (row->deleted)
+		if (row->deleted) {
+			control_orphan_forget(c, false, ike);
 			end_sa(c, ike, row->mod_rev);
-		else
+		} else {
 			put_sa(c, row, ike);
+		}
 	} else if (model_key_child_parse(row->key, &child)) {
-		if (row->deleted)
+		if (row->deleted) {
+			control_orphan_forget(c, true, child);
 			end_child(c, child, row->mod_rev);
-		else
+		} else {
 			put_child(c, row, child);
+		}
 	} else if (model_key_sequence_parse(row->key, &child)) {
 		control_seq_row(c, row, child);
 	} else if (model_key_current_parse(row->key, &tunnel)) {

@@ -376,6 +376,9 @@ struct control {
 	struct heap lot_timers;
 	unsigned stray_cnt;           /* in all lots */
 	struct control_relist relist;
+	struct control_orphan *orphans; /* orphan.c */
+	unsigned orphan_cnt;
+	uint64_t orphans_us;          /* when they are looked at again */
 	unsigned settle_cnt;          /* tunnels whose state is looked at when all rows that came together are installed */
 	struct model_id settle[CONTROL_SETTLE_MAX];
 	uint32_t larval_spi;          /* of the last row that only kept an SPI */

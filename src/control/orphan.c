@@ -1,0 +1,106 @@
+// Records of SAs whose tunnel is not configured any more, and that no node has in its tables: all that knew the tunnel were started again
+// before the goodbye was over, or one that had not heard of the end has made an SA after it. One node deletes them, by its duty.
+//
+// A record may be newer than what this node knows of the configuration. So it is an orphan when all that the store had at its
+// revision is installed here, and there is still no such tunnel: ids are not given out again.
+#include "control/internal.h"
+
+#include <stdlib.h>
+
+#define ORPHANS_MAX 4096
+#define LOOK_US 1000000u
+#define CLOSED_US UINT64_C(180000000) /* a CLOSED one may still be answered for by those that have it */
+
+struct control_orphan {
+	struct control_orphan *next;
+	bool child;
+	uint64_t spi;
+	uint64_t rev;
+	uint64_t after_us;
+	struct model_id tunnel_id;
+};
+
+static struct control_orphan **find(struct control *c, bool child, uint64_t spi)
+{
+	struct control_orphan **at = &c->orphans;
+
+	while (*at != NULL && ((*at)->child != child || (*at)->spi != spi))
+		at = &(*at)->next;
+	return at;
+}
+
+static void drop(struct control *c, struct control_orphan **at)
+{
+	struct control_orphan *o = *at;
+
+	*at = o->next;
+	c->orphan_cnt--;
+	free(o);
+}
+
+void control_orphan_forget(struct control *c, bool child, uint64_t spi)
+{
+	struct control_orphan **at = find(c, child, spi);
+	if (*at != NULL)
+		drop(c, at);
+}
+
+void control_orphan_note(struct control *c, bool child, uint64_t spi, uint64_t rev, const struct model_id *tunnel_id, bool closed)
+{
+	struct control_orphan **at = find(c, child, spi), *o = *at;
+
+	if (!c->clustered || (o == NULL && c->orphan_cnt == ORPHANS_MAX)) /* the next start finds them */
+		return;
+	if (o == NULL) {
+		o = *at = calloc(1, sizeof(*o));
+		if (o == NULL)
+			return;
+		c->orphan_cnt++;
+	}
+	*o = (struct control_orphan){ .next = o->next, .child = child, .spi = spi, .rev = rev, .tunnel_id = *tunnel_id,
+				      .after_us = c->now_us + (closed ? CLOSED_US : LOOK_US) };
+}
+
+static bool is_orphan(const struct control *c, const struct control_orphan *o)
+{
+	const struct control_tunnel *t = control_tunnel_find(c, &o->tunnel_id);
+	bool here = o->child ? control_child_find(c, (uint32_t)o->spi) != NULL : control_sa_find(c, o->spi) != NULL;
+
+	return !here && (t == NULL || !t->configured);
+}
+
+/* False: not now. */
+static bool end(struct control *c, const struct control_orphan *o)
+{
+	const struct model_key key = o->child ? model_key_child((uint32_t)o->spi) : model_key_ike(o->spi);
+	const struct model_key numbers = model_key_sequence((uint32_t)o->spi);
+	const struct store_cmp cmp = { model_key_bytes(&key), o->rev };
+	const struct store_op ops[] = { { .kind = STORE_DELETE, .key = model_key_bytes(&key) },
+					{ .kind = STORE_DELETE, .key = model_key_bytes(&numbers) } };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = o->child ? 2 : 1 };
+
+	return store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) == ERR_NONE;
+}
+
+void control_orphans_tick(struct control *c)
+{
+	if (c->orphans == NULL || c->now_us < c->orphans_us)
+		return;
+	c->orphans_us = c->now_us + LOOK_US;
+	for (struct control_orphan **at = &c->orphans, *o; (o = *at) != NULL;) {
+		bool known = c->seen_rev >= o->rev, due = known && c->now_us >= o->after_us && control_duty_sa(c, o->spi);
+		if (known && !is_orphan(c, o)) {
+			drop(c, at);
+			continue;
+		}
+		if (due && end(c, o)) /* asked again until it is gone */
+			o->after_us = c->now_us + 10 * LOOK_US;
+		at = &o->next;
+	}
+}
+
+void control_orphans_free(struct control *c)
+{
+	while (c->orphans != NULL)
+		drop(c, &c->orphans);
+}
