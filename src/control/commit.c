@@ -117,8 +117,7 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 	return e != ERR_NONE || !child->sequenced ? e : add_sequence(c, t, child->spi_in);
 }
 
-/* The SPI of the Child SA that our request asks for, 0: it asks for none. */
-static uint32_t asked_spi(const struct ike_sa *sa)
+uint32_t control_asked_spi(const struct ike_sa *sa)
 {
 	bool child = sa->request.kind == IKE_REQUEST_NEW_CHILD || sa->request.kind == IKE_REQUEST_REKEY_CHILD;
 
@@ -138,7 +137,7 @@ static bool is_put(const struct ike_out *out, uint32_t spi_in)
  * was asked for before the step. */
 static enum err add_larval(struct commit *t, const struct control_op *op, uint32_t before)
 {
-	uint32_t now = op->kind == OP_SA && op->step->out.has_sa ? asked_spi(&op->step->new_sa) : before;
+	uint32_t now = op->kind == OP_SA && op->step->out.has_sa ? control_asked_spi(&op->step->new_sa) : before;
 	enum err e = ERR_NONE;
 
 	if (before != 0 && now != before && !is_put(&op->step->out, before))
@@ -171,7 +170,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 	for (unsigned i = 1; e == ERR_NONE && i < ARRAY_LEN(op->made); i++)
 		if (op->made[i].b != NULL)
 			e = add_sa(c, t, &op->made[i], 0);
-	uint32_t asked = op->kind == OP_SA ? asked_spi(&op->step->sa) : 0;
+	uint32_t asked = op->kind == OP_SA ? control_asked_spi(&op->step->sa) : 0;
 	/* Of several nodes each numbers for itself. */
 	op->step->out.child.seq_out_first = c->clustered || op->step->out.child.sequenced ? 0 : CONTROL_SEQ_BLOCK;
 	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++) {

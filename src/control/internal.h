@@ -177,6 +177,8 @@ void control_frags_timers(struct control *c);
 
 /* commit.c: what a step commits */
 MUST_USE enum err control_commit_submit(struct control *c, struct control_op *op); /* the result comes with op->tag */
+/* The SPI of the Child SA that our request asks for, and that is reserved; 0: it asks for none. */
+uint32_t control_asked_spi(const struct ike_sa *sa);
 /* What found no room in that transaction, now that it was done. */
 void control_commit_rest(struct control *c, struct control_op *op);
 
@@ -240,7 +242,8 @@ bool control_duty_sa(const struct control *c, uint64_t our_spi);
 bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t);
 
 /* orphan.c: records of SAs whose tunnel is not configured any more */
-void control_orphan_note(struct control *c, bool child, uint64_t spi, uint64_t rev, const struct model_id *tunnel_id, bool closed);
+void control_orphan_ike(struct control *c, const struct ike_sa *r, uint64_t rev);
+void control_orphan_child(struct control *c, const struct model_child_sa *m, uint64_t rev);
 void control_orphan_forget(struct control *c, bool child, uint64_t spi); /* the store has it no more */
 void control_orphans_tick(struct control *c);
 void control_orphans_free(struct control *c);

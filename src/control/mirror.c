@@ -214,6 +214,8 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 	link_children(c, r, true);
 	control_children_prove(c, r, true);
 	settle_later(c, t);
+	if (!t->configured) /* it was rekeyed over the goodbye, or a node had not heard of the end */
+		c->sweep_us = 0;
 }
 
 static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
@@ -232,10 +234,10 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 		return;
 	}
 	struct control_tunnel *t = sa != NULL ? sa->tunnel : control_tunnel_find(c, &r.tunnel_id);
-	if (sa == NULL && (t == NULL || !t->configured))
-		control_orphan_note(c, false, spi, row->mod_rev, &r.tunnel_id, r.state == IKE_STATE_CLOSED);
+	if (t == NULL)
+		control_orphan_ike(c, &r, row->mod_rev);
 	/* A step of ours that is under way has lost: its commit compares the revision before this one. */
-	if (t != NULL && (sa != NULL || t->configured) && control_record_make(c, &r, &made) == ERR_NONE) {
+	if (t != NULL && control_record_make(c, &r, &made) == ERR_NONE) {
 		if (sa != NULL)
 			replace_sa(c, sa, &r, &made, row->mod_rev);
 		else
@@ -338,7 +340,7 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 	} else if (control_child_find(c, spi_in) == NULL && t != NULL && t->configured) {
 		delete_expired(c, row, spi_in, m.expires_us);
 	} else if (control_child_find(c, spi_in) == NULL) {
-		control_orphan_note(c, true, spi_in, row->mod_rev, &m.tunnel_id, false);
+		control_orphan_child(c, &m, row->mod_rev);
 	}
 	secret_wipe(&m, sizeof(m));
 }

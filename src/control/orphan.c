@@ -15,6 +15,7 @@ struct control_orphan {
 	struct control_orphan *next;
 	bool child;
 	uint64_t spi;
+	uint32_t asked;               /* of a Child SA that the IKE SA has asked for: it is reserved; 0: none */
 	uint64_t rev;
 	uint64_t after_us;
 	struct model_id tunnel_id;
@@ -45,9 +46,9 @@ void control_orphan_forget(struct control *c, bool child, uint64_t spi)
 		drop(c, at);
 }
 
-void control_orphan_note(struct control *c, bool child, uint64_t spi, uint64_t rev, const struct model_id *tunnel_id, bool closed)
+static void note(struct control *c, const struct control_orphan *as)
 {
-	struct control_orphan **at = find(c, child, spi), *o = *at;
+	struct control_orphan **at = find(c, as->child, as->spi), *o = *at;
 
 	if (!c->clustered || (o == NULL && c->orphan_cnt == ORPHANS_MAX)) /* the next start finds them */
 		return;
@@ -57,8 +58,21 @@ void control_orphan_note(struct control *c, bool child, uint64_t spi, uint64_t r
 			return;
 		c->orphan_cnt++;
 	}
-	*o = (struct control_orphan){ .next = o->next, .child = child, .spi = spi, .rev = rev, .tunnel_id = *tunnel_id,
-				      .after_us = c->now_us + (closed ? CLOSED_US : LOOK_US) };
+	struct control_orphan *next = o->next;
+	*o = *as;
+	o->next = next;
+}
+
+void control_orphan_ike(struct control *c, const struct ike_sa *r, uint64_t rev)
+{
+	note(c, &(struct control_orphan){ .spi = ike_sa_our_spi(r), .asked = control_asked_spi(r), .rev = rev, .tunnel_id = r->tunnel_id,
+					  .after_us = c->now_us + (r->state == IKE_STATE_CLOSED ? CLOSED_US : LOOK_US) });
+}
+
+void control_orphan_child(struct control *c, const struct model_child_sa *m, uint64_t rev)
+{
+	note(c, &(struct control_orphan){ .child = true, .spi = m->spi_in, .rev = rev, .tunnel_id = m->tunnel_id,
+					  .after_us = c->now_us + LOOK_US });
 }
 
 static bool is_orphan(const struct control *c, const struct control_orphan *o)
@@ -69,15 +83,15 @@ static bool is_orphan(const struct control *c, const struct control_orphan *o)
 	return !here && (t == NULL || !t->configured);
 }
 
-/* False: not now. */
+/* With a Child SA goes what is known of its numbers, with an IKE SA the SPI that it has reserved. False: not now. */
 static bool end(struct control *c, const struct control_orphan *o)
 {
 	const struct model_key key = o->child ? model_key_child((uint32_t)o->spi) : model_key_ike(o->spi);
-	const struct model_key numbers = model_key_sequence((uint32_t)o->spi);
+	const struct model_key more = o->child ? model_key_sequence((uint32_t)o->spi) : model_key_child(o->asked);
 	const struct store_cmp cmp = { model_key_bytes(&key), o->rev };
 	const struct store_op ops[] = { { .kind = STORE_DELETE, .key = model_key_bytes(&key) },
-					{ .kind = STORE_DELETE, .key = model_key_bytes(&numbers) } };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = o->child ? 2 : 1 };
+					{ .kind = STORE_DELETE, .key = model_key_bytes(&more) } };
+	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = o->child || o->asked != 0 ? 2 : 1 };
 
 	return store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) == ERR_NONE;
 }
