@@ -6,19 +6,22 @@
 #include "base/secret.h"
 #include "fwd/state.h"
 #include "history.h"
+#include "keys.h"
+#include "world_nat.h"
 
 static unsigned failures[CHECK_CNT];
 static bool trying;            /* failures are only counted */
 
 const char *check_text(enum check what)
 {
-	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets" };
+	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets", "numbers", "limit", "config", "place" };
 	return text[what];
 }
 
 void check_begin(void)
 {
 	memset(failures, 0, sizeof(failures));
+	check_config_begin();
 }
 
 void check_fail(enum check what, const char *fmt, ...)
@@ -57,17 +60,24 @@ static const char *name_of(unsigned who)
 	return who < all.cnt ? all.p[who].name : "the store";
 }
 
+static const struct process *some_gateway(void)
+{
+	const struct process *node = &all.p[0];
+
+	for (unsigned i = 0; i < all.gateways && node->c == NULL; i++)
+		node = &all.p[i];
+	return node->c == NULL ? NULL : node;
+}
+
 /* Where both ends have begun to rekey an IKE SA, what the peer's is to become waits in the record of the old one (RFC 7296 2.8.2). */
 static bool is_rival(void *arg, const struct world_event *e)
 {
 	const uint64_t *spi = arg;
-	const struct process *node = &all.p[0];
+	const struct process *node = some_gateway();
 	uint64_t own;
 	struct ike_sa sa;
 
-	for (unsigned i = 0; i < all.gateways && node->c == NULL; i++)
-		node = &all.p[i];
-	if (node->c == NULL || !model_key_ike_parse(e->row.key, &own) || e->row.deleted || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
+	if (node == NULL || !model_key_ike_parse(e->row.key, &own) || e->row.deleted || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
 		return false;
 	bool is = sa.rival.present && sa.rival.spi_r == *spi;
 	secret_wipe(&sa, sizeof(sa));
@@ -108,11 +118,32 @@ static void follow_site(void *arg, const struct world_event *e)
 	}
 }
 
+static void tell_ike(const struct world_event *e)
+{
+	static const char *const states[] = { [IKE_STATE_ESTABLISHED] = "", [IKE_STATE_CLOSED] = ", closed" };
+	const struct process *node = some_gateway();
+	char children[120] = "";
+	struct ike_sa sa;
+
+	if (node == NULL || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
+		return;
+	for (unsigned i = 0, at = 0; i < sa.child_cnt && at + 12 < sizeof(children); i++)
+		at += (unsigned)snprintf(children + at, sizeof(children) - at, " %08x%s", sa.children[i].spi_in, sa.children[i].replaced ? "-" : "");
+	history_add("%s: revision %llu has %.*s%s%s:%s", name_of(e->who), (unsigned long long)e->row.mod_rev, (int)e->row.key.len,
+		    (const char *)e->row.key.p, sa.state < ARRAY_LEN(states) && states[sa.state] != NULL ? states[sa.state] : "",
+		    sa.closing ? ", closing" : "", children);
+	secret_wipe(&sa, sizeof(sa));
+}
+
 static void follow_cluster(void *arg, const struct world_event *e)
 {
 	(void)arg;
+	keys_stored(e);
+	check_config_stored(e);
 	history_mix(e->row.mod_rev, world_hash(e->row.key));
-	if (bytes_starts(e->row.key, bytes_str(MODEL_KEY_IKE)) || bytes_starts(e->row.key, bytes_str(MODEL_KEY_CHILD)) ||
+	if (bytes_starts(e->row.key, bytes_str(MODEL_KEY_IKE)) && !e->row.deleted)
+		tell_ike(e);
+	else if (bytes_starts(e->row.key, bytes_str(MODEL_KEY_IKE)) || bytes_starts(e->row.key, bytes_str(MODEL_KEY_CHILD)) ||
 	    bytes_starts(e->row.key, bytes_str(MODEL_KEY_CURRENT)) || bytes_starts(e->row.key, bytes_str(MODEL_KEY_NODES)))
 		history_add("%s: revision %llu %s %.*s", name_of(e->who), (unsigned long long)e->row.mod_rev,
 			    e->row.deleted ? "without" : bytes_eq(e->row.value, bytes_str(CONTROL_LARVAL)) ? "larval" : "has",
@@ -130,19 +161,21 @@ void check_follow(void)
 
 static const struct process *process_at(const struct addr *a)
 {
-	for (unsigned i = all.gateways; i < all.cnt; i++)
-		if (addr_eq(&all.p[i].addr, a))
-			return &all.p[i];
-	return NULL;
+	unsigned who = world_nat_owner(a);
+	return who < WORLD_PROCESSES_MAX ? &all.p[who] : NULL;
 }
 
-static void check_auth(const struct process *p)
+static void check_peers(const struct process *p)
 {
 	struct hmap_walk w;
+	char text[ADDR_ENDPOINT_TEXT_MAX];
 
 	for (struct hmap_node *n = hmap_walk_first(&p->c->sas, &w); n != NULL; n = hmap_walk_next(&p->c->sas, &w)) {
 		const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
-		const struct process *site = p->kind == PROCESS_SITE ? p : process_at(&sa->r.path.remote.addr);
+		const struct addr_endpoint *remote = &sa->r.path.remote;
+		const struct process *site = p->kind == PROCESS_SITE ? p : process_at(&remote->addr);
+		if (p->kind == PROCESS_GATEWAY && (site == NULL || !world_nat_was_ever(site->who, remote)))
+			check_fail(CHECK_PLACE, "%s sends to %s, where nobody was", p->name, addr_endpoint_format(remote, text));
 		if (site == NULL || !process_is_honest(site))
 			check_fail(CHECK_AUTH, "%s has an IKE SA with a stranger", p->name);
 	}
@@ -154,7 +187,8 @@ void check_always(void)
 
 	for (unsigned i = 0; i < all.cnt; i++)
 		if (all.p[i].c != NULL)
-			check_auth(&all.p[i]);
+			check_peers(&all.p[i]);
+	check_config_always();
 	if (world_repeated_ivs() != seen && world_repeated_ivs() != 0)
 		check_fail(CHECK_IV, "an IV was used twice");
 	seen = world_repeated_ivs();
@@ -166,6 +200,18 @@ struct counted {
 	const struct process *p;
 	unsigned sas, open_sas, children;
 };
+
+/* Of a tunnel that was deleted a node that has started since takes no IKE SA, which waits for its last answers. */
+static bool is_over(const struct process *p, const struct store_row *row)
+{
+	struct ike_sa sa;
+
+	must(control_open_sa(p->c, row, &sa) == ERR_NONE);
+	const struct control_tunnel *t = control_tunnel_find(p->c, &sa.tunnel_id);
+	bool over = sa.state == IKE_STATE_CLOSED && (t == NULL || !t->configured);
+	secret_wipe(&sa, sizeof(sa));
+	return over;
+}
 
 /* The table has what the store has. */
 static void check_row(void *arg, const struct store_row *row)
@@ -180,8 +226,10 @@ static void check_row(void *arg, const struct store_row *row)
 		n->sas++;
 		/* One that was replaced waits a while for the other end's Delete, which need not know of it (RFC 7296 2.8.2). */
 		n->open_sas += sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED;
-		if (sa == NULL)
+		if (sa == NULL && !is_over(n->p, row))
 			check_fail(CHECK_STORE, "%s does not have IKE SA %016llx", n->p->name, (unsigned long long)spi);
+		else if (sa == NULL)
+			n->sas--;
 		else if (sa->mod_rev != row->mod_rev)
 			check_fail(CHECK_STORE, "%s has IKE SA %016llx as of revision %llu, the store %llu", n->p->name,
 				   (unsigned long long)spi, (unsigned long long)sa->mod_rev, (unsigned long long)row->mod_rev);
@@ -198,16 +246,14 @@ static void check_row(void *arg, const struct store_row *row)
 	}
 }
 
-static void note_row(void *arg, const struct store_row *row)
+static void pass_over(void *arg, const struct store_row *row)
 {
-	(void)row;
-	*(bool *)arg = true;
+	(void)arg, (void)row;
 }
 
 static bool is_stored(const struct process *p, struct model_key key)
 {
-	bool found = false;
-	return store_get(world_store_direct(p->ws), model_key_bytes(&key), note_row, &found) == ERR_NONE && found;
+	return world_store_has(p->ws, model_key_bytes(&key), pass_over, NULL);
 }
 
 /* Where there is no cluster, one that is closed answers for a while, out of memory. */
@@ -233,7 +279,7 @@ static struct counted check_process(const struct process *p)
 {
 	struct counted n = { .p = p };
 
-	must(store_range(world_store_direct(p->ws), bytes_str(""), bytes_str(""), 0, check_row, &n, NULL) == ERR_NONE);
+	world_store_each(p->ws, "", check_row, &n);
 	check_tables(p);
 	if (p->kind == PROCESS_GATEWAY && all.clustered && p->c->sas.cnt > n.sas)
 		check_fail(CHECK_STORE, "%s has an IKE SA twice", p->name);
@@ -258,6 +304,34 @@ static void read_half(void *arg, const struct store_row *row)
 	secret_wipe(&m, sizeof(m));
 }
 
+/* Without UDP there is no port. */
+static bool is_there(const struct process *site, const struct model_path *path)
+{
+	const struct addr here = world_nat_address(site->who);
+	return path->udp_encap ? world_nat_is_now(site->who, &path->remote) : addr_eq(&path->remote.addr, &here);
+}
+
+/* Of the IKE SA and of what is installed. */
+static void check_place(const struct process *p, const struct process *site)
+{
+	const struct control_tunnel *t = process_tunnel(p, process_site_number(site));
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+	struct hmap_walk w;
+
+	for (const struct control_sa *sa = t == NULL ? NULL : t->sas; sa != NULL; sa = sa->next)
+		if (sa->r.state == IKE_STATE_ESTABLISHED && !world_nat_is_now(site->who, &sa->r.path.remote))
+			check_fail(CHECK_PLACE, "%s has %s at %s, where it is not any more", p->name, site->name,
+				   addr_endpoint_format(&sa->r.path.remote, text));
+	for (struct hmap_node *n = t == NULL ? NULL : hmap_walk_first(&p->c->children, &w); n != NULL;
+	     n = hmap_walk_next(&p->c->children, &w)) {
+		const struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+		const struct fwd_child *f = fwd_child_find(&p->fwd->readers[0], child->spi_in);
+		if (f != NULL && model_id_eq(&child->tunnel_id, &t->id) && !is_there(site, &fwd_child_outer(f)->path))
+			check_fail(CHECK_PLACE, "%s sends Child SA %08x to %s, where %s is not any more", p->name, child->spi_in,
+				   addr_endpoint_format(&fwd_child_outer(f)->path.remote, text), site->name);
+	}
+}
+
 struct pairing {
 	const struct process *site, *gateway;
 };
@@ -268,10 +342,10 @@ static void check_pair(void *arg, const struct store_row *row)
 	struct half h = { .gateway = p->gateway };
 	struct model_child_sa m;
 
-	if (!bytes_starts(row->key, bytes_str(MODEL_KEY_CHILD)) || control_open_child(p->site->c, row, &m) != ERR_NONE)
+	if (control_open_child(p->site->c, row, &m) != ERR_NONE)
 		return;
 	const struct model_key key = model_key_child(m.spi_out);
-	if (store_get(world_store_direct(all.ws), model_key_bytes(&key), read_half, &h) != ERR_NONE || h.spi_out != m.spi_in)
+	if (!world_store_has(all.ws, model_key_bytes(&key), read_half, &h) || h.spi_out != m.spi_in)
 		check_fail(CHECK_AGREE, "%s has Child SA %08x, and the gateways have no %08x", p->site->name, m.spi_in, m.spi_out);
 	secret_wipe(&m, sizeof(m));
 }
@@ -298,10 +372,31 @@ bool check_all_up(void)
 {
 	for (unsigned i = 0; i < all.gateways; i++)
 		for (unsigned k = all.gateways; k < all.cnt; k++)
-			if (process_is_honest(&all.p[k]) &&
+			if (process_is_wanted(&all.p[k]) &&
 			    (all.p[i].c == NULL || all.p[k].c == NULL || !is_up(&all.p[i], &all.p[k]) || !is_up(&all.p[k], &all.p[k])))
 				return false;
 	return true;
+}
+
+static void check_gateway(const struct process *p)
+{
+	check_config_quiet(p);
+	keys_check(p);
+	for (unsigned k = all.gateways; k < all.cnt; k++) {
+		if (!process_is_wanted(&all.p[k]))
+			continue;
+		check_place(p, &all.p[k]);
+		if (!is_up(p, &all.p[k]))
+			check_fail(CHECK_UP, "the tunnel of %s is not up at %s", all.p[k].name, p->name);
+	}
+}
+
+static void check_site(const struct process *p)
+{
+	struct pairing pair = { p, &all.p[0] };
+
+	check_up(p);
+	world_store_each(p->ws, MODEL_KEY_CHILD, check_pair, &pair);
 }
 
 static void check_now(void)
@@ -312,21 +407,17 @@ static void check_now(void)
 		const struct process *p = &all.p[i];
 		if (p->c == NULL)
 			check_fail(CHECK_UP, "%s does not start", p->name);
-		if (p->c == NULL || !process_is_honest(p))
+		if (p->c == NULL || (p->kind == PROCESS_SITE && !process_is_wanted(p)))
 			continue;
 		const struct counted n = check_process(p);
 		if (p->kind == PROCESS_GATEWAY) {
 			gateways = n;
-			for (unsigned k = all.gateways; k < all.cnt; k++)
-				if (process_is_honest(&all.p[k]) && !is_up(p, &all.p[k]))
-					check_fail(CHECK_UP, "the tunnel of %s is not up at %s", all.p[k].name, p->name);
+			check_gateway(p);
 			continue;
 		}
 		sites.open_sas += n.open_sas;
 		sites.children += n.children;
-		check_up(p);
-		struct pairing pair = { p, &all.p[0] };
-		must(store_range(world_store_direct(p->ws), bytes_str(""), bytes_str(""), 0, check_pair, &pair, NULL) == ERR_NONE);
+		check_site(p);
 	}
 	if (gateways.open_sas != sites.open_sas || gateways.children != sites.children)
 		check_fail(CHECK_AGREE, "the gateways have %u IKE SAs and %u Child SAs, the sites %u and %u", gateways.open_sas,

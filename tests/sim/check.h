@@ -12,6 +12,10 @@ enum check {
 	CHECK_UP,       /* after quiet every honest tunnel is up */
 	CHECK_ANEW,     /* no tunnel was set up anew without need */
 	CHECK_PACKETS,  /* in calm times no packet is lost */
+	CHECK_NUMBERS,  /* no number twice, and none behind a later one, where the peer checks for replays */
+	CHECK_LIMIT,    /* no key is used up, by all nodes together, and still there */
+	CHECK_CONFIG,   /* nodes have what is configured; nothing is left of what is deleted, and no old key is good */
+	CHECK_PLACE,    /* nodes send to where a peer is, and never to where it was not */
 	CHECK_CNT
 };
 
@@ -27,3 +31,9 @@ void check_always(void); /* now and then */
 /* What is on its way just then may take a moment more. */
 void check_quiet(void (*more)(uint64_t us));
 bool check_all_up(void);
+
+/* check_config.c */
+void check_config_begin(void);
+void check_config_always(void);
+void check_config_stored(const struct world_event *e);
+void check_config_quiet(const struct process *node);

@@ -1,20 +1,26 @@
 #include "fault.h"
 
+#include "admin.h"
+#include "cover.h"
 #include "history.h"
+#include "world_nat.h"
 
 #define SECOND_US UINT64_C(1000000)
 #define SITE_DEAD_US SECOND_US /* much less than the time after which the other end gives up */
 #define NODE_DEAD_US (8 * SECOND_US)
+#define CROSS_US (3 * SECOND_US)  /* after a cut it has heard of the others again */
 #define ONE_IN 500             /* steps */
 #define CLOCK_OFF_US INT64_C(20000000) /* with one that is far off a node does not start */
 
 static bool has[FAULT_CNT];
+static unsigned cut_from[WORLD_PROCESSES_MAX]; /* from one node alone; itself: from all */
+static uint64_t cross_us[WORLD_PROCESSES_MAX];
 static uint64_t until_us[FAULT_CNT][WORLD_PROCESSES_MAX]; /* of what ends by itself; 0: it is not */
 
 const char *fault_text(enum fault_kind k)
 {
 	static const char *const text[FAULT_CNT] = { "crash", "freeze", "mesh", "store", "both", "election", "watch", "unknown",
-						     "clock", "drain", "loss", "repeat", "slow", "amnesia", "close", "storm", "replay", "all" };
+						     "clock", "drain", "loss", "repeat", "slow", "amnesia", "close", "storm", "replay", "all", "admin", "nat" };
 	return text[k];
 }
 
@@ -29,8 +35,8 @@ static void choose(enum fault_choice choice)
 							  FAULT_REPEAT, FAULT_CLOCK };
 
 	for (unsigned k = 0; k < FAULT_CNT; k++)
-		has[k] = choice == FAULTS_ANY && world_random(k == FAULT_LOSS ? 4 : 3) == 0;
-	uint64_t one = choice == FAULTS_HARMLESS ? world_random(2 * ARRAY_LEN(harmless_kinds)) : UINT64_MAX;
+		has[k] = choice == FAULTS_ANY && world_choose(fault_text(k), k == FAULT_LOSS ? 4 : 3) == 0;
+	uint64_t one = choice == FAULTS_HARMLESS ? world_choose("harmless", 2 * ARRAY_LEN(harmless_kinds)) : UINT64_MAX;
 	if (one < ARRAY_LEN(harmless_kinds))
 		has[harmless_kinds[one]] = true;
 	for (unsigned k = 0; k < FAULT_CNT; k++)
@@ -41,6 +47,7 @@ static void choose(enum fault_choice choice)
 void fault_begin(enum fault_choice choice)
 {
 	memset(until_us, 0, sizeof(until_us));
+	memset(cross_us, 0, sizeof(cross_us));
 	choose(choice);
 	if (has[FAULT_LOSS]) {
 		world_faults.loss = (unsigned)world_random(200);
@@ -59,6 +66,23 @@ void fault_begin(enum fault_choice choice)
 	world_faults.replay = has[FAULT_REPLAY] ? 20 : 0;
 	if (has[FAULT_UNKNOWN])
 		world_faults.unknown = (unsigned)world_random(150);
+}
+
+static void note_cuts(void)
+{
+	uint64_t until = world_now_us() + CROSS_US;
+
+	for (unsigned i = 0; i < all.gateways; i++) {
+		if (world_faults.mesh_loss != 0 || until_us[FAULT_MESH][i] != 0 || until_us[FAULT_STORE][i] != 0)
+			cross_us[i] = until;
+		if (until_us[FAULT_MESH][i] != 0 && cut_from[i] != i)
+			cross_us[cut_from[i]] = until;
+	}
+}
+
+bool fault_crosses(const struct process *p)
+{
+	return world_now_us() < cross_us[p->who];
 }
 
 static uint64_t between(uint64_t least_us, uint64_t most_us)
@@ -101,10 +125,12 @@ static void cut_mesh(unsigned who)
 {
 	unsigned other = (unsigned)world_random(all.gateways), which = (unsigned)world_random(4);
 
+	cut_from[who] = which == 3 ? other : who;
 	if (which == 3)
 		world_mesh_cut[who][other] = true;
 	else
 		set_mesh(who, which != 1, which != 0);
+	cover_add(COVER_mesh);
 	history_add("%s is cut off from the mesh: %s", all.p[who].name,
 		    which == 0 ? "out" : which == 1 ? "in" : which == 2 ? "both ways" : all.p[other].name);
 }
@@ -121,6 +147,7 @@ static void begin_cut(enum fault_kind k)
 		until_us[FAULT_MESH][p->who] = world_now_us() + us;
 	}
 	if (k != FAULT_MESH) {
+		cover_add(COVER_store);
 		history_add("%s is cut off from the store", p->name);
 		world_link_of(p->store)->cut = true;
 		until_us[FAULT_STORE][p->who] = world_now_us() + us;
@@ -152,6 +179,7 @@ static void crash(unsigned honest)
 	if (p->c == NULL || !may_ail(p))
 		return;
 	process_kill(p);
+	cover_add(COVER_crash);
 	p->start_us = world_now_us() + world_random(p->kind == PROCESS_SITE ? SITE_DEAD_US : NODE_DEAD_US);
 }
 
@@ -163,6 +191,7 @@ static void freeze(void)
 		return;
 	p->frozen_us = world_now_us() + between(SECOND_US / 5, 20 * SECOND_US);
 	world_link_of(p->store)->frozen = true;
+	cover_add(COVER_freeze);
 	history_add("%s stands still until %.3f", p->name, (double)p->frozen_us / 1e6);
 }
 
@@ -188,6 +217,7 @@ static void break_watch(void)
 		return;
 	l->quiet_us = world_now_us() + between(SECOND_US / 5, 5 * SECOND_US);
 	l->lose = world_random(2) == 0;
+	cover_add(COVER_watch);
 	history_add("the watch of %s stands still until %.3f", p->name, (double)l->quiet_us / 1e6);
 }
 
@@ -199,6 +229,7 @@ static void set_clock(void)
 	if (p->clock.wall_us + us > CLOCK_OFF_US || p->clock.wall_us + us < -CLOCK_OFF_US)
 		return;
 	p->clock.wall_us += us;
+	cover_add(COVER_clock);
 	history_add("the clock of %s is set by %.3f s", p->name, (double)us / 1e6);
 }
 
@@ -209,6 +240,8 @@ static void drain(struct process *p, bool draining)
 	(void)world_enter(&p->clock);
 	control_node_drain(p->c, draining);
 	(void)world_enter(NULL);
+	if (draining)
+		cover_add(COVER_drain);
 	history_add("%s %s", p->name, draining ? "drains" : "is up again");
 }
 
@@ -225,6 +258,7 @@ static void forget(unsigned honest)
 		return;
 	process_kill(p);
 	process_empty(p);
+	cover_add(COVER_amnesia);
 	history_add("%s has lost what it had stored", p->name);
 	p->start_us = world_now_us() + world_random(SITE_DEAD_US);
 }
@@ -237,6 +271,7 @@ static void close_sa(unsigned honest)
 
 	if (t == NULL || t->sas == NULL || t->sas->r.state != IKE_STATE_ESTABLISHED)
 		return;
+	cover_add(COVER_closed);
 	history_add("%s closes IKE SA %016llx", p->name, (unsigned long long)t->sas->r.spi);
 	(void)world_enter(&p->clock);
 	control_sa_close(p->c, t->sas, MODEL_FAILURE_REPLACED);
@@ -264,8 +299,19 @@ static void rekey(unsigned honest)
 	(void)world_enter(&p->clock);
 	enum err e = control_tunnel_rekey(p->c, process_tunnel(p, site), ike);
 	(void)world_enter(NULL);
+	cover_add(COVER_rekey);
 	history_add("%s rekeys %s of site %u: %s", p->name, ike ? "the IKE SA" : "Child SAs",
 		    p->kind == PROCESS_SITE ? process_site_number(p) : site, err_text(e));
+}
+
+static void change_mapping(unsigned honest)
+{
+	struct process *p = some_site(honest);
+
+	if (!world_nat_is(p->who))
+		return;
+	world_nat_forget(p->who);
+	history_add("the NAT of %s forgets it", p->name);
 }
 
 /* ---- all ---- */
@@ -285,6 +331,7 @@ static void befall(enum fault_kind k, unsigned honest)
 		begin_cut(k);
 		break;
 	case FAULT_ELECTION:
+		cover_add(COVER_election);
 		history_add("the store has no leader for a while");
 		world_store_stop(all.ws, world_now_us() + between(SECOND_US, 3 * SECOND_US));
 		break;
@@ -306,6 +353,12 @@ static void befall(enum fault_kind k, unsigned honest)
 	case FAULT_ALL:
 		kill_all();
 		break;
+	case FAULT_ADMIN:
+		admin_change(some_site(honest));
+		break;
+	case FAULT_NAT:
+		change_mapping(honest);
+		break;
 	case FAULT_STORM:
 	case FAULT_REPLAY:
 	case FAULT_UNKNOWN:
@@ -321,6 +374,11 @@ void fault_step(unsigned honest)
 {
 	end_cuts(false);
 	thaw(false);
+	note_cuts();
+	if (has[FAULT_ADMIN])
+		admin_step(honest);
+	if (has[FAULT_ADMIN] && world_random(ONE_IN * 2) == 0)
+		admin_change(some_site(honest));
 	if (has[FAULT_STORM] && world_random(ONE_IN / 4) == 0)
 		rekey(honest);
 	if (world_random(ONE_IN) != 0)
@@ -334,8 +392,10 @@ void fault_step(unsigned honest)
 
 void fault_end(void)
 {
+	note_cuts();
 	end_cuts(true);
 	thaw(true);
 	for (unsigned i = 0; i < all.gateways; i++)
 		drain(&all.p[i], false);
+	admin_end();
 }

@@ -22,6 +22,8 @@ enum fault_kind {
 	FAULT_STORM,      /* SAs are rekeyed all the time */
 	FAULT_REPLAY,     /* datagrams come again much later, some changed, some from elsewhere */
 	FAULT_ALL,        /* all nodes die at once */
+	FAULT_ADMIN,      /* somebody changes what is configured */
+	FAULT_NAT,        /* a NAT gives a site another port or address */
 	FAULT_CNT
 };
 
@@ -32,3 +34,5 @@ bool fault_has(enum fault_kind k);
 const char *fault_text(enum fault_kind k);
 void fault_step(unsigned honest); /* now and then something */
 void fault_end(void);  /* all of it */
+/* Others may believe that this node is dead and it does not know, or it may believe so of them: it is cut off, or was until just now. */
+bool fault_crosses(const struct process *p);

@@ -5,27 +5,27 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "cover.h"
 #include "history.h"
-#include "traffic.h"
+#include "worker.h"
+#include "world_nat.h"
 
 #define RING_CNT 64
 #define TURN_US 50000u
 #define MESH_PORT 4511
 
-static const char psk[] = "a key that is long enough for the simulation";
-static const char other_psk[] = "a key that is long enough, and not that one";
-
 struct processes all;
-const struct process_settings process_usual = { .ike_lifetime_s = 86400, .child_lifetime_s = 28800, .fragment_mtu = 1280 };
-static struct process_settings settings;
 const struct process *process_copied;
-static struct crypt_seal_ring seal;
-static struct model_id account_id;
-static struct addr_prefix everything[] = { { .addr = { .family = ADDR_V4 } }, { .addr = { .family = ADDR_V6 } } };
 
 bool process_is_honest(const struct process *p)
 {
 	return p->kind == PROCESS_GATEWAY || p->site_kind == SITE_HONEST;
+}
+
+bool process_is_wanted(const struct process *p)
+{
+	return p->kind == PROCESS_SITE && p->site_kind == SITE_HONEST && p->stored.there && p->file.generation == p->stored.generation &&
+	       p->file.key == p->stored.key && p->file.named == p->stored.named;
 }
 
 /* ---- the parent ---- */
@@ -70,11 +70,14 @@ static void make_rings(struct process *p)
 		return;
 	must(ring_init(&p->rings.strays, RING_CNT, sizeof(struct fwd_stray)) == ERR_NONE);
 	must(ring_init(&p->rings.returns, RING_CNT, sizeof(struct fwd_stray)) == ERR_NONE);
+	must(ring_init(&p->rings.inners, RING_CNT, sizeof(struct fwd_inner)) == ERR_NONE);
+	must(ring_init(&p->rings.seals, RING_CNT, sizeof(struct fwd_inner)) == ERR_NONE);
 }
 
 static void end_rest(struct process *p)
 {
 	p->c = NULL;
+	cover_process(p);
 	world_net_mesh(p->who, -1, &p->conf.cluster.mesh_address);
 	fwd_free(p->fwd);
 	ring_fini(&p->rings.punts);
@@ -82,6 +85,8 @@ static void end_rest(struct process *p)
 	ring_fini(&p->rings.notices);
 	ring_fini(&p->rings.strays);
 	ring_fini(&p->rings.returns);
+	ring_fini(&p->rings.inners);
+	ring_fini(&p->rings.seals);
 	close(p->rings.wake_fd);
 	close(p->parent_fd);
 }
@@ -106,7 +111,7 @@ static enum err start_control(struct process *p)
 	const struct control_config config = {
 		.conf = &p->conf, .site = p->kind == PROCESS_GATEWAY ? NULL : &p->site,
 		.cluster = is_node(p) ? &p->conf.cluster : NULL, .mesh_fd = is_node(p) ? open_mesh(p) : -1,
-		.store = p->store, .store_ipc_fd = -1, .live_fd = -1, .seal_keys = &seal, .incarnation = p->incarnation,
+		.store = p->store, .store_ipc_fd = -1, .live_fd = -1, .seal_keys = &all.seal, .incarnation = p->incarnation,
 		.fwd = p->fwd, .rings = &p->rings, .worker_cnt = 1, .sockets = p->sockets, .socket_cnt = ARRAY_LEN(p->sockets),
 		.parent = { .fd = p->parent_fd, .want_offramp = want_offramp, .drop_offramp = drop_offramp,
 			    .set_routes = set_routes, .on_readable = on_readable },
@@ -116,6 +121,8 @@ static enum err start_control(struct process *p)
 
 bool process_start(struct process *p)
 {
+	if (p->kind == PROCESS_SITE)
+		tunnel_read_file(p);
 	(void)world_enter(&p->clock);
 	enum err e = control_incarnation_take(p->store, &p->incarnation);
 	if (e == ERR_NONE && process_copied != NULL && process_copied != p)
@@ -152,12 +159,6 @@ void process_empty(struct process *p)
 	world_store_clear(p->ws);
 }
 
-void process_give_key(struct process *p)
-{
-	secret_fini(&p->tunnel.psk);
-	must(secret_set(&p->tunnel.psk, bytes_str(psk)) == ERR_NONE);
-}
-
 bool process_is_frozen(const struct process *p)
 {
 	return world_now_us() < p->frozen_us;
@@ -175,7 +176,7 @@ void process_turn(struct process *p)
 	p->turn_us = world_now_us() + world_random(TURN_US);
 	(void)world_enter(&p->clock);
 	control_turn(p->c, 0);
-	traffic_returned(p);
+	worker_turn(p);
 	(void)world_enter(NULL);
 }
 
@@ -187,7 +188,7 @@ void process_deliver(struct process *p, const struct world_datagram *d)
 	if (d->told_rev > p->told_rev)
 		p->told_rev = d->told_rev;
 	if (d->esp) {
-		traffic_take(p, d);
+		worker_take(p, d);
 		return;
 	}
 	if (d->len < 28) /* a keepalive is the worker's */
@@ -205,9 +206,14 @@ unsigned process_site_number(const struct process *site)
 	return site->who - all.gateways + 1;
 }
 
+struct process *process_site(unsigned number)
+{
+	return &all.p[all.gateways + number - 1];
+}
+
 struct control_tunnel *process_tunnel(const struct process *p, unsigned site)
 {
-	const struct model_id id = process_tunnel_id(site);
+	const struct model_id id = tunnel_id(process_site(site));
 	struct hmap_walk w;
 
 	if (p->kind == PROCESS_GATEWAY)
@@ -237,101 +243,7 @@ unsigned process_inits(void)
 	return cnt;
 }
 
-struct model_id process_tunnel_id(unsigned site)
-{
-	struct model_id id = account_id;
-
-	id.b[15] = (uint8_t)site;
-	return id;
-}
-
-/* ---- configuration ---- */
-
-static void put(struct store *s, struct model_key key, struct bytes value)
-{
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), value };
-	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
-	must(store_commit(s, &txn).err == ERR_NONE);
-}
-
-static void put_account(struct store *s, const struct addr *gateway)
-{
-	uint8_t room[MODEL_ACCOUNT_RECORD_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
-	struct model_account a;
-
-	model_account_init(&a);
-	a.id = account_id;
-	a.number = 1;
-	a.endpoint_cnt = 1;
-	a.endpoints[0] = *gateway;
-	must(model_account_encode(&a, &w) == ERR_NONE);
-	put(s, model_key_account(&a.id), wr_bytes(&w));
-}
-
-static void put_tunnel(struct store *s, unsigned number, const struct process *site)
-{
-	uint8_t room[MODEL_TUNNEL_RECORD_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
-	struct model_tunnel m;
-	struct crypt_seal_public to;
-	size_t len;
-
-	model_tunnel_init(&m);
-	m.id = process_tunnel_id(number);
-	m.account_id = account_id;
-	snprintf(m.name, sizeof(m.name), "site%u", number);
-	m.cloudflare_endpoint = all.p[0].addr;
-	m.customer_endpoint = site->addr;
-	m.psk_set_us = 1;
-	m.onramp.ike_lifetime_s = settings.ike_lifetime_s;
-	m.onramp.child_lifetime_s = settings.child_lifetime_s;
-	must(model_tunnel_encode(&m, &w) == ERR_NONE);
-	put(s, model_key_tunnel(&account_id, &m.id), wr_bytes(&w));
-	struct model_psk k = { .tunnel_id = m.id, .set_us = 1 };
-	const struct model_key key = model_key_psk(&account_id, &m.id);
-	must(crypt_seal_public_of(&seal.key[0], &to) == ERR_NONE);
-	must(crypt_box_seal(&to, model_key_bytes(&key), bytes_str(psk), SPACE_OF(k.current), &len) == ERR_NONE);
-	k.current_len = (uint16_t)len;
-	w = wr_of(SPACE_OF(room));
-	must(model_psk_encode(&k, &w) == ERR_NONE);
-	put(s, key, wr_bytes(&w));
-}
-
-/* <account>_<tunnel>: whom it claims to be. */
-static void claim(struct conf_identity *id, unsigned number)
-{
-	const struct model_id tunnel = process_tunnel_id(number);
-	struct wr w = wr_of(SPACE_OF(id->b));
-	char text[3];
-
-	id->type = IKE_ID_KEY_ID;
-	for (size_t i = 0; i < 2 * sizeof(tunnel.b); i++) {
-		if (i == sizeof(tunnel.b))
-			wr_u8(&w, '_');
-		snprintf(text, sizeof(text), "%02x", i < sizeof(tunnel.b) ? account_id.b[i] : tunnel.b[i - sizeof(tunnel.b)]);
-		wr_put(&w, bytes_str(text));
-	}
-	must(!w.bad);
-	id->len = (uint8_t)wr_len(&w);
-}
-
-static void configure_site(struct process *p, unsigned number)
-{
-	struct conf_tunnel *t = &p->tunnel;
-
-	*t = (struct conf_tunnel){ .gateway = all.p[0].addr, .local_address = p->addr, .dpd_delay = 30,
-				   .ike_lifetime = settings.ike_lifetime_s, .child_lifetime = settings.child_lifetime_s, .mtu = 1500, .mobike = true };
-	snprintf(t->name, sizeof(t->name), "site%u", number);
-	t->gateway_id = (struct conf_identity){ .type = IKE_ID_IPV4_ADDR, .len = 4 };
-	struct rd r = rd_of(addr_bytes(&all.p[0].addr));
-	rd_copy(&r, t->gateway_id.b, 4);
-	if (p->site_kind == SITE_FORGER)
-		claim(&t->identity, number);
-	t->local_ts = t->remote_ts = (struct conf_prefixes){ .cnt = ARRAY_LEN(everything), .p = everything };
-	must(secret_set(&t->psk, bytes_str(p->site_kind == SITE_HONEST ? psk : other_psk)) == ERR_NONE);
-	p->site = (struct conf_site){ .dh_threads = 1, .tun_mtu = 1400, .ike_fragment_mtu = settings.fragment_mtu, .tunnel_cnt = 1, .tunnels = t };
-}
+/* ---- all ---- */
 
 static void init_gateway(struct process *p, struct world_store *ws)
 {
@@ -359,44 +271,44 @@ static void init_site(struct process *p, unsigned number, enum site_kind kind)
 	must(addr_parse(bytes_str(text), &p->addr) == ERR_NONE);
 }
 
-void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct process_settings *wanted)
+static void init_process(struct process *p, unsigned honest)
+{
+	unsigned number = p->who - all.gateways + 1;
+
+	conf_init(&p->conf);
+	p->conf.ike_fragment_mtu = all.settings.fragment_mtu;
+	if (all.settings.cookies)
+		p->conf.cookie_threshold = 0;
+	if (p->who < all.gateways)
+		init_gateway(p, all.ws);
+	else
+		init_site(p, number, number <= honest ? SITE_HONEST : p->who == all.cnt - 1 ? SITE_FORGER : SITE_WRONG_KEY);
+	p->conf.gateway_address_cnt = 1;
+	p->conf.gateway_addresses[0] = p->addr;
+	p->store = world_link_open(p->ws, p->who);
+	world_link_of(p->store)->remote = all.clustered && p->kind == PROCESS_GATEWAY;
+	if (all.clustered)
+		p->clock = (struct world_clock){ world_random(1000000000), (int64_t)world_random(1000000) - 500000 };
+}
+
+void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct tunnel_settings *settings)
 {
 	unsigned sites = honest + (strangers ? 2 : 0);
 
 	must(gateways + sites <= WORLD_PROCESSES_MAX);
-	all = (struct processes){ .gateways = gateways, .cnt = gateways + sites, .clustered = clustered, .ws = world_store_new() };
+	all = (struct processes){ .gateways = gateways, .cnt = gateways + sites, .clustered = clustered, .ws = world_store_new(),
+				  .settings = *settings };
 	process_copied = NULL;
-	settings = *wanted;
+	worker_lawless = NULL;
 	world_told = all.ws;
-	seal.cnt = 1;
-	must(crypt_seal_generate(&seal.key[0]) == ERR_NONE);
-	memset(account_id.b, 7, sizeof(account_id.b));
+	all.seal.cnt = 1;
+	must(crypt_seal_generate(&all.seal.key[0]) == ERR_NONE);
+	memset(all.account_id.b, 7, sizeof(all.account_id.b));
 	for (unsigned i = 0; i < all.cnt; i++) {
-		struct process *p = &all.p[i];
-		p->who = i;
-		conf_init(&p->conf);
-		p->conf.ike_fragment_mtu = settings.fragment_mtu;
-		if (settings.cookies)
-			p->conf.cookie_threshold = 0;
-		if (i < gateways)
-			init_gateway(p, all.ws);
-		else
-			init_site(p, i - gateways + 1, i < gateways + honest ? SITE_HONEST : i == all.cnt - 1 ? SITE_FORGER : SITE_WRONG_KEY);
-		p->conf.gateway_address_cnt = 1;
-		p->conf.gateway_addresses[0] = p->addr;
-		p->store = world_link_open(p->ws, i);
-		world_link_of(p->store)->remote = clustered && i < gateways;
-		if (clustered)
-			p->clock = (struct world_clock){ world_random(1000000000), (int64_t)world_random(1000000) - 500000 };
+		all.p[i].who = i;
+		init_process(&all.p[i], honest);
 	}
-	put_account(world_store_direct(all.ws), &all.p[0].addr);
-	for (unsigned i = gateways; i < all.cnt; i++) {
-		struct process *p = &all.p[i];
-		bool forger = p->site_kind == SITE_FORGER;
-		if (!forger)
-			put_tunnel(world_store_direct(all.ws), i - gateways + 1, p);
-		configure_site(p, forger ? 1 : i - gateways + 1);
-	}
+	tunnels_begin();
 }
 
 void processes_fini(void)

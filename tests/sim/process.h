@@ -2,16 +2,10 @@
 #pragma once
 
 #include "control/internal.h"
+#include "tunnel.h"
 #include "world.h"
 
 enum process_kind { PROCESS_GATEWAY, PROCESS_SITE };
-
-/* Of all tunnels of a run. */
-struct process_settings {
-	uint32_t ike_lifetime_s, child_lifetime_s;
-	unsigned fragment_mtu;
-	bool cookies;                /* are always asked for */
-};
 
 /* What a site is. */
 enum site_kind {
@@ -41,10 +35,13 @@ struct process {
 	uint64_t frozen_us;          /* until then it does nothing */
 	uint64_t start_us;           /* of one that is dead */
 	uint64_t dead_us;            /* since then */
+	uint64_t told_us;            /* of a site: it is told of what is configured then; 0: it has been (admin.c) */
 	uint64_t told_rev;           /* of the cluster's store, when the latest datagram that came here was sent */
 	uint64_t packets_us;         /* when it sends packets next (traffic.c) */
 	/* its settings */
 	struct conf conf;
+	/* of a site: what the gateways have of its tunnel, what its own file says, and what its process has read of that (tunnel.c) */
+	struct tunnel_terms stored, file, running;
 	struct conf_site site;
 	struct conf_tunnel tunnel;
 };
@@ -53,14 +50,16 @@ struct processes {
 	unsigned gateways, cnt;      /* the gateways come first */
 	bool clustered;
 	struct world_store *ws;      /* of the gateways */
+	struct tunnel_settings settings;
+	struct crypt_seal_ring seal;
+	struct model_id account_id;
 	struct process p[WORLD_PROCESSES_MAX];
 };
 
 extern struct processes all;
 
 /* Sites beyond the honest ones follow them: one with the wrong key, and a forger. */
-void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct process_settings *settings);
-extern const struct process_settings process_usual;
+void processes_init(unsigned gateways, bool clustered, unsigned honest, bool strangers, const struct tunnel_settings *settings);
 void processes_fini(void); /* ends those that live, in peace */
 
 /* False: its store is away. */
@@ -69,16 +68,17 @@ void process_kill(struct process *p);
 bool process_is_frozen(const struct process *p);
 /* What is stored of a site is lost. */
 void process_empty(struct process *p);
-/* The right one. */
-void process_give_key(struct process *p);
 /* Does what is due. */
 void process_turn(struct process *p);
 /* That came to it. */
 void process_deliver(struct process *p, const struct world_datagram *d);
 
 bool process_is_honest(const struct process *p);
+/* An honest site whose tunnel is configured, and as its own file says. */
+bool process_is_wanted(const struct process *site);
 unsigned process_site_number(const struct process *site); /* from 1 on */
-struct model_id process_tunnel_id(unsigned site);
+/* Of the site with that number. */
+struct process *process_site(unsigned number);
 /* The tunnel of that site at a gateway; that of a site is its own, whatever the number. */
 struct control_tunnel *process_tunnel(const struct process *p, unsigned site);
 /* To the history: what it has dropped since its start, and why. */

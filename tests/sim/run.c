@@ -1,12 +1,15 @@
 #include "run.h"
 
-#include "history.h"
 #include "control/node.h"
+#include "cover.h"
+#include "history.h"
 #include "traffic.h"
+#include "world_nat.h"
 
 #define STEP_US 1000u
 #define ROUTE_US 500000u
 #define CHECK_US 100000u
+#define EXCHANGE_AUTH 35
 
 unsigned run_silent;
 static bool routed[WORLD_PROCESSES_MAX];
@@ -31,6 +34,8 @@ void run_route(void)
 			    cluster_ready(&p->c->members, control_node_fresh(p->c), p->c->now_us);
 		(void)world_enter(NULL);
 		any = any || routed[i];
+		if (p->c != NULL && !process_is_frozen(p) && !routed[i])
+			cover_add(COVER_withdrawn);
 	}
 	for (unsigned i = 0; !any && i < all.gateways; i++)
 		routed[i] = all.p[i].c != NULL;
@@ -50,17 +55,15 @@ static struct process *spray(void)
 	return NULL;
 }
 
-static struct process *find_site(const struct addr *a)
+static struct process *find_site(struct world_datagram *d)
 {
-	for (unsigned i = all.gateways; i < all.cnt; i++)
-		if (addr_eq(&all.p[i].addr, a))
-			return &all.p[i];
-	return NULL;
+	unsigned who = world_nat_in(&d->to, &d->to);
+	return who < WORLD_PROCESSES_MAX ? &all.p[who] : NULL;
 }
 
-static void deliver(const struct world_datagram *d)
+static void deliver(struct world_datagram *d)
 {
-	struct process *to = addr_eq(&all.p[0].addr, &d->to.addr) ? spray() : find_site(&d->to.addr);
+	struct process *to = addr_eq(&all.p[0].addr, &d->to.addr) ? spray() : find_site(d);
 
 	history_mix(d->from, d->len);
 	if (to == NULL || to->who == run_silent || d->from == run_silent)
@@ -69,6 +72,9 @@ static void deliver(const struct world_datagram *d)
 		history_add("%s -> %s: exchange %u, %s %u%s", all.p[d->from].name, to->name, d->b[18],
 			    (d->b[19] & 0x20) != 0 ? "response" : "request", (unsigned)(d->b[22] << 8 | d->b[23]),
 			    to->c == NULL ? ", which is dead" : process_is_frozen(to) ? ", which is frozen" : "");
+	if (!d->esp && d->len >= 28 && d->b[18] == EXCHANGE_AUTH && all.p[d->from].kind == PROCESS_SITE &&
+	    all.p[d->from].running.key + 1 == all.p[d->from].stored.key && to->kind == PROCESS_GATEWAY)
+		cover_add(COVER_old_key);
 	if (to->c != NULL)
 		process_deliver(to, d);
 }

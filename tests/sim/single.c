@@ -1,6 +1,7 @@
 // One gateway alone, and its sites: the tunnels come up, then for a while processes die without farewell and start again, datagrams are
 // lost, repeated and overtake each other, and SAs are rekeyed at random; then quiet, after which everything must agree.
 #include "history.h"
+#include "keys.h"
 #include "run.h"
 #include "traffic.h"
 
@@ -40,7 +41,8 @@ void run_single(uint64_t seed)
 	unsigned sites = 1 + (unsigned)world_random(SITES_MAX);
 	world_faults = quiet;
 	traffic_begin(false);
-	processes_init(1, false, sites, false, &process_usual);
+	keys_begin();
+	processes_init(1, false, sites, false, &tunnel_usual);
 	check_follow();
 	run_up(UP_US);
 	unsigned inits = process_inits();

@@ -13,7 +13,7 @@
 struct world_faults world_faults;
 static const struct world_clock world_own;
 static const struct world_clock *clock_now = &world_own;
-static uint64_t now_us, fates, keys;
+static uint64_t now_us, seed, fates, keys;
 static bool dying;
 
 /* ---- time and chance ---- */
@@ -27,8 +27,9 @@ static uint64_t next(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-void world_begin(uint64_t seed)
+void world_begin(uint64_t of)
 {
+	seed = of;
 	fates = seed * 2;
 	keys = ~seed * 2 + 1;
 	now_us = 1000000;
@@ -50,6 +51,12 @@ void world_advance(uint64_t us)
 uint64_t world_random(uint64_t below)
 {
 	return below == 0 ? 0 : next(&fates) % below;
+}
+
+uint64_t world_choose(const char *what, uint64_t below)
+{
+	uint64_t state = seed ^ world_hash(bytes_str(what));
+	return below == 0 ? 0 : next(&state) % below;
 }
 
 bool world_befalls(unsigned thousandths)

@@ -30,6 +30,8 @@ void world_begin(uint64_t seed);
 uint64_t world_now_us(void); /* since the beginning */
 void world_advance(uint64_t us);
 uint64_t world_random(uint64_t below); /* what befalls; crypt_random has a stream of its own */
+/* Of the seed and that name alone: what a run is like stays the same whatever else is chosen, or befalls. */
+uint64_t world_choose(const char *what, uint64_t below);
 bool world_befalls(unsigned thousandths);
 uint64_t world_hash(struct bytes b);
 
@@ -56,6 +58,8 @@ struct world_datagram {
 	struct addr_endpoint source, to;
 	bool marker;                 /* of IKE, behind a non-ESP marker (RFC 3948 2.2) */
 	bool esp;
+	bool native;                 /* without UDP */
+	uint64_t packet;             /* ESP: which one it is (traffic.h) */
 	uint64_t told_rev;           /* of the cluster's store when it was sent */
 	size_t len;
 	uint8_t b[WORLD_DATAGRAM_MAX];
@@ -80,6 +84,8 @@ bool world_take(struct world_datagram *ret);
 unsigned world_repeated_ivs(void);
 /* Says that this IV was used. message: what under it was sent. */
 void world_note_iv(uint64_t key, uint64_t iv, uint64_t message);
+/* The same of anything that belongs to one message for ever. False: another one has it. */
+bool world_note_once(uint64_t key, uint64_t value, uint64_t message);
 /* Requests for a new IKE SA that this process has sent. */
 unsigned world_inits(unsigned who);
 
@@ -110,9 +116,14 @@ void world_store_clear(struct world_store *s); /* no process uses it */
 void world_store_stop(struct world_store *s, uint64_t until_us);
 /* A commit loses its rows under that prefix, and is answered as if it had not; NULL: none does. */
 void world_store_forget(struct world_store *s, const char *prefix);
-/* What the world itself reads and writes, without faults. */
-struct store *world_store_direct(struct world_store *s);
+/* What the world itself reads, without faults. False: there is no such key. */
+bool world_store_has(struct world_store *s, struct bytes key, store_row_fn *visit, void *arg);
+void world_store_each(struct world_store *s, const char *prefix, store_row_fn *visit, void *arg);
 uint64_t world_store_rev(const struct world_store *s);
+bool world_store_is_away(const struct world_store *s); /* it has no leader */
+bool world_store_was_away(const struct world_store *s, uint64_t from_us, uint64_t until_us);
+/* As the api commits; it is not away. */
+void world_store_write(struct world_store *s, const struct store_txn *txn);
 /* Each commit from now on. */
 void world_store_follow(struct world_store *s, void (*fn)(void *arg, const struct world_event *e), void *arg);
 /* The last event of a key in that log up to that revision; NULL: none. */

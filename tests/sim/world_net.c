@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
+#include "cover.h"
 #include "history.h"
 #include "io/udp.h"
+#include "world_nat.h"
 
 #define SOCKETS 2             /* of a process */
 #define SOCKET_FIRST 100000   /* above all real descriptors */
@@ -44,6 +46,7 @@ static unsigned inits[WORLD_PROCESSES_MAX];
 void world_net_begin(void)
 {
 	world_told = NULL;
+	world_nat_begin();
 	repeated = datagram_cnt = mesh_cnt = iv_cnt = 0;
 	memset(ivs, 0, sizeof(ivs));
 	memset(inits, 0, sizeof(inits));
@@ -75,21 +78,25 @@ unsigned world_inits(unsigned who)
 	return inits[who];
 }
 
-void world_note_iv(uint64_t key, uint64_t iv, uint64_t message)
+bool world_note_once(uint64_t key, uint64_t value, uint64_t message)
 {
-	const uint64_t both[] = { key, iv };
+	const uint64_t both[] = { key, value };
 	uint64_t at = world_hash(bytes_of((const uint8_t *)both, sizeof(both))) % IV_SLOTS;
 
-	for (; ivs[at].message != 0; at = (at + 1) % IV_SLOTS) {
-		if (ivs[at].key != key || ivs[at].iv != iv)
-			continue;
-		if (ivs[at].message != message)
-			history_add("IV %016llx is used again", (unsigned long long)iv);
-		repeated += ivs[at].message != message;
-		return;
-	}
+	for (; ivs[at].message != 0; at = (at + 1) % IV_SLOTS)
+		if (ivs[at].key == key && ivs[at].iv == value)
+			return ivs[at].message == message;
 	must(++iv_cnt < IV_SLOTS / 2);
-	ivs[at] = (struct seen_iv){ key, iv, message };
+	ivs[at] = (struct seen_iv){ key, value, message };
+	return true;
+}
+
+void world_note_iv(uint64_t key, uint64_t iv, uint64_t message)
+{
+	if (world_note_once(key, iv, message))
+		return;
+	history_add("IV %016llx is used again", (unsigned long long)iv);
+	repeated++;
 }
 
 /* The same message may be sent again (RFC 7296 2.1), another one under the same IV may not (RFC 5282 4). */
@@ -126,6 +133,7 @@ static void replay(const struct world_datagram *d)
 	struct world_datagram *again = &datagrams[datagram_cnt];
 
 	queue(d);
+	cover_add(COVER_copied);
 	again->due_us += world_random(20000000);
 	if (world_random(2) == 0)
 		again->source.addr.b[3] ^= 0xff;
@@ -219,7 +227,7 @@ MUST_USE enum err io_udp_send(int fd, const struct addr_endpoint *to, bool marke
 	}
 	unsigned socket = (unsigned)(fd - SOCKET_FIRST);
 	d.from = socket / SOCKETS;
-	d.source = sockets[d.from][socket % SOCKETS];
+	d.source = world_nat_out(d.from, &sockets[d.from][socket % SOCKETS]);
 	wr_put(&w, msg);
 	must(!w.bad);
 	check_iv(d.from, msg);

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "cover.h"
 #include "history.h"
 #include "store/engine.h"
 #include "store/ipc_msg.h"
@@ -17,10 +18,18 @@
 #define PATIENCE_US 4000000u /* etcd_timeout_ms */
 #define GROUP_MAX 128
 #define LOOK_US 20000u
+#define STOPS_MAX 64
+
+/* It has no leader. */
+struct stop {
+	uint64_t from_us, until_us;
+};
 
 struct world_store {
 	struct store *engine;
-	uint64_t stop_us;
+	struct world_clock clock; /* of its leases, which do not run while there is no leader */
+	struct stop stops[STOPS_MAX];
+	unsigned stop_cnt;
 	uint64_t look_us; /* when leases are looked at again */
 	const char *forget;
 	uint64_t rev;
@@ -130,7 +139,23 @@ void world_store_clear(struct world_store *s)
 
 void world_store_stop(struct world_store *s, uint64_t until_us)
 {
-	s->stop_us = until_us;
+	if (world_store_is_away(s) || s->stop_cnt == STOPS_MAX)
+		return;
+	s->stops[s->stop_cnt++] = (struct stop){ world_now_us(), until_us };
+	s->clock.mono_us -= until_us - world_now_us();
+}
+
+bool world_store_was_away(const struct world_store *s, uint64_t from_us, uint64_t until_us)
+{
+	for (unsigned i = 0; i < s->stop_cnt; i++)
+		if (s->stops[i].from_us < until_us && from_us < s->stops[i].until_us)
+			return true;
+	return false;
+}
+
+bool world_store_is_away(const struct world_store *s)
+{
+	return world_store_was_away(s, world_now_us(), world_now_us() + 1);
 }
 
 void world_store_forget(struct world_store *s, const char *prefix)
@@ -138,9 +163,20 @@ void world_store_forget(struct world_store *s, const char *prefix)
 	s->forget = prefix;
 }
 
-struct store *world_store_direct(struct world_store *s)
+bool world_store_has(struct world_store *s, struct bytes key, store_row_fn *visit, void *arg)
 {
-	return s->engine;
+	const struct world_clock *was = world_enter(&s->clock);
+	enum err e = store_get(s->engine, key, visit, arg);
+	(void)world_enter(was);
+	must(e == ERR_NONE || e == ERR_NOTFOUND);
+	return e == ERR_NONE;
+}
+
+void world_store_each(struct world_store *s, const char *prefix, store_row_fn *visit, void *arg)
+{
+	const struct world_clock *was = world_enter(&s->clock);
+	must(store_range(s->engine, bytes_str(prefix), bytes_str(""), 0, visit, arg, NULL) == ERR_NONE);
+	(void)world_enter(was);
 }
 
 uint64_t world_store_rev(const struct world_store *s)
@@ -211,6 +247,7 @@ static struct store_result commit(struct world_store *s, unsigned who, const str
 	struct store_op ops[STORE_TXN_OPS_MAX];
 	struct store_txn less = { .cmps = txn->cmps, .cmp_cnt = txn->cmp_cnt, .ops = ops, .lease = txn->lease };
 
+	must(txn->op_cnt <= ARRAY_LEN(ops));
 	note_changes(s, WORLD_PROCESSES_MAX);
 	for (size_t i = 0; i < txn->op_cnt; i++)
 		if (s->forget == NULL || txn->ops[i].kind == STORE_DELETE || !bytes_starts(txn->ops[i].key, bytes_str(s->forget)))
@@ -220,9 +257,17 @@ static struct store_result commit(struct world_store *s, unsigned who, const str
 	return r;
 }
 
+void world_store_write(struct world_store *s, const struct store_txn *txn)
+{
+	const struct world_clock *was = world_enter(&s->clock);
+
+	must(commit(s, WORLD_PROCESSES_MAX, txn).err == ERR_NONE);
+	(void)world_enter(was);
+}
+
 static bool is_away(const struct link *l)
 {
-	return l->w.cut || world_now_us() < l->s->stop_us;
+	return l->w.cut || world_store_is_away(l->s);
 }
 
 /* ---- a process's way to it ---- */
@@ -241,7 +286,7 @@ struct world_link *world_link_of(struct store *s)
 static enum err get(struct store *s, struct bytes key, store_visit_fn *visit, void *arg)
 {
 	struct link *l = link_of(s);
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 	enum err e = is_away(l) ? ERR_AWAY : l->s->engine->engine->get(l->s->engine, key, visit, arg);
 	(void)world_enter(was);
 	return e;
@@ -251,7 +296,7 @@ static enum err range(struct store *s, struct bytes prefix, struct bytes after, 
 		      uint64_t *ret_rev)
 {
 	struct link *l = link_of(s);
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 	enum err e = is_away(l) ? ERR_AWAY
 				: l->s->engine->engine->range(l->s->engine, prefix, after, limit, visit, arg, ret_rev);
 	(void)world_enter(was);
@@ -266,6 +311,10 @@ static struct store_result commit_by(struct link *l, const struct store_txn *txn
 
 	if (!lost)
 		r = commit(l->s, l->w.who, txn);
+	if (r.err == ERR_CONFLICT)
+		cover_add(COVER_conflict);
+	if (unknown)
+		cover_add(COVER_unknown);
 	if (unknown)
 		history_add("store: %u does not hear what became of a transaction: %s", l->w.who, lost ? "nothing" : err_text(r.err));
 	return unknown ? (struct store_result){ .err = ERR_UNKNOWN_OUTCOME } : r;
@@ -273,7 +322,7 @@ static struct store_result commit_by(struct link *l, const struct store_txn *txn
 
 static void commit_many(struct store *s, const struct store_txn *txns, size_t cnt, struct store_result *results)
 {
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&link_of(s)->s->clock);
 
 	for (size_t i = 0; i < cnt; i++)
 		if (results[i].err == ERR_NONE)
@@ -292,7 +341,7 @@ static enum err changes(struct store *s, struct bytes prefix, const struct store
 static enum err grant(struct store *s, uint64_t ttl_ms, struct store_lease *ret)
 {
 	struct link *l = link_of(s);
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 	enum err e = is_away(l) ? ERR_AWAY : l->s->engine->engine->lease_grant(l->s->engine, ttl_ms, ret);
 	(void)world_enter(was);
 	return e;
@@ -301,7 +350,7 @@ static enum err grant(struct store *s, uint64_t ttl_ms, struct store_lease *ret)
 static enum err renew(struct store *s, uint64_t id)
 {
 	struct link *l = link_of(s);
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 	enum err e = is_away(l) ? ERR_AWAY : l->s->engine->engine->lease_renew(l->s->engine, id);
 	(void)world_enter(was);
 	return e;
@@ -466,6 +515,7 @@ static void apply_job(struct link *l, struct store_job *j)
 		j->done.result = commit_by(l, &j->txn.txn);
 		break;
 	case JOB_READ:
+		cover_add(COVER_read);
 		j->done.result.err = store_page_read(s, &j->ask, &j->page, &j->done.result.rev);
 		j->done.row_cnt = j->page.row_cnt;
 		break;
@@ -483,7 +533,7 @@ static void apply_job(struct link *l, struct store_job *j)
 
 static void apply_group(struct link *l)
 {
-	const struct world_clock *was = world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 
 	for (struct store_job *j = l->t->under_way.first; j != NULL; j = j->next)
 		if (!j->applied)
@@ -549,6 +599,7 @@ static void run_watch(struct link *l)
 		return;
 	if (l->w.lose && t->under_way.first == NULL) {
 		history_add("store: the watch of %u has lost its place", l->w.who);
+		cover_add(COVER_lost_place);
 		l->w.lose = false;
 		t->lost = true;
 		t->told = t->known = l->s->cnt;
@@ -575,7 +626,7 @@ bool world_link_run(struct store *s)
 
 	if (l->t == NULL)
 		return false;
-	(void)world_enter(NULL);
+	const struct world_clock *was = world_enter(&l->s->clock);
 	if (world_now_us() >= l->s->look_us) {
 		l->s->look_us = world_now_us() + LOOK_US;
 		note_changes(l->s, WORLD_PROCESSES_MAX);
@@ -583,6 +634,7 @@ bool world_link_run(struct store *s)
 	run_jobs(l);
 	if (!l->w.frozen)
 		run_watch(l);
+	(void)world_enter(was);
 	return !l->w.frozen && (l->t->done.first != NULL || watch_is_due(l));
 }
 
