@@ -77,7 +77,9 @@ static bool is_rival(void *arg, const struct world_event *e)
 	uint64_t own;
 	struct ike_sa sa;
 
-	if (node == NULL || !model_key_ike_parse(e->row.key, &own) || e->row.deleted || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
+	if (node == NULL) /* all are dead for a moment, and nobody opens a record */
+		return true;
+	if (!model_key_ike_parse(e->row.key, &own) || e->row.deleted || control_open_sa(node->c, &e->row, &sa) != ERR_NONE)
 		return false;
 	bool is = sa.rival.present && sa.rival.spi_r == *spi;
 	secret_wipe(&sa, sizeof(sa));
