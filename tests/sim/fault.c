@@ -68,12 +68,24 @@ void fault_begin(enum fault_choice choice)
 		world_faults.unknown = (unsigned)world_random(150);
 }
 
+/* A process that has started while the watch of this node stands still is a stranger to it: what that one says in the mesh is not heard. */
+static bool misses_one(const struct process *p)
+{
+	if (p->c == NULL || world_link_of(p->store)->quiet_us <= world_now_us())
+		return false;
+	for (unsigned i = 0; i < all.gateways; i++)
+		if (&all.p[i] != p && all.p[i].c != NULL && cluster_member_of(&p->c->members, all.p[i].incarnation) == NULL)
+			return true;
+	return false;
+}
+
 static void note_cuts(void)
 {
 	uint64_t until = world_now_us() + CROSS_US;
 
 	for (unsigned i = 0; i < all.gateways; i++) {
-		if (world_faults.mesh_loss != 0 || until_us[FAULT_MESH][i] != 0 || until_us[FAULT_STORE][i] != 0)
+		if (world_faults.mesh_loss != 0 || until_us[FAULT_MESH][i] != 0 || until_us[FAULT_STORE][i] != 0 ||
+		    misses_one(&all.p[i]))
 			cross_us[i] = until;
 		if (until_us[FAULT_MESH][i] != 0 && cut_from[i] != i)
 			cross_us[cut_from[i]] = until;

@@ -34,5 +34,6 @@ bool fault_has(enum fault_kind k);
 const char *fault_text(enum fault_kind k);
 void fault_step(unsigned honest); /* now and then something */
 void fault_end(void);  /* all of it */
-/* Others may believe that this node is dead and it does not know, or it may believe so of them: it is cut off, or was until just now. */
+/* Others may believe that this node is dead and it does not know, or it may believe so of them: it is cut off, or knows nothing of a
+ * process that has started, or so it was until just now. */
 bool fault_crosses(const struct process *p);
