@@ -541,12 +541,12 @@ void control_seq_remove(struct control *c, struct control_child *child)
 
 	if (s == NULL)
 		return;
-	control_seq_drop_all(c, s, MODEL_DROP_seq_expired);
+	child->seq = NULL;
+	control_seq_end(c, s);
 	forget_tag(c, s);
 	heap_remove(&c->seqs->timers, &s->timer);
 	free(s->passing);
 	free(s);
-	child->seq = NULL;
 }
 
 void control_seq_free(struct control *c)

@@ -96,12 +96,6 @@ static void remove_first(struct control *c, struct control_seq *s)
 	free(in);
 }
 
-void control_seq_drop_all(struct control *c, struct control_seq *s, enum model_drop why)
-{
-	for (; s->first != NULL; remove_first(c, s))
-		control_drop(c, why);
-}
-
 void control_seq_flush(struct control *c, struct control_seq *s)
 {
 	s->full = false;
@@ -124,6 +118,40 @@ void control_seq_pass(struct control *c, struct control_seq *s, struct bytes pac
 		control_seq_step(c, s);
 }
 
+/* ---- of SAs that have ended ---- */
+
+/* A rekey is not to cost those who hear of its end last (RFC 7296 2.8). False: the tunnel sends on none that is numbered. */
+static bool pass_on(struct control *c, const struct model_id *tunnel, struct bytes packet)
+{
+	const struct control_child *child = control_child_find(c, fwd_tunnel_sends_on(c->fwd, tunnel, packet));
+
+	if (child == NULL || child->seq == NULL)
+		return false;
+	control_seq_pass(c, child->seq, packet, false);
+	return true;
+}
+
+void control_seq_end(struct control *c, struct control_seq *s)
+{
+	struct control_seqs *all = c->seqs;
+	const struct model_id tunnel_id = s->child->tunnel_id;
+
+	all->ended[all->ended_cnt++ % CONTROL_SEQ_ENDED_MAX] = (struct control_seq_ended){ s->child->spi_in, tunnel_id };
+	for (; s->first != NULL; remove_first(c, s))
+		if (!pass_on(c, &tunnel_id, bytes_of(s->first->b, s->first->len)))
+			control_drop(c, MODEL_DROP_seq_expired);
+}
+
+static void pass_late(struct control *c, uint32_t spi_in, struct bytes packet, enum model_drop why)
+{
+	const struct control_seqs *all = c->seqs;
+
+	for (unsigned i = 0; all != NULL && i < CONTROL_SEQ_ENDED_MAX; i++)
+		if (all->ended[i].spi_in == spi_in && spi_in != 0 && pass_on(c, &all->ended[i].tunnel_id, packet))
+			return;
+	control_drop(c, why);
+}
+
 /* ---- where they come from ---- */
 
 void control_seq_local(struct control *c, const struct fwd_inner *in)
@@ -131,7 +159,7 @@ void control_seq_local(struct control *c, const struct fwd_inner *in)
 	const struct control_child *child = control_child_find(c, in->spi_in);
 
 	if (child == NULL || child->seq == NULL)
-		control_drop(c, MODEL_DROP_tunnel_down);
+		pass_late(c, in->spi_in, bytes_of(in->b, in->len), MODEL_DROP_tunnel_down);
 	else
 		control_seq_pass(c, child->seq, bytes_of(in->b, in->len), false);
 }
@@ -140,8 +168,10 @@ void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet)
 {
 	const struct control_child *child = control_child_find(c, spi_in);
 
-	if (child == NULL || child->seq == NULL || packet.len > FWD_INNER_MAX)
+	if (packet.len > FWD_INNER_MAX)
 		control_drop(c, MODEL_DROP_seq_moved);
+	else if (child == NULL || child->seq == NULL)
+		pass_late(c, spi_in, packet, MODEL_DROP_seq_moved);
 	else
 		control_seq_pass(c, child->seq, packet, true);
 }

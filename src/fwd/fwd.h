@@ -117,6 +117,9 @@ struct fwd_child_selectors {
 };
 MUST_USE enum err fwd_child_selectors(const struct fwd *f, uint32_t spi_in, struct fwd_child_selectors *ret);
 
+/* The Child SA, by its inbound SPI, on which that packet to the tunnel leaves now; 0: on none. */
+uint32_t fwd_tunnel_sends_on(const struct fwd *f, const struct model_id *tunnel, struct bytes packet);
+
 struct fwd_tunnel_stats {
 	uint64_t in_packets, in_bytes, out_packets, out_bytes; /* over all SAs since the gateway started */
 	uint64_t in_now, out_now; /* packets of the SAs that it has */

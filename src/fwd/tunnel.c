@@ -154,6 +154,18 @@ MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t)
 	return ERR_NONE;
 }
 
+uint32_t fwd_tunnel_sends_on(const struct fwd *f, const struct model_id *tunnel, struct bytes packet)
+{
+	const struct fwd_tunnel *t = fwd_tunnel_find(f, tunnel);
+	enum model_drop why;
+	struct wire_ip ip;
+
+	if (t == NULL || wire_ip_parse(packet, &ip) != ERR_NONE)
+		return 0;
+	const struct fwd_child *c = fwd_tunnel_sender(t, &ip, &why);
+	return c == NULL ? 0 : c->spi_in;
+}
+
 MUST_USE enum err fwd_tunnel_stats(const struct fwd *f, const struct model_id *tunnel_id,
 				   struct fwd_tunnel_stats *ret)
 {

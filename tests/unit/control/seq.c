@@ -549,6 +549,34 @@ static void a_forwarded_packet_is_never_forwarded_again(void **state)
 	assert_int_equal(dropped(one, MODEL_DROP_seq_moved), 2);
 }
 
+static void what_comes_for_an_sa_that_was_rekeyed_leaves_on_the_one_that_followed(void **state)
+{
+	const uint32_t next = SPI + 0x100;
+	const uint8_t packet[28] = { 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 2, 0, 8 };
+	struct fwd_inner local = { .spi_in = SPI, .len = sizeof(packet) };
+	struct model_child_sa child = make_child(false);
+
+	(void)state;
+	settle();
+	unsigned h = holder();
+	struct control *c = &nodes[h].c;
+	memcpy(local.b, packet, sizeof(packet));
+	child.spi_in = next;
+	control_child_install(c, &child, SPI, 1);
+	control_child_remove(c, SPI, 9);
+	const struct control_seq *s = control_child_find(c, next)->seq;
+	control_seq_inner(c, SPI, BYTES_OF(packet)); /* of a node that has not heard of it */
+	control_seq_local(c, &local);                /* of a worker that had it in hand */
+	assert_int_equal(s->waiting, 2);             /* until it is settled who numbers that */
+	control_seq_inner(c, SPI + 1, BYTES_OF(packet));
+	assert_int_equal(dropped(h, MODEL_DROP_seq_moved), 1);
+	assert_int_equal(dropped_all(), 1);
+	control_child_remove(c, next, 9); /* the tunnel sends on none any more */
+	assert_int_equal(dropped(h, MODEL_DROP_seq_expired), 2);
+	control_seq_inner(c, SPI, BYTES_OF(packet));
+	assert_int_equal(dropped(h, MODEL_DROP_seq_moved), 2);
+}
+
 static void what_waits_is_bounded_and_does_not_wait_long(void **state)
 {
 	(void)state;
@@ -806,6 +834,7 @@ int main(void)
 		RUN(a_successor_waits_no_longer_than_it_must),
 		RUN(a_successor_begins_at_once_when_the_former_one_dies),
 		RUN(a_forwarded_packet_is_never_forwarded_again),
+		RUN(what_comes_for_an_sa_that_was_rekeyed_leaves_on_the_one_that_followed),
 		RUN(what_waits_is_bounded_and_does_not_wait_long),
 		RUN(what_does_not_fit_a_workers_ring_follows_in_order),
 		RUN(who_wakes_up_asks_first),
