@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "fwd/state.h"
+#include "fault.h"
 #include "history.h"
 #include "keys.h"
 #include "world_nat.h"
@@ -14,7 +15,7 @@ static bool trying;            /* failures are only counted */
 
 const char *check_text(enum check what)
 {
-	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets", "numbers", "limit", "config", "place" };
+	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets", "numbers", "limit", "config", "place", "verdict" };
 	return text[what];
 }
 
@@ -183,6 +184,25 @@ static void check_peers(const struct process *p)
 	}
 }
 
+static bool is_of_traffic(uint8_t code)
+{
+	return code == MODEL_FAILURE_NO_ESP || code == MODEL_FAILURE_ESP_STOPPED || code == MODEL_FAILURE_ONE_WAY ||
+	       code == MODEL_FAILURE_ANTI_REPLAY;
+}
+
+/* Packets go both ways through all tunnels, all the time, unless somebody takes their routes. */
+static void check_verdicts(const struct process *p)
+{
+	for (unsigned site = 1; site <= all.cnt - all.gateways && !fault_has(FAULT_ADMIN); site++) {
+		const struct control_tunnel *t = process_tunnel(p, site);
+		for (unsigned i = 0; t != NULL && i < EXPLAIN_HISTORY_MAX; i++) {
+			const struct model_failure *f = t->why.slots[i];
+			if (f != NULL && is_of_traffic(f->code) && f->over_us == 0)
+				check_fail(CHECK_VERDICT, "%s: site %u: %s: %s", p->name, site, model_failure_code_name(f->code), f->offered);
+		}
+	}
+}
+
 void check_always(void)
 {
 	static unsigned seen;
@@ -190,6 +210,9 @@ void check_always(void)
 	for (unsigned i = 0; i < all.cnt; i++)
 		if (all.p[i].c != NULL)
 			check_peers(&all.p[i]);
+	for (unsigned i = 0; i < all.gateways; i++)
+		if (all.p[i].c != NULL)
+			check_verdicts(&all.p[i]);
 	check_config_always();
 	if (world_repeated_ivs() != seen && world_repeated_ivs() != 0)
 		check_fail(CHECK_IV, "an IV was used twice");

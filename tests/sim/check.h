@@ -16,6 +16,7 @@ enum check {
 	CHECK_LIMIT,    /* no key is used up, by all nodes together, and still there */
 	CHECK_CONFIG,   /* nodes have what is configured; nothing is left of what is deleted, and no old key is good */
 	CHECK_PLACE,    /* nodes send to where a peer is, and never to where it was not */
+	CHECK_VERDICT,  /* where packets go both ways no node finds that they do not */
 	CHECK_CNT
 };
 

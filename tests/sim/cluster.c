@@ -126,7 +126,7 @@ void run_cluster(uint64_t seed, enum mutation m)
 	if (m == MUTATION_NONE)
 		pass_faults(honest);
 	history_add("quiet");
-	run_for(m == MUTATION_NONE || m == MUTATION_SILENT ? QUIET_US : SECOND_US);
+	run_for(m == MUTATION_NONE || m == MUTATION_SILENT || m == MUTATION_MUTE ? QUIET_US : SECOND_US);
 	check_quiet(run_for);
 	if (check_all_failures() == 0)
 		pass_packets();

@@ -45,6 +45,8 @@ void mutation_early(enum mutation m)
 	for (unsigned i = all.gateways; m == MUTATION_RIGHT_KEY && i < all.cnt; i++)
 		if (all.p[i].site_kind == SITE_WRONG_KEY)
 			all.p[i].file.key = all.p[i].stored.key;
+	if (m == MUTATION_MUTE)
+		run_mute = all.p[all.gateways].who;
 }
 
 /* Each node leaves its numbers to the others for a while. */
@@ -166,6 +168,7 @@ void mutation_late(enum mutation m)
 		break;
 	case MUTATION_NONE:
 	case MUTATION_RIGHT_KEY:
+	case MUTATION_MUTE:
 	case MUTATION_CNT:
 		break;
 	}

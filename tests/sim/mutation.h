@@ -19,7 +19,8 @@
 	X(CONFIG, CONFIG_HIDDEN, "a node does not hear what is configured")                  \
 	X(CONFIG, KEY_HIDDEN, "nodes do not hear of a new key")                              \
 	X(PLACE, NOWHERE, "a peer answers from where it never was")                          \
-	X(PLACE, LEFT_BEHIND, "a peer moves and says nothing")
+	X(PLACE, LEFT_BEHIND, "a peer moves and says nothing")                               \
+	X(VERDICT, MUTE, "packets of a site are lost")
 
 #define MUTATION_ENUM(check, name, text) MUTATION_##name,
 enum mutation { MUTATION_NONE, MUTATION_LIST(MUTATION_ENUM) MUTATION_CNT };

@@ -11,13 +11,13 @@
 #define CHECK_US 100000u
 #define EXCHANGE_AUTH 35
 
-unsigned run_silent;
+unsigned run_silent, run_mute;
 static bool routed[WORLD_PROCESSES_MAX];
 static uint64_t route_us, check_us;
 
 void run_begin(void)
 {
-	run_silent = WORLD_PROCESSES_MAX;
+	run_silent = run_mute = WORLD_PROCESSES_MAX;
 	route_us = check_us = 0;
 	memset(routed, 0, sizeof(routed));
 }
@@ -66,7 +66,7 @@ static void deliver(struct world_datagram *d)
 	struct process *to = addr_eq(&all.p[0].addr, &d->to.addr) ? spray() : find_site(d);
 
 	history_mix(d->from, d->len);
-	if (to == NULL || to->who == run_silent || d->from == run_silent)
+	if (to == NULL || to->who == run_silent || d->from == run_silent || (d->esp && d->from == run_mute))
 		return;
 	if (!d->esp && d->len >= 28)
 		history_add("%s -> %s: exchange %u, %s %u%s", all.p[d->from].name, to->name, d->b[18],

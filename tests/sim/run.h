@@ -12,6 +12,7 @@ void run_up(uint64_t us);
 /* What the router knows of the nodes; without: of those alone that can be asked. */
 void run_route(void);
 extern unsigned run_silent; /* to this process and from it nothing comes; WORLD_PROCESSES_MAX: there is none */
+extern unsigned run_mute;   /* likewise no ESP from it */
 
 /* single.c: one gateway, alone */
 void run_single(uint64_t seed);
