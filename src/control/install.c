@@ -38,14 +38,14 @@ static void set_limits(const struct control *c, struct control_child *child, con
 
 void control_child_install(struct control *c, const struct model_child_sa *m, uint32_t replaces, uint64_t rev)
 {
-	struct control_child *known = control_child_find(c, m->spi_in);
-	struct control_child *child = known != NULL ? NULL : calloc(1, sizeof(*child));
+	struct control_child *child = control_child_find(c, m->spi_in);
 	char suite[MODEL_SUITE_TEXT_MAX];
 
-	if (known != NULL) { /* another node has told of it before the commit of our own was heard of */
-		known->rev = larger(known->rev, rev);
+	if (child != NULL) { /* another node has told of it before the commit of our own was heard of */
+		child->rev = larger(child->rev, rev);
 		return;
 	}
+	child = calloc(1, sizeof(*child));
 	enum err e = child == NULL ? ERR_MEMORY : fwd_child_put(c->fwd, m);
 	if (e == ERR_NONE)
 		e = heap_set(&c->child_timers, &child->timer, m->expires_us);
@@ -80,7 +80,7 @@ void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev)
 	if (child == NULL)
 		return;
 	struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
-	control_mirror_bury(c, true, spi_in, larger(rev, child->rev), child->expires_us);
+	control_mirror_bury_child(c, child, larger(rev, child->rev));
 	control_seq_remove(c, child);
 	hmap_remove(&c->children, &child->by_spi);
 	heap_remove(&c->child_timers, &child->timer);

@@ -232,6 +232,9 @@ uint64_t control_sa_last_esp(const struct control *c, const struct ike_sa *r);
 void control_mirror_change(struct control *c, const struct store_row *row);
 /* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
 void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
+/* A Child SA, of which its tunnel is remembered. NULL: none of that SPI has ended here of late. */
+void control_mirror_bury_child(struct control *c, const struct control_child *child, uint64_t rev);
+const struct model_id *control_mirror_buried_tunnel(const struct control *c, uint32_t spi_in);
 /* Child SAs that the peer has, by the record of their IKE SA: sending moves there. fresh: it is new here. */
 void control_children_prove(struct control *c, const struct ike_sa *r, bool fresh);
 void control_mirror_settle(struct control *c); /* all rows that came together were told */

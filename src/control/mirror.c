@@ -42,7 +42,8 @@ static struct control_buried *find_buried(const struct control *c, bool child, u
 	return NULL;
 }
 
-void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
+/* NULL: no memory. */
+static struct control_buried *bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
 {
 	struct control_buried *b = find_buried(c, child, spi);
 
@@ -50,7 +51,7 @@ void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t r
 		b = calloc(1, sizeof(*b));
 		if (b == NULL) {
 			log_error("no memory to remember an SA that is gone");
-			return;
+			return NULL;
 		}
 		b->child = child;
 		b->spi = spi;
@@ -62,6 +63,26 @@ void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t r
 		until_us = c->now_us + GRAVE_US;
 	if (until_us > b->until_us)
 		b->until_us = until_us;
+	return b;
+}
+
+void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
+{
+	(void)bury(c, child, spi, rev, until_us);
+}
+
+void control_mirror_bury_child(struct control *c, const struct control_child *child, uint64_t rev)
+{
+	struct control_buried *b = bury(c, true, child->spi_in, rev, child->expires_us);
+
+	if (b != NULL)
+		b->tunnel_id = child->tunnel_id;
+}
+
+const struct model_id *control_mirror_buried_tunnel(const struct control *c, uint32_t spi_in)
+{
+	const struct control_buried *b = find_buried(c, true, spi_in);
+	return b == NULL ? NULL : &b->tunnel_id;
 }
 
 static bool is_buried(const struct control *c, bool child, uint64_t spi, uint64_t rev)

@@ -75,13 +75,6 @@ struct control_seq {
 	bool full;                    /* the worker's ring was */
 };
 
-/* An SA that has ended here: others, who hear of that a moment later, still send packets to be numbered for it. */
-struct control_seq_ended {
-	uint32_t spi_in;              /* 0: none */
-	struct model_id tunnel_id;
-};
-#define CONTROL_SEQ_ENDED_MAX 256
-
 struct control_seqs {
 	struct heap timers;
 	struct hmap by_tag;
@@ -92,8 +85,6 @@ struct control_seqs {
 	unsigned waiting;             /* packets of all */
 	size_t waiting_bytes;
 	uint64_t wake;                /* bit set of workers for whom there is something */
-	struct control_seq_ended ended[CONTROL_SEQ_ENDED_MAX]; /* the newest */
-	unsigned ended_cnt;           /* since the start */
 };
 
 static inline bool control_seq_numbers(const struct control_seq *s)
@@ -107,7 +98,7 @@ struct ring *control_seq_ring(const struct control *c, const struct control_seq 
 void control_seq_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded);
 /* What waits goes, as far as it can now. */
 void control_seq_flush(struct control *c, struct control_seq *s);
-/* Its child has ended: what waits, and what still comes for it, leaves on the SA that the tunnel sends on since. */
+/* Its child has ended: what waits leaves on the SA that the tunnel sends on since. */
 void control_seq_end(struct control *c, struct control_seq *s);
 /* seq.c: does what can be done now, and sets the timer for the rest. */
 void control_seq_step(struct control *c, struct control_seq *s);

@@ -133,23 +133,18 @@ static bool pass_on(struct control *c, const struct model_id *tunnel, struct byt
 
 void control_seq_end(struct control *c, struct control_seq *s)
 {
-	struct control_seqs *all = c->seqs;
-	const struct model_id tunnel_id = s->child->tunnel_id;
-
-	all->ended[all->ended_cnt++ % CONTROL_SEQ_ENDED_MAX] = (struct control_seq_ended){ s->child->spi_in, tunnel_id };
 	for (; s->first != NULL; remove_first(c, s))
-		if (!pass_on(c, &tunnel_id, bytes_of(s->first->b, s->first->len)))
+		if (!pass_on(c, &s->child->tunnel_id, bytes_of(s->first->b, s->first->len)))
 			control_drop(c, MODEL_DROP_seq_expired);
 }
 
+/* Others hear of the end a moment later, and still send what is to be numbered. */
 static void pass_late(struct control *c, uint32_t spi_in, struct bytes packet, enum model_drop why)
 {
-	const struct control_seqs *all = c->seqs;
+	const struct model_id *tunnel = control_mirror_buried_tunnel(c, spi_in);
 
-	for (unsigned i = 0; all != NULL && i < CONTROL_SEQ_ENDED_MAX; i++)
-		if (all->ended[i].spi_in == spi_in && spi_in != 0 && pass_on(c, &all->ended[i].tunnel_id, packet))
-			return;
-	control_drop(c, why);
+	if (tunnel == NULL || !pass_on(c, tunnel, packet))
+		control_drop(c, why);
 }
 
 /* ---- where they come from ---- */

@@ -269,6 +269,7 @@ struct control_buried {
 	uint64_t spi;                 /* ours */
 	uint64_t rev;
 	uint64_t until_us;
+	struct model_id tunnel_id;    /* of a Child SA that was here; else zero */
 };
 
 /* ESP packets of one SPI that wait for its SA (park.c). */
