@@ -130,7 +130,6 @@ static uint64_t column_rev(sqlite3_stmt *st, int at)
 	return (uint64_t)sqlite3_column_int64(st, at);
 }
 
-
 /* Runs a statement that gives no rows, and whose parameters are bound. They stay bound afterwards, to memory that may be gone:
  * each use binds all of them anew. */
 static bool run(struct sqlite *q, enum stmt n)

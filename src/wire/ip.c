@@ -170,7 +170,7 @@ bool wire_ports(const struct wire_ip *ip, uint16_t *ret_src, uint16_t *ret_dst)
 	return true;
 }
 
-/* ---- checksums ---- */
+/* ---- fragments ---- */
 
 bool wire_ip_fragment(struct bytes packet, const struct wire_ip *ip, struct wire_ip_fragment *ret)
 {
@@ -195,6 +195,8 @@ bool wire_ip_fragment(struct bytes packet, const struct wire_ip *ip, struct wire
 	*ret = f;
 	return true;
 }
+
+/* ---- checksums ---- */
 
 bool wire_ip4_checksum_ok(struct bytes header)
 {
