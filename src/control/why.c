@@ -425,10 +425,11 @@ void control_why_tick(struct control *c)
 	if (c->now_us < c->sample_us)
 		return;
 	c->sample_us = c->now_us + SAMPLE_US;
-	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
+	/* Of many nodes one alone does not see what a tunnel carries: see seen.c. */
+	struct hmap_node *n = c->clustered ? NULL : hmap_walk_first(&c->tunnels, &w);
+	for (; n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
 		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		/* Of many nodes one alone does not see what a tunnel carries: see seen.c. */
-		if (t->sas != NULL && t->configured && !c->clustered)
+		if (t->sas != NULL && t->configured)
 			sample(c, t);
 	}
 	solve_some(c);
