@@ -270,14 +270,13 @@ static bool stands(const struct control_tunnel *t)
 	return false;
 }
 
-/* The entry of an SA that a step has made, *ret_new: by this call. The watch may have told of it, and of what another node has done
- * with it since, before the store has told of our own commit: then that is newer. */
+/* The entry of an SA that a step has made. The watch may have told of it, and of what another node has done with it since, before the
+ * store has told of our own commit: then that is newer. */
 static struct control_sa *take_made(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t rev,
-				    struct control_tunnel *t, bool *ret_new)
+				    struct control_tunnel *t)
 {
 	struct control_sa *sa = control_sa_find(c, made->spi);
 
-	*ret_new = sa == NULL;
 	return sa != NULL ? sa : control_sa_add(c, r, made, rev, t);
 }
 
@@ -286,8 +285,8 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_tunnel *t = control_tunnel_find(c, &op->step->new_sa.tunnel_id);
 	struct control_half *half = op->half;
-	bool replaced = t != NULL && stands(t), is_new;
-	struct control_sa *sa = t == NULL ? NULL : take_made(c, &op->step->new_sa, &op->made[0], rev, t, &is_new);
+	bool replaced = t != NULL && stands(t);
+	struct control_sa *sa = t == NULL ? NULL : take_made(c, &op->step->new_sa, &op->made[0], rev, t);
 
 	op->half = NULL;
 	if (sa == NULL) {
@@ -384,15 +383,14 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 	bool newest = true;
 
 	if (op->step->out.has_sa) {
-		bool is_new;
 		newest = take_record(op, rev);
-		if (op->step->out.has_rekeyed &&
-		    take_made(c, &op->step->rekeyed[0], &op->made[1], rev, t, &is_new) != NULL && is_new) {
+		if (op->step->out.has_rekeyed && control_sa_find(c, op->made[1].spi) == NULL &&
+		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, t) != NULL) {
 			adopt_children(c, &op->step->rekeyed[0]);
 			t->ike_rekeys++;
 		}
 		if (op->step->out.has_redundant)
-			(void)take_made(c, &op->step->rekeyed[1], &op->made[2], rev, t, &is_new);
+			(void)take_made(c, &op->step->rekeyed[1], &op->made[2], rev, t);
 	}
 	act(c, op, sa, rev);
 	if (op->step->out.has_sa && sa->r.state == IKE_STATE_CLOSED)
