@@ -64,8 +64,8 @@ static int serve_site(struct conf_site *site)
 	struct conf conf;
 
 	log_init("onrampd", site->log_level);
-	if (conf_site_base(site, &conf) == ERR_NONE && host_site_answers(&conf)) {
-		log_error("an onrampd --site runs already with run_dir = %s", conf.run_dir);
+	if (host_site_answers(site->run_dir)) {
+		log_error("an onrampd --site runs already with run_dir = %s", site->run_dir);
 		return 1;
 	}
 	if (host_site_addresses(site) != ERR_NONE)

@@ -258,11 +258,11 @@ MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
 	return open_unix(c, "admin.sock", SOCK_STREAM, ret_fd);
 }
 
-static bool answers(const struct conf *c, const char *name, int type)
+static bool answers(const char *run_dir, const char *name, int type)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
-	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", c->run_dir, name);
+	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", run_dir, name);
 	int fd = n < 0 || (size_t)n >= sizeof(un.sun_path) ? -1 : socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	bool connected = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
 	if (fd >= 0)
@@ -272,12 +272,12 @@ static bool answers(const struct conf *c, const char *name, int type)
 
 bool host_admin_answers(const struct conf *c)
 {
-	return answers(c, "admin.sock", SOCK_STREAM);
+	return answers(c->run_dir, "admin.sock", SOCK_STREAM);
 }
 
-bool host_site_answers(const struct conf *c)
+bool host_site_answers(const char *run_dir)
 {
-	return answers(c, "site.sock", SOCK_SEQPACKET);
+	return answers(run_dir, "site.sock", SOCK_SEQPACKET);
 }
 
 MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd)

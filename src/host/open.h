@@ -51,8 +51,8 @@ MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd);
 /* Whether a daemon of this configuration listens at its admin socket. */
 bool host_admin_answers(const struct conf *c);
 
-/* Whether an onrampd --site listens at the status socket there. */
-bool host_site_answers(const struct conf *c);
+/* Whether an onrampd --site listens at the status socket in run_dir. */
+bool host_site_answers(const char *run_dir);
 
 /* A site's status socket site.sock in run_dir (made if missing): model/live.h, one packet each; for root alone. */
 MUST_USE enum err host_open_status(const struct conf *c, int *ret_fd);
