@@ -42,14 +42,15 @@ static void *run_gateway(void *arg)
 		if (poll(p, 2, 20) < 0 || p[1].revents != 0)
 			return NULL;
 		/* the test may have changed its mind while this thread slept */
-		enum err e = p[0].revents == 0 || g->serve == 0 ? ERR_AGAIN : store_ipc_server_step(g->ipc);
-		if (e == ERR_CLOSED)
-			return NULL;
-		if (e != ERR_NONE)
+		if (p[0].revents == 0 || g->serve == 0)
 			continue;
+		/* counted before the answer leaves: from then on the number may be the next request's */
 		if (g->serve != ALWAYS)
 			g->serve--;
-		if (g->spoil > 0) {
+		enum err e = store_ipc_server_step(g->ipc);
+		if (e == ERR_CLOSED)
+			return NULL;
+		if (e == ERR_NONE && g->spoil > 0) {
 			g->spoil--;
 			change_account(g);
 		}
