@@ -128,6 +128,14 @@ uint64_t cluster_all_applied(const struct cluster_members *m)
 	return least_applied(m, false);
 }
 
+bool cluster_passed(const struct cluster_members *m, uint64_t rev)
+{
+	for (unsigned i = 0; i < m->cnt; i++)
+		if (m->m[i].alive && m->m[i].applied > rev)
+			return true;
+	return false;
+}
+
 bool cluster_cut(const struct cluster_members *m, uint64_t now_us)
 {
 	return m->cnt != 0 && now_us > m->heard_us && now_us - m->heard_us >= CLUSTER_CUT_US;

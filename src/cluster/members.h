@@ -68,6 +68,8 @@ const struct cluster_member *cluster_member_of(const struct cluster_members *m, 
 uint64_t cluster_site_applied(const struct cluster_members *m);
 /* Likewise of all sites. */
 uint64_t cluster_all_applied(const struct cluster_members *m);
+/* Whether another live node is known to have installed what the store has after rev. */
+bool cluster_passed(const struct cluster_members *m, uint64_t rev);
 /* Whether the mesh has lost us: there are other nodes, and none of them was heard for CLUSTER_CUT_US. */
 bool cluster_cut(const struct cluster_members *m, uint64_t now_us);
 /* There are others, and at present none of them is heard: what they send here does not arrive either. */

@@ -71,6 +71,18 @@ enum err cluster_sequence_decode(struct bytes b, struct cluster_sequence *ret)
 
 /* ---- who ---- */
 
+void cluster_sequence_first(const struct cluster_members *m, uint32_t incarnation, uint32_t spi_in, uint64_t out,
+			    struct cluster_sequence *ret)
+{
+	const uint16_t slot = cluster_chosen(m, spi_in);
+	const struct cluster_member *n = slot == m->self ? NULL : cluster_member_at(m, slot);
+	struct cluster_sequence s = { 0 };
+
+	if (slot != 0 && (n != NULL || slot == m->self))
+		s = (struct cluster_sequence){ .out = out, .slot = slot, .incarnation = n != NULL ? n->n.incarnation : incarnation };
+	*ret = s;
+}
+
 const struct cluster_member *cluster_sequence_holder(const struct cluster_members *m, const struct cluster_sequence *s)
 {
 	const struct cluster_member *n = s->slot == 0 ? NULL : cluster_member_at(m, s->slot);

@@ -4,7 +4,8 @@
 //
 // The record names the holder, by slot and incarnation, and the last number that it may use. It changes by compare-and-swap alone: a
 // holder adds a block before it has used the one that it has; who takes over begins above. So no number is given out
-// twice, whatever a former holder still does with its own block. The hash over the members only nominates.
+// twice, whatever a former holder still does with its own block. The first block comes with the SA's own commit. The hash over the
+// members only nominates.
 #pragma once
 
 #include "cluster/members.h"
@@ -25,6 +26,11 @@ void cluster_sequence_encode(const struct cluster_sequence *s, struct wr *w);
 /* Also what a gateway without a cluster has written, which names no holder: three numbers in 24 bytes, or the outbound one in 4.
  * ERR_SYNTAX, ERR_SHORT, ERR_VERSION. */
 MUST_USE enum err cluster_sequence_decode(struct bytes b, struct cluster_sequence *ret);
+
+/* The record of a new SA: the first numbers, up to that one, are those of the node to which it falls, so that none has to ask for
+ * them before a packet leaves. incarnation: this process's. If that node is not known they are nobody's. */
+void cluster_sequence_first(const struct cluster_members *m, uint32_t incarnation, uint32_t spi_in, uint64_t out,
+			    struct cluster_sequence *ret);
 
 /* The member that is the holder, as the process that it then was; NULL: there is none any more, or it is this one. */
 const struct cluster_member *cluster_sequence_holder(const struct cluster_members *m, const struct cluster_sequence *s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/secret.h"
+#include "control/seq.h"
 
 /* The transaction of one step and the memory behind it: everything in it is sealed. */
 struct commit {
@@ -58,18 +59,18 @@ static enum err add_sa(const struct control *c, struct commit *t, const struct c
 }
 
 /* The first block of outbound sequence numbers is reserved with the SA itself (see control_children_check), where the peer does not
- * mind by its record alone. Of several nodes one takes it (see seq.c). */
-static enum err add_sequence(const struct control *c, struct commit *t, uint32_t spi_in)
+ * mind by its record alone. Of several nodes one is named that has it (see seq.c). */
+static enum err add_sequence(const struct control *c, struct commit *t, uint32_t spi_in, struct cluster_sequence *numbers)
 {
 	const struct control_marks marks = { .out = CONTROL_SEQ_BLOCK };
-	const struct cluster_sequence nobodys = { 0 };
 	struct space room = { t->room + t->used, sizeof(t->room) - t->used };
 	struct wr w = wr_of(room);
 
 	if (room.cap < CLUSTER_SEQUENCE_MAX)
 		return ERR_FULL;
 	if (c->clustered) {
-		cluster_sequence_encode(&nobodys, &w);
+		cluster_sequence_first(&c->members, c->cfg.incarnation, spi_in, CONTROL_NUMBERS_FIRST, numbers);
+		cluster_sequence_encode(numbers, &w);
 	} else {
 		control_marks_encode(&marks, room.p);
 		(void)wr_reserve(&w, CONTROL_MARKS_LEN);
@@ -102,7 +103,8 @@ static enum err add_current(const struct control *c, struct commit *t, struct co
 }
 
 /* Its SPI must be new, but for one that was reserved with our request. */
-static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child, bool reserved)
+static enum err add_child(const struct control *c, struct commit *t, const struct model_child_sa *child, bool reserved,
+			  struct cluster_sequence *numbers)
 {
 	uint8_t room[MODEL_CHILD_RECORD_MAX];
 	struct wr w = wr_of(SPACE_OF(room));
@@ -114,7 +116,7 @@ static enum err add_child(const struct control *c, struct commit *t, const struc
 		e = add_cmp(t, 0);
 	secret_wipe(room, sizeof(room));
 	/* Of several nodes each numbers for itself, unless the peer minds. */
-	return e != ERR_NONE || !child->sequenced ? e : add_sequence(c, t, child->spi_in);
+	return e != ERR_NONE || !child->sequenced ? e : add_sequence(c, t, child->spi_in, numbers);
 }
 
 uint32_t control_asked_spi(const struct ike_sa *sa)
@@ -176,7 +178,7 @@ static enum err fill_commit(const struct control *c, struct commit *t, struct co
 	for (unsigned i = 0; e == ERR_NONE && i < op->step->out.cnt; i++) {
 		const struct ike_action *a = &op->step->out.actions[i];
 		if (a->kind == IKE_ACT_CHILD_PUT)
-			e = add_child(c, t, a->put.child, a->put.child->spi_in == asked);
+			e = add_child(c, t, a->put.child, a->put.child->spi_in == asked, &op->numbers);
 	}
 	if (e == ERR_NONE)
 		e = add_larval(t, op, asked);

@@ -173,11 +173,19 @@ static bool concerns_all(const struct control_op *op)
 	return s->out.has_rekeyed || (op->kind == OP_SA && s->out.has_sa && s->new_sa.tx_next != s->sa.tx_next);
 }
 
+static bool sends(const struct ike_out *out)
+{
+	for (unsigned i = 0; i < out->cnt; i++)
+		if (out->actions[i].kind == IKE_ACT_SEND)
+			return true;
+	return false;
+}
+
 /* Of a commit. rev 0: there was none. */
 static struct control_news news_of(const struct control_op *op, const struct control_sa *sa, uint64_t rev)
 {
 	const struct control_step *s = op->step;
-	struct control_news n = { .rev = rev, .ike = { sa != NULL ? sa->r.spi : 0 } };
+	struct control_news n = { .rev = rev, .ike = { sa != NULL ? sa->r.spi : 0 }, .numbers = &op->numbers };
 
 	if (op->kind == OP_SA && s->out.has_rekeyed)
 		n.ike[1] = ike_sa_our_spi(&s->rekeyed[0]);
@@ -204,6 +212,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa,
 			break;
 		case IKE_ACT_CHILD_PUT:
 			control_child_install(c, a->put.child, a->put.replaces, rev);
+			control_seq_made(c, a->put.child->spi_in, rev, &op->numbers);
 			if (t != NULL)
 				control_why_settle(c, t);
 			break;
@@ -237,6 +246,8 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa,
 			break;
 		}
 	}
+	if (hold && !sends(&op->step->out))
+		control_hold_news(c, &news);
 	if (t != NULL)
 		control_tunnel_check_up(c, t);
 }

@@ -1,5 +1,6 @@
 // What tells a peer of a commit waits a little, until the other nodes of the site have that too: the peer's next packet may come to any.
-// A node that still has not heard of it then gets the rows from here: while etcd elects a leader its watch may be silent for seconds.
+// A node that still has not heard of a commit then gets its rows from here, whether or not a peer is told: while etcd elects a leader
+// its watch may be silent for seconds.
 #include "control/internal.h"
 
 #include <stdlib.h>
@@ -12,14 +13,16 @@
 
 struct control_held {
 	struct control_held *next;
-	struct control_news news;     /* news.child is the caller's: child and child_len stand for it */
+	struct control_news news;     /* news.child and news.numbers are the caller's: what follows stands for them */
 	uint32_t child_spi;
 	size_t child_len;             /* of its sealed record; 0: none */
+	bool sequenced;
+	struct cluster_sequence numbers;
 	uint64_t tell_us, until_us;
 	bool told;
 	struct addr_endpoint local, remote;
 	bool marker;
-	size_t len;
+	size_t len;                   /* 0: there is no message, only the news */
 	uint8_t b[];                  /* the message, and the record of the Child SA */
 };
 
@@ -42,29 +45,50 @@ static size_t seal_child(const struct control *c, const struct model_child_sa *c
 	return len;
 }
 
-void control_hold_send(struct control *c, const struct control_news *news, const struct ike_action *a)
+/* What the others are told, if they have not heard it by then, with room for a message of that length. NULL: they need not be told, or
+ * there is no room. */
+static struct control_held *hold(struct control *c, const struct control_news *news, size_t len)
 {
 	uint8_t child[MODEL_CHILD_RECORD_MAX + CRYPT_SEAL_OVERHEAD];
 	bool wait = c->held_cnt < HELD_MAX && control_mesh_site_applied(c) < news->rev;
 	size_t child_len = wait && news->child != NULL ? seal_child(c, news->child, SPACE_OF(child)) : 0;
-	struct control_held *h = wait ? malloc(sizeof(*h) + a->send.msg.len + child_len) : NULL;
+	struct control_held *h = wait ? malloc(sizeof(*h) + len + child_len) : NULL;
 
-	if (h == NULL) {
-		send_now(c, a);
-		return;
-	}
+	if (h == NULL)
+		return NULL;
 	*h = (struct control_held){ .news = *news, .child_len = child_len, .tell_us = c->now_us + TELL_US,
-				    .until_us = c->now_us + HOLD_US, .local = a->send.local, .remote = a->send.remote,
-				    .marker = a->send.marker, .len = a->send.msg.len };
+				    .until_us = c->now_us + HOLD_US, .len = len };
 	h->news.child = NULL;
+	h->news.numbers = NULL;
 	h->child_spi = news->child != NULL ? news->child->spi_in : 0;
-	memcpy(h->b, a->send.msg.p, h->len);
-	memcpy(h->b + h->len, child, child_len);
+	h->sequenced = news->child != NULL && news->child->sequenced;
+	h->numbers = h->sequenced ? *news->numbers : (struct cluster_sequence){ 0 };
+	memcpy(h->b + len, child, child_len);
 	if (c->held == NULL)
 		c->held_tail = &c->held;
 	*c->held_tail = h;
 	c->held_tail = &h->next;
 	c->held_cnt++;
+	return h;
+}
+
+void control_hold_send(struct control *c, const struct control_news *news, const struct ike_action *a)
+{
+	struct control_held *h = hold(c, news, a->send.msg.len);
+
+	if (h == NULL) {
+		send_now(c, a);
+		return;
+	}
+	h->local = a->send.local;
+	h->remote = a->send.remote;
+	h->marker = a->send.marker;
+	memcpy(h->b, a->send.msg.p, h->len);
+}
+
+void control_hold_news(struct control *c, const struct control_news *news)
+{
+	(void)hold(c, news, 0);
 }
 
 static void take_first(struct control *c, bool send)
@@ -73,9 +97,22 @@ static void take_first(struct control *c, bool send)
 
 	c->held = h->next;
 	c->held_cnt--;
-	if (send)
+	if (send && h->len != 0)
 		control_send(c, &h->local, &h->remote, h->marker, bytes_of(h->b, h->len));
 	free(h);
+}
+
+static void tell_child(struct control *c, const struct control_held *h)
+{
+	const struct model_key child = model_key_child(h->child_spi), numbers = model_key_sequence(h->child_spi);
+	uint8_t room[CLUSTER_SEQUENCE_MAX];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	control_mesh_row(c, h->news.rev, h->news.rev, model_key_bytes(&child), bytes_of(h->b + h->len, h->child_len));
+	if (!h->sequenced)
+		return;
+	cluster_sequence_encode(&h->numbers, &w);
+	control_mesh_row(c, h->news.rev, h->news.rev, model_key_bytes(&numbers), wr_bytes(&w));
 }
 
 /* The Child SA first, so that its IKE SA finds it. */
@@ -85,10 +122,8 @@ static void tell(struct control *c, struct control_held *h)
 	size_t len;
 
 	h->told = true;
-	if (h->child_len != 0) {
-		const struct model_key key = model_key_child(h->child_spi);
-		control_mesh_row(c, h->news.rev, h->news.rev, model_key_bytes(&key), bytes_of(h->b + h->len, h->child_len));
-	}
+	if (h->child_len != 0)
+		tell_child(c, h);
 	for (unsigned i = 0; i < ARRAY_LEN(h->news.ike); i++) {
 		const struct control_sa *sa = h->news.ike[i] == 0 ? NULL : control_sa_find(c, h->news.ike[i]);
 		const struct model_key key = model_key_ike(h->news.ike[i]);

@@ -279,8 +279,10 @@ struct control_news {
 	uint64_t rev;
 	uint64_t ike[3];
 	const struct model_child_sa *child;
+	const struct cluster_sequence *numbers; /* its record of them, if it is sequenced */
 };
 void control_hold_send(struct control *c, const struct control_news *news, const struct ike_action *send);
+void control_hold_news(struct control *c, const struct control_news *news); /* of which no peer is told now */
 void control_held_run(struct control *c);
 uint64_t control_held_next_us(const struct control *c);
 void control_held_free(struct control *c);
@@ -380,6 +382,8 @@ void control_seq_remove(struct control *c, struct control_child *child);
 void control_seq_row(struct control *c, const struct store_row *row, uint32_t spi_in);
 bool control_seq_done(struct control *c, const struct store_done *done); /* false: it was nothing of these */
 /* From another node: it numbers now; it has left it to this one. */
+/* What our own commit said of the SA that it has made. */
+void control_seq_made(struct control *c, uint32_t spi_in, uint64_t rev, const struct cluster_sequence *is);
 void control_seq_taken(struct control *c, const struct cluster_member *by, uint32_t spi_in, uint64_t rev, uint64_t out);
 void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev);
 /* An inner packet: of a worker here; of another node, and then it goes no further. */

@@ -242,7 +242,8 @@ static void take_row(struct control *c, const struct wire_mesh_msg *m)
 	const struct store_row row = { .key = m->row.key, .value = m->row.value, .create_rev = m->row.mod_rev,
 				       .mod_rev = m->row.mod_rev };
 
-	if (!bytes_starts(row.key, bytes_str(MODEL_KEY_IKE)) && !bytes_starts(row.key, bytes_str(MODEL_KEY_CHILD))) {
+	if (!bytes_starts(row.key, bytes_str(MODEL_KEY_IKE)) && !bytes_starts(row.key, bytes_str(MODEL_KEY_CHILD)) &&
+	    !bytes_starts(row.key, bytes_str(MODEL_KEY_SEQUENCE))) {
 		control_drop(c, MODEL_DROP_mesh_unwanted);
 		return;
 	}

@@ -79,14 +79,35 @@ static void catch_up(struct control *c, const struct control_seq *s)
 		fwd_child_seen(c->fwd, s->child->spi_in, s->is.in);
 }
 
-static void learn(struct control *c, struct control_seq *s, const struct cluster_sequence *is, uint64_t rev)
+/* The commit that has made the SA says that its first block is ours, and none of it was used: the SA was not here before (its record
+ * may be one that we had). Of what is old we ask first whether it still is so. */
+static void take_first(struct control *c, struct control_seq *s)
+{
+	const struct control_seqs *all = c->seqs;
+
+	s->above = 0;
+	s->block = s->is.out;
+	s->taken_rev = s->rev;
+	s->former_slot = 0;
+	s->start_us = 0;
+	s->low = false;
+	s->doubted = cluster_passed(&c->members, s->rev) || (all->woken_us != 0 && c->now_us < all->woken_us + DOUBT_US);
+	s->doubt_us = c->now_us + DOUBT_US;
+	s->phase = CONTROL_SEQ_WAITS;
+}
+
+/* first: the record is as the SA's own commit has put it. */
+static void learn(struct control *c, struct control_seq *s, const struct cluster_sequence *is, uint64_t rev, bool first)
 {
 	uint64_t in = is->in > s->is.in ? is->in : s->is.in;
 
 	if (rev > s->rev) {
+		bool fresh = first && s->rev == 0 && rev > c->seqs->removed_rev;
 		s->is = *is;
 		s->rev = rev;
-		if (is_held(s) && !is_ours(c, is))
+		if (fresh && is_ours(c, is) && s->phase == CONTROL_SEQ_AWAY)
+			take_first(c, s);
+		else if (is_held(s) && !is_ours(c, is))
 			lose(c, s);
 		else if (s->phase == CONTROL_SEQ_NUMBERS) /* a block of which we did not know whether it was given */
 			number(c, s);
@@ -105,12 +126,12 @@ void control_seq_row(struct control *c, const struct store_row *row, uint32_t sp
 		return;
 	if (row->deleted) { /* its child goes too: until we hear of that, nobody numbers it */
 		is = (struct cluster_sequence){ s->is.out, s->is.in, s->is.bytes, 0, 0 };
-		learn(c, s, &is, row->mod_rev);
+		learn(c, s, &is, row->mod_rev, false);
 		return;
 	}
 	enum err e = cluster_sequence_decode(row->value, &is);
 	if (e == ERR_NONE)
-		learn(c, s, &is, row->mod_rev);
+		learn(c, s, &is, row->mod_rev, row->create_rev == row->mod_rev);
 	else
 		log_warn("record %.*s: %s", (int)row->key.len, (const char *)row->key.p, err_text(e));
 }
@@ -122,7 +143,15 @@ void control_seq_taken(struct control *c, const struct cluster_member *by, uint3
 	const struct cluster_sequence is = { .out = out, .in = s == NULL ? 0 : s->is.in, .bytes = s == NULL ? 0 : s->is.bytes,
 					     .slot = by->slot, .incarnation = by->n.incarnation };
 	if (s != NULL)
-		learn(c, s, &is, rev);
+		learn(c, s, &is, rev, false);
+}
+
+void control_seq_made(struct control *c, uint32_t spi_in, uint64_t rev, const struct cluster_sequence *is)
+{
+	struct control_seq *s = find(c, spi_in);
+
+	if (s != NULL)
+		learn(c, s, is, rev, true);
 }
 
 void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
@@ -436,8 +465,10 @@ void control_seq_turn(struct control *c)
 
 	if (all == NULL)
 		return;
-	if (all->turn_us != 0 && c->now_us - all->turn_us > CONTROL_NUMBERS_AWAKE_US)
+	if (all->turn_us != 0 && c->now_us - all->turn_us > CONTROL_NUMBERS_AWAKE_US) {
+		all->woken_us = c->now_us;
 		doubt_all(c);
+	}
 	all->turn_us = c->now_us;
 	fwd_number_until(c->fwd, (c->now_us - c->clock_offset_us + CONTROL_NUMBERS_AWAKE_US) / 1000);
 }
@@ -467,6 +498,7 @@ void control_seq_timers(struct control *c)
 	if (all == NULL)
 		return;
 	look_at_members(c);
+	control_seq_early_timers(c);
 	for (size_t left = all->timers.cnt; left-- > 0 && (n = heap_first(&all->timers)) != NULL && n->at <= c->now_us;)
 		control_seq_step(c, CONTAINER_OF(n, struct control_seq, timer));
 	for (unsigned i = 0; all->wake != 0; i++, all->wake >>= 1)
@@ -477,7 +509,11 @@ void control_seq_timers(struct control *c)
 uint64_t control_seq_next_us(const struct control *c)
 {
 	const struct heap_node *n = c->seqs == NULL ? NULL : heap_first(&c->seqs->timers);
-	return n != NULL ? n->at : UINT64_MAX;
+	uint64_t at = n != NULL ? n->at : UINT64_MAX;
+
+	if (c->seqs != NULL && c->seqs->early != NULL)
+		earlier(&at, c->seqs->early->until_us);
+	return at;
 }
 
 uint64_t control_seq_used(const struct control_child *child)
@@ -533,6 +569,7 @@ void control_seq_add(struct control *c, struct control_child *child)
 	}
 	s->child = child;
 	child->seq = s;
+	control_seq_began(c, s);
 }
 
 void control_seq_remove(struct control *c, struct control_child *child)
@@ -542,6 +579,8 @@ void control_seq_remove(struct control *c, struct control_child *child)
 	if (s == NULL)
 		return;
 	child->seq = NULL;
+	if (s->rev > c->seqs->removed_rev)
+		c->seqs->removed_rev = s->rev;
 	control_seq_end(c, s);
 	forget_tag(c, s);
 	heap_remove(&c->seqs->timers, &s->timer);
@@ -553,6 +592,7 @@ void control_seq_free(struct control *c)
 {
 	if (c->seqs == NULL)
 		return;
+	control_seq_early_free(c);
 	heap_fini(&c->seqs->timers);
 	hmap_fini(&c->seqs->by_tag);
 	free(c->seqs);

@@ -8,6 +8,7 @@
 //    │                                                             ▼                           │
 //    └── it has told the new holder ── CEASES ◄── all know the new holder ── LEAVES ◄──────────┘
 //
+// The commit that makes an SA names its first holder, which goes from AWAY to NUMBERS when it hears of that.
 // A holder from which another takes an SA goes on for as long as packets may still be sent to it: so nothing is lost, and nothing of it
 // comes behind what the new one numbers, which waits until then.
 #pragma once
@@ -15,7 +16,7 @@
 #include "cluster/sequence.h"
 #include "control/internal.h"
 
-#define CONTROL_NUMBERS_FIRST (UINT64_C(1) << 18) /* of who takes over; each block after that is twice as long, */
+#define CONTROL_NUMBERS_FIRST (UINT64_C(1) << 18) /* of the first holder, and of who takes over; each block after that is twice as long, */
 #define CONTROL_NUMBERS_MAX (UINT64_C(1) << 22)   /* up to this */
 /* A process that did nothing for so long asks before it numbers again: others may believe it dead (CLUSTER_DEAD_US). */
 #define CONTROL_NUMBERS_AWAKE_US 300000u
@@ -34,6 +35,7 @@ enum control_seq_ask { CONTROL_SEQ_NOTHING, CONTROL_SEQ_READ, CONTROL_SEQ_TAKE, 
 struct control_inner {
 	struct control_inner *next;
 	uint64_t until_us;
+	uint32_t spi_in;
 	bool forwarded;               /* another node sent it: it goes no further */
 	uint16_t len;
 	uint8_t b[];
@@ -80,10 +82,14 @@ struct control_seqs {
 	struct hmap by_tag;
 	uint64_t version;             /* of the members, when all were looked at */
 	uint64_t turn_us;             /* when the last turn began; 0: there was none */
+	uint64_t woken_us;            /* of the last turn before which nothing was done for too long; 0: there was none */
+	uint64_t removed_rev;         /* of the newest record whose SA was here and is not any more */
 	bool stands;                  /* cluster_sequence_stands */
 	uint64_t doubt_tag;           /* what was asked up to this one was answered before all was doubted */
 	unsigned waiting;             /* packets of all */
 	size_t waiting_bytes;
+	struct control_inner *early, **early_last; /* of other nodes, which know an SA that this one has not heard of yet */
+	unsigned early_cnt;
 	uint64_t wake;                /* bit set of workers for whom there is something */
 };
 
@@ -100,5 +106,10 @@ void control_seq_pass(struct control *c, struct control_seq *s, struct bytes pac
 void control_seq_flush(struct control *c, struct control_seq *s);
 /* Its child has ended: what waits leaves on the SA that the tunnel sends on since. */
 void control_seq_end(struct control *c, struct control_seq *s);
+/* Its child is new here: what has come early follows. */
+void control_seq_began(struct control *c, struct control_seq *s);
+/* What has waited for its SA too long goes. */
+void control_seq_early_timers(struct control *c);
+void control_seq_early_free(struct control *c);
 /* seq.c: does what can be done now, and sets the timer for the rest. */
 void control_seq_step(struct control *c, struct control_seq *s);

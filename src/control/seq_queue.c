@@ -10,6 +10,7 @@
 #define WAITING_MAX 2048              /* packets of one SA */
 #define ALL_WAITING_MAX 8192
 #define ALL_BYTES_MAX (8u << 20)
+#define EARLY_MAX 1024                /* packets of SAs that are not here yet */
 
 enum fate { GONE, WAITS };
 
@@ -63,26 +64,44 @@ static enum fate try_pass(struct control *c, struct control_seq *s, struct bytes
 
 /* ---- waiting ---- */
 
-static void keep(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+/* NULL: there is no room for it. */
+static struct control_inner *copy(struct control *c, uint32_t spi_in, struct bytes packet, bool forwarded)
 {
 	struct control_seqs *all = c->seqs;
 	struct control_inner *in = NULL;
 
-	if (s->waiting < WAITING_MAX && all->waiting < ALL_WAITING_MAX && all->waiting_bytes + packet.len <= ALL_BYTES_MAX)
+	if (all->waiting < ALL_WAITING_MAX && all->waiting_bytes + packet.len <= ALL_BYTES_MAX)
 		in = malloc(sizeof(*in) + packet.len);
+	if (in == NULL)
+		return NULL;
+	*in = (struct control_inner){ .until_us = c->now_us + WAIT_US, .spi_in = spi_in, .forwarded = forwarded,
+				      .len = (uint16_t)packet.len };
+	memcpy(in->b, packet.p, packet.len);
+	all->waiting++;
+	all->waiting_bytes += packet.len;
+	return in;
+}
+
+static void drop_copy(struct control *c, struct control_inner *in)
+{
+	c->seqs->waiting--;
+	c->seqs->waiting_bytes -= in->len;
+	free(in);
+}
+
+static void keep(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+{
+	struct control_inner *in = s->waiting < WAITING_MAX ? copy(c, s->child->spi_in, packet, forwarded) : NULL;
+
 	if (in == NULL) {
 		control_drop(c, MODEL_DROP_seq_full);
 		return;
 	}
-	*in = (struct control_inner){ .until_us = c->now_us + WAIT_US, .forwarded = forwarded, .len = (uint16_t)packet.len };
-	memcpy(in->b, packet.p, packet.len);
 	if (s->first == NULL)
 		s->last = &s->first;
 	*s->last = in;
 	s->last = &in->next;
 	s->waiting++;
-	all->waiting++;
-	all->waiting_bytes += packet.len;
 }
 
 static void remove_first(struct control *c, struct control_seq *s)
@@ -91,9 +110,7 @@ static void remove_first(struct control *c, struct control_seq *s)
 
 	s->first = in->next;
 	s->waiting--;
-	c->seqs->waiting--;
-	c->seqs->waiting_bytes -= in->len;
-	free(in);
+	drop_copy(c, in);
 }
 
 void control_seq_flush(struct control *c, struct control_seq *s)
@@ -118,6 +135,64 @@ void control_seq_pass(struct control *c, struct control_seq *s, struct bytes pac
 		control_seq_step(c, s);
 }
 
+/* ---- of SAs that are not here yet ---- */
+
+/* Who commits an SA, and who hears of it first, send to its first holder at once. */
+static void keep_early(struct control *c, uint32_t spi_in, struct bytes packet)
+{
+	struct control_seqs *all = c->seqs;
+	struct control_inner *in = all->early_cnt < EARLY_MAX ? copy(c, spi_in, packet, true) : NULL;
+
+	if (in == NULL) {
+		control_drop(c, MODEL_DROP_seq_full);
+		return;
+	}
+	if (all->early == NULL)
+		all->early_last = &all->early;
+	*all->early_last = in;
+	all->early_last = &in->next;
+	all->early_cnt++;
+}
+
+static struct control_inner *take_early(struct control *c, struct control_inner **at)
+{
+	struct control_seqs *all = c->seqs;
+	struct control_inner *in = *at;
+
+	*at = in->next;
+	if (all->early_last == &in->next)
+		all->early_last = at;
+	all->early_cnt--;
+	return in;
+}
+
+void control_seq_began(struct control *c, struct control_seq *s)
+{
+	for (struct control_inner **at = &c->seqs->early; *at != NULL;) {
+		if ((*at)->spi_in != s->child->spi_in) {
+			at = &(*at)->next;
+			continue;
+		}
+		struct control_inner *in = take_early(c, at);
+		control_seq_pass(c, s, bytes_of(in->b, in->len), true);
+		drop_copy(c, in);
+	}
+}
+
+void control_seq_early_timers(struct control *c)
+{
+	while (c->seqs->early != NULL && c->seqs->early->until_us <= c->now_us) {
+		drop_copy(c, take_early(c, &c->seqs->early));
+		control_drop(c, MODEL_DROP_seq_expired);
+	}
+}
+
+void control_seq_early_free(struct control *c)
+{
+	while (c->seqs->early != NULL)
+		drop_copy(c, take_early(c, &c->seqs->early));
+}
+
 /* ---- of SAs that have ended ---- */
 
 /* A rekey is not to cost those who hear of its end last (RFC 7296 2.8). False: the tunnel sends on none that is numbered. */
@@ -139,10 +214,8 @@ void control_seq_end(struct control *c, struct control_seq *s)
 }
 
 /* Others hear of the end a moment later, and still send what is to be numbered. */
-static void pass_late(struct control *c, uint32_t spi_in, struct bytes packet, enum model_drop why)
+static void pass_late(struct control *c, const struct model_id *tunnel, struct bytes packet, enum model_drop why)
 {
-	const struct model_id *tunnel = control_mirror_buried_tunnel(c, spi_in);
-
 	if (tunnel == NULL || !pass_on(c, tunnel, packet))
 		control_drop(c, why);
 }
@@ -154,7 +227,7 @@ void control_seq_local(struct control *c, const struct fwd_inner *in)
 	const struct control_child *child = control_child_find(c, in->spi_in);
 
 	if (child == NULL || child->seq == NULL)
-		pass_late(c, in->spi_in, bytes_of(in->b, in->len), MODEL_DROP_tunnel_down);
+		pass_late(c, control_mirror_buried_tunnel(c, in->spi_in), bytes_of(in->b, in->len), MODEL_DROP_tunnel_down);
 	else
 		control_seq_pass(c, child->seq, bytes_of(in->b, in->len), false);
 }
@@ -162,11 +235,14 @@ void control_seq_local(struct control *c, const struct fwd_inner *in)
 void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet)
 {
 	const struct control_child *child = control_child_find(c, spi_in);
+	const struct model_id *buried = child == NULL ? control_mirror_buried_tunnel(c, spi_in) : NULL;
 
 	if (packet.len > FWD_INNER_MAX)
 		control_drop(c, MODEL_DROP_seq_moved);
-	else if (child == NULL || child->seq == NULL)
-		pass_late(c, spi_in, packet, MODEL_DROP_seq_moved);
-	else
+	else if (child != NULL && child->seq != NULL)
 		control_seq_pass(c, child->seq, packet, true);
+	else if (child == NULL && buried == NULL && c->seqs != NULL)
+		keep_early(c, spi_in, packet);
+	else
+		pass_late(c, buried, packet, MODEL_DROP_seq_moved);
 }

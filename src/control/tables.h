@@ -256,6 +256,7 @@ struct control_op {
 	struct control_step *step;    /* NULL while it waits */
 	struct control_parked *parked; /* while it waits for its commit */
 	struct control_record made[3]; /* of new_sa and rekeyed */
+	struct cluster_sequence numbers; /* what the store says of those of its new Child SA, if nodes share them */
 	unsigned deleted;             /* actions whose Child SAs are deleted in the store */
 	unsigned tries;
 	struct hmap_node by_tag;      /* waits for DH or a commit */
