@@ -119,35 +119,52 @@ static bool check_store(struct conf_reading *r)
 
 	if (c->store_engine != CONF_STORE_ETCD || missing == NULL)
 		return true;
+	conf_at(r, "engine");
 	conf_fail(r, ERR_RANGE, "engine = etcd needs %s as well", missing);
 	return false;
+}
+
+static void check_api(struct conf_reading *r)
+{
+	const struct conf *c = r->value;
+	bool cert = c->api_tls_cert[0] != 0, key = c->api_tls_key[0] != 0;
+	char text[ADDR_ENDPOINT_TEXT_MAX];
+
+	if (cert != key) {
+		conf_at(r, cert ? "api_tls_cert" : "api_tls_key");
+		conf_fail(r, ERR_RANGE, "api_tls_cert and api_tls_key belong together; %s is missing",
+			  cert ? "api_tls_key" : "api_tls_cert");
+	} else if (!cert && !is_loopback(&c->api_listen.addr)) {
+		conf_at(r, "api_listen");
+		conf_fail(r, ERR_RANGE, "api_listen is %s, which is not a loopback address; set api_tls_cert and "
+			  "api_tls_key, or listen on 127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
+	}
 }
 
 /* Values that do not go together. */
 static void check_together(struct conf_reading *r)
 {
 	const struct conf *c = r->value;
-	char text[ADDR_ENDPOINT_TEXT_MAX];
-	bool cert = c->api_tls_cert[0] != 0, key = c->api_tls_key[0] != 0;
 
-	if (c->gateway_address_cnt == 0)
+	if (c->gateway_address_cnt == 0) {
+		conf_at(r, "gateway_addresses");
 		conf_fail(r, ERR_RANGE, "gateway_addresses is missing; put a line such as \"gateway_addresses = "
-				   "192.0.2.1\" under [node]");
-	else if (cert != key)
-		conf_fail(r, ERR_RANGE, "api_tls_cert and api_tls_key belong together; %s is missing",
-		     cert ? "api_tls_key" : "api_tls_cert");
-	else if (!cert && !is_loopback(&c->api_listen.addr))
-		conf_fail(r, ERR_RANGE, "api_listen is %s, which is not a loopback address; set api_tls_cert and "
-				   "api_tls_key, or listen on "
-				   "127.0.0.1:8080", addr_endpoint_format(&c->api_listen, text));
-	else if (!check_store(r))
+			  "192.0.2.1\" under [node]");
 		return;
-	else if (c->cluster.mesh_address.port != 0 && c->store_engine != CONF_STORE_ETCD)
+	}
+	check_api(r);
+	if (r->result != ERR_NONE || !check_store(r))
+		return;
+	if (c->cluster.mesh_address.port != 0 && c->store_engine != CONF_STORE_ETCD) {
+		conf_at(r, "mesh_address");
 		conf_fail(r, ERR_RANGE, "mesh_address makes this node one of many, which needs [store] engine = etcd");
-	else if (c->half_open_per_address > c->half_open_max)
+	} else if (c->half_open_per_address > c->half_open_max) {
+		conf_at(r, "half_open_per_address");
+		if (r->line == 0)
+			conf_at(r, "half_open_max");
 		conf_fail(r, ERR_RANGE, "half_open_per_address is %u and half_open_max %u; the first must not be "
-				   "the greater",
-		     c->half_open_per_address, c->half_open_max);
+			  "the greater", c->half_open_per_address, c->half_open_max);
+	}
 }
 
 static const struct conf_schema gateway_schema = { .rows = rows, .row_cnt = ARRAY_LEN(rows), .begin = begin,

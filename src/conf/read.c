@@ -38,6 +38,14 @@ void conf_fail(struct conf_reading *r, enum err e, const char *fmt, ...)
 	va_end(ap);
 }
 
+void conf_at(struct conf_reading *r, const char *key)
+{
+	r->line = 0;
+	for (size_t i = 0; i < r->schema->row_cnt; i++)
+		if (strcmp(r->schema->rows[i].key, key) == 0 && r->lines[i] != 0)
+			r->line = r->lines[i];
+}
+
 /* ---- names ---- */
 
 static const struct conf_row *find_row(const struct conf_schema *s, const char *section, const char *key)
@@ -96,6 +104,23 @@ static void fail_unknown_key(struct conf_reading *r, const char *key)
 
 /* ---- what inih calls ---- */
 
+/* inih has cut off what follows a blank and ';': the same for '#'. */
+static struct bytes without_comment(struct bytes value)
+{
+	for (size_t i = 1; i < value.len; i++)
+		if (value.p[i] == '#' && (value.p[i - 1] == ' ' || value.p[i - 1] == '\t'))
+			return bytes_of(value.p, i);
+	return value;
+}
+
+/* Of a secret every character counts, also behind a blank: what the line has, not what inih left of it. */
+static struct bytes whole_value(const struct conf_reading *r)
+{
+	size_t start = strcspn(r->text, "=:"), len = strcspn(r->text, "\r\n");
+
+	return start < len ? bytes_of(r->text + start + 1, len - start - 1) : bytes_of(r->text, 0);
+}
+
 static int take_value(void *arg, const char *section, const char *key, const char *value)
 {
 	struct conf_reading *r = arg;
@@ -120,8 +145,13 @@ static int take_value(void *arg, const char *section, const char *key, const cha
 		return 0;
 	}
 	r->seen |= bit;
-	enum err e = conf_value_apply(row, bytes_str(value), r->base, why);
-	if (e != ERR_NONE)
+	r->lines[row - r->schema->rows] = r->line;
+	struct bytes v = row->kind == CONF_SECRET ? whole_value(r) : without_comment(bytes_str(value));
+	enum err e = conf_value_apply(row, v, r->base, why);
+	/* what is wrong with a member of a list quotes it itself; a key is never repeated */
+	if (e != ERR_NONE && strncmp(why, "must ", 5) == 0 && value[0] != 0 && row->kind != CONF_SECRET)
+		conf_fail(r, e, "%s %s, not \"%.64s\"", key, why, value);
+	else if (e != ERR_NONE)
 		conf_fail(r, e, "%s %s", key, why);
 	return e == ERR_NONE;
 }
@@ -233,7 +263,7 @@ enum err conf_read_by(const struct conf_schema *schema, const char *path, void *
 {
 	struct conf_reading r = { .schema = schema, .path = path, .value = value, .error = error };
 
-	must(schema->row_cnt <= 64);
+	must(schema->row_cnt <= CONF_ROWS_MAX);
 	r.f = fopen(path, "re");
 	if (r.f == NULL) {
 		int why = errno;

@@ -71,8 +71,8 @@ static const struct conf_row rows[] = {
 	{ "tunnel", "psk_file", CONF_PATH_OR_EMPTY, IN(psk_file), IN_ROOM(psk_file), "", "/etc/onramp/branch.psk",
 	  "The file with the pre-shared key as its only line, of mode 0600. Required, or psk.", NULL },
 	{ "tunnel", "psk", CONF_SECRET, IN(psk), 0, 0, "", NULL,
-	  "The pre-shared key itself, only where this file has mode 0600. A key with blanks at its ends or a "
-	  "semicolon needs psk_file.", NULL },
+	  "The pre-shared key itself, only where this file has mode 0600: all that stands in the line, but for blanks at "
+	  "its ends, for which psk_file is needed.", NULL },
 	{ "tunnel", "start_port", CONF_WORD, IN(start_port), 0, 0, "500", NULL,
 	  "The UDP port to which the handshake is sent: 500, or 4500 where 500 does not pass.", port_words },
 	{ "tunnel", "encap", CONF_WORD, IN(encap), 0, 0, "auto", NULL,
@@ -396,8 +396,11 @@ static void check_together(struct conf_reading *r)
 {
 	struct conf_site *s = r->value;
 
-	if (s->route_table == TABLE_LOCAL)
+	if (s->route_table == TABLE_LOCAL) {
+		conf_at(r, "route_table");
 		conf_fail(r, ERR_RANGE, "route_table = %d is the kernel's table of the host's own addresses", TABLE_LOCAL);
+	}
+	r->line = 0;
 	if (s->tunnel_cnt == 0)
 		conf_fail(r, ERR_RANGE, "there is no tunnel; add a section [tunnel NAME] with gateway, identity, "
 					"psk_file, addresses and routes");

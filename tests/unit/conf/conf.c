@@ -125,6 +125,19 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c.api_tls_key, "/t");
 }
 
+static void comments_may_stand_behind_a_value(void **state)
+{
+	(void)state;
+	struct conf c;
+	expect_good("[node]\ngateway_addresses = 192.0.2.1,\t# the first\n  192.0.2.2 # and the second\nstate_dir = /s#1 # the # store\n"
+		    "run_dir = /r ; here\nuser = nobody #\n", &c);
+	assert_int_equal(c.gateway_address_cnt, 2);
+	assert_string_equal(c.state_dir, "/s#1");
+	assert_string_equal(c.run_dir, "/r");
+	assert_string_equal(c.user, "nobody");
+	expect_error("[node]\nstate_dir = # none\n", ERR_RANGE, 2, "absolute path");
+}
+
 static void unknown_names_are_refused_with_the_nearest_known_one(void **state)
 {
 	(void)state;
@@ -202,6 +215,7 @@ static void bad_values_name_key_and_remedy(void **state)
 		{ "[node]\nuser = a b", "user must be" },
 		{ "[node]\nlog_level = loud", "error, warn, info or debug" },
 		{ "[gateway]\nworkers = 257", "workers must be a number from 0 to 256" },
+		{ "[gateway]\nworkers = 257", "256, not \"257\"" },
 		{ "[gateway]\nworkers = -1", "number" },
 		{ "[gateway]\nworkers = 0x10", "number" },
 		{ "[gateway]\nworkers = 99999999999999999999", "number" },
@@ -241,13 +255,14 @@ static void values_must_go_together(void **state)
 	(void)state;
 	struct conf c;
 	expect_error("", ERR_RANGE, 0, "gateway_addresses is missing");
-	expect_error("[node]\ngateway_addresses =\n", ERR_RANGE, 0, "gateway_addresses is missing");
-	expect_error(GOOD "[api]\napi_listen = 192.0.2.1:8080\n", ERR_RANGE, 0, "192.0.2.1:8080, which is not a loopback");
-	expect_error(GOOD "[api]\napi_listen = 0.0.0.0:8080\n", ERR_RANGE, 0, "not a loopback");
-	expect_error(GOOD "[api]\napi_listen = [::]:8080\n", ERR_RANGE, 0, "not a loopback");
-	expect_error(GOOD "[api]\napi_tls_cert = /c\n", ERR_RANGE, 0, "api_tls_key is missing");
-	expect_error(GOOD "[api]\napi_tls_key = /c\n", ERR_RANGE, 0, "api_tls_cert is missing");
-	expect_error(GOOD "[gateway]\nhalf_open_max = 4\n", ERR_RANGE, 0, "half_open_per_address");
+	expect_error("[node]\ngateway_addresses =\n", ERR_RANGE, 2, "gateway_addresses is missing");
+	expect_error(GOOD "[api]\napi_listen = 192.0.2.1:8080\n", ERR_RANGE, 4, "192.0.2.1:8080, which is not a loopback");
+	expect_error(GOOD "[api]\napi_listen = 0.0.0.0:8080\n", ERR_RANGE, 4, "not a loopback");
+	expect_error(GOOD "[api]\napi_listen = [::]:8080\n", ERR_RANGE, 4, "not a loopback");
+	expect_error(GOOD "[api]\napi_tls_cert = /c\n", ERR_RANGE, 4, "api_tls_key is missing");
+	expect_error(GOOD "[api]\napi_tls_key = /c\n", ERR_RANGE, 4, "api_tls_cert is missing");
+	expect_error(GOOD "[api]\n\n# all\napi_listen = 0.0.0.0:8080\n[gateway]\n", ERR_RANGE, 6, "not a loopback");
+	expect_error(GOOD "[gateway]\nhalf_open_max = 4\n", ERR_RANGE, 4, "half_open_per_address");
 	expect_good(GOOD "[api]\napi_listen = [::1]:8080\n", &c);
 	expect_good(GOOD "[api]\napi_listen = 127.9.9.9:8080\n", &c);
 	expect_good(GOOD "[api]\napi_listen = 0.0.0.0:443\napi_tls_cert = /c\napi_tls_key = /k\n", &c);
@@ -287,8 +302,8 @@ static void etcd_takes_members_files_and_a_prefix(void **state)
 static void etcd_without_what_it_needs_is_an_error(void **state)
 {
 	(void)state;
-	expect_error(ETCD FILES, ERR_RANGE, 0, "engine = etcd needs etcd_endpoints as well");
-	expect_error(ETCD "etcd_endpoints = 192.0.2.1:1\netcd_ca = /a\netcd_cert = /b\n", ERR_RANGE, 0, "needs etcd_key");
+	expect_error(ETCD FILES, ERR_RANGE, 4, "engine = etcd needs etcd_endpoints as well");
+	expect_error(ETCD "etcd_endpoints = 192.0.2.1:1\netcd_ca = /a\netcd_cert = /b\n", ERR_RANGE, 4, "needs etcd_key");
 	expect_error(ETCD "etcd_endpoints = etcd.example.net:2379\n", ERR_RANGE, 5, "is not an address and a port");
 	expect_error(ETCD "etcd_endpoints = 192.0.2.1:2379 192.0.2.2\n", ERR_RANGE, 5, "\"192.0.2.2\" is not");
 	expect_error(ETCD "etcd_prefix = onramp\n", ERR_RANGE, 5, "etcd_prefix must be letters");
@@ -310,7 +325,7 @@ static void node_of_a_cluster_has_an_address_and_a_name(void **state)
 	expect_good(GOOD, &c);
 	assert_int_equal(c.cluster.mesh_address.port, 0);
 	assert_string_equal(c.cluster.site, "default");
-	expect_error(GOOD "[cluster]\nmesh_address = 192.0.2.21:4700\n", ERR_RANGE, 0, "needs [store] engine = etcd");
+	expect_error(GOOD "[cluster]\nmesh_address = 192.0.2.21:4700\n", ERR_RANGE, 4, "needs [store] engine = etcd");
 	expect_error(GOOD "[cluster]\nmesh_address = 192.0.2.21\n", ERR_RANGE, 4, "a unicast address and a port");
 	expect_error(GOOD "[cluster]\nmesh_address = 0.0.0.0:4700\n", ERR_RANGE, 4, "a unicast address and a port");
 	expect_error(GOOD "[cluster]\nnode = a b\n", ERR_RANGE, 4, "node must be a name");
@@ -421,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_manual),
 		cmocka_unit_test(every_key_is_read),
+		cmocka_unit_test(comments_may_stand_behind_a_value),
 		cmocka_unit_test(unknown_names_are_refused_with_the_nearest_known_one),
 		cmocka_unit_test(lines_of_no_form_are_refused),
 		cmocka_unit_test(long_lines_and_binary_files_are_refused),

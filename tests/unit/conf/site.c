@@ -261,7 +261,7 @@ static void outer_packets_can_be_told_by_their_mark(void **state)
 		expect_tunnel_error(text, ERR_RANGE, 5, "a firewall mark");
 	}
 	expect_tunnel_error("[site]\nroute_table = 0\n", ERR_RANGE, 5, "from 1");
-	expect_tunnel_error("[site]\nroute_table = 255\n", ERR_RANGE, 0, "own addresses");
+	expect_tunnel_error("[site]\nroute_table = 255\n", ERR_RANGE, 5, "own addresses");
 }
 
 static void a_gateways_very_address_is_no_route(void **state)
@@ -301,6 +301,22 @@ static void keys_that_others_may_read_are_refused(void **state)
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(conf_site_read(path, &s, error), ERR_NONE);
 	assert_true(bytes_eq(secret_bytes(&s.tunnels[0].psk), bytes_str("inline")));
+	conf_site_free(&s);
+}
+
+static void every_character_of_a_key_in_the_file_counts(void **state)
+{
+	(void)state;
+	struct conf_site s;
+
+	write_file(path, "[tunnel a]\ngateway = 192.0.2.1 ; a\n psk = \"a = b ;c\" #d: \nidentity = fqdn:x # its name\n[tunnel b]\ngateway = 192.0.2.2\npsk:;x", 0600);
+	assert_int_equal(conf_site_read(path, &s, error), ERR_SYNTAX); /* an indented line */
+	write_file(path, "[tunnel a]\ngateway = 192.0.2.1 ; a\npsk = \"a = b ;c\" #d: \nidentity = fqdn:x # its name\n[tunnel b]\ngateway = 192.0.2.2\npsk:;x", 0600);
+	if (conf_site_read(path, &s, error) != ERR_NONE)
+		fail_msg("%s", error);
+	assert_true(bytes_eq(secret_bytes(&s.tunnels[0].psk), bytes_str("\"a = b ;c\" #d:")));
+	assert_true(bytes_eq(secret_bytes(&s.tunnels[1].psk), bytes_str(";x")));
+	assert_int_equal(s.tunnels[0].identity.len, 1);
 	conf_site_free(&s);
 }
 
@@ -386,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_gateways_very_address_is_no_route),
 		cmocka_unit_test(a_default_route_is_asked_for_twice),
 		cmocka_unit_test(keys_that_others_may_read_are_refused),
+		cmocka_unit_test(every_character_of_a_key_in_the_file_counts),
 		cmocka_unit_test(only_the_newline_at_the_end_is_no_part_of_a_key),
 		cmocka_unit_test(base_has_each_local_address_once),
 		cmocka_unit_test(example_names_what_is_missing),
