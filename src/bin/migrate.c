@@ -16,7 +16,7 @@
 struct end {
 	const char *file; /* the configuration */
 	struct conf conf;
-	struct host_etcd_tls tls;
+	struct host_tls tls;
 	struct store *store;
 };
 
@@ -126,7 +126,7 @@ int migrate_main(const char *from_file, const char *to_file)
 		e = move(&from, &to);
 	store_free(from.store);
 	store_free(to.store);
-	host_etcd_tls_fini(&from.tls);
-	host_etcd_tls_fini(&to.tls);
+	host_tls_fini(&from.tls);
+	host_tls_fini(&to.tls);
 	return e == ERR_NONE ? 0 : 1;
 }

@@ -50,11 +50,17 @@ static int run_gateway(const char *path, bool check)
 	}
 	if (!choose_crypto(path, "gateway", conf.esp_crypto))
 		return 1;
+	log_init("onrampd", conf.log_level);
+	if (check && host_check_files(&conf) != ERR_NONE)
+		return 1;
 	if (check) {
 		printf("%s: good\n", path);
 		return 0;
 	}
-	log_init("onrampd", conf.log_level);
+	if (host_admin_answers(&conf)) {
+		log_error("an onrampd runs already with run_dir = %s", conf.run_dir);
+		return 1;
+	}
 	return host_run(&conf, NULL, &mains);
 }
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "store/copy.h"
 
-static enum err open_etcd(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret)
+static enum err open_etcd(const struct conf *c, const struct host_tls *tls, struct store **ret)
 {
 	const struct store_etcd_config config = {
 		.endpoints = c->etcd_endpoints, .endpoint_cnt = c->etcd_endpoint_cnt, .ca_pem = tls->ca_pem,
@@ -40,12 +40,12 @@ static enum err open_sqlite(const struct conf *c, struct store **ret)
 	return e;
 }
 
-MUST_USE enum err bin_store_open(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret)
+MUST_USE enum err bin_store_open(const struct conf *c, const struct host_tls *tls, struct store **ret)
 {
 	return c->store_engine == CONF_STORE_ETCD ? open_etcd(c, tls, ret) : open_sqlite(c, ret);
 }
 
-MUST_USE enum err bin_store_use(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret)
+MUST_USE enum err bin_store_use(const struct conf *c, const struct host_tls *tls, struct store **ret)
 {
 	struct store *s;
 

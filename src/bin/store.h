@@ -5,10 +5,10 @@
 #include "host/open.h"
 #include "store/store.h"
 
-MUST_USE enum err bin_store_open(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret);
+MUST_USE enum err bin_store_open(const struct conf *c, const struct host_tls *tls, struct store **ret);
 
 /* The same for a gateway. ERR_CLOSED, ERR_AGAIN: store/copy.h. */
-MUST_USE enum err bin_store_use(const struct conf *c, const struct host_etcd_tls *tls, struct store **ret);
+MUST_USE enum err bin_store_use(const struct conf *c, const struct host_tls *tls, struct store **ret);
 
 /* The file of the SQLite engine. */
 #define BIN_STORE_PATH_MAX (CONF_PATH_MAX + 16)

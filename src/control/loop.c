@@ -529,7 +529,8 @@ void control_offramp(struct control *c, uint32_t account_number, enum err result
 						    : fwd_account_offramp(c->fwd, account_number, fds, cnt, mtu);
 	if (e == ERR_NONE)
 		return;
-	log_error("account %u has no off-ramp: %s", account_number, err_text(result != ERR_NONE ? result : e));
+	if (result == ERR_NONE) /* else the parent has told the log why */
+		log_error("account %u has no off-ramp: %s", account_number, err_text(e));
 	for (unsigned i = 0; i < cnt; i++)
 		close(fds[i]);
 }

@@ -90,6 +90,22 @@ static void add_addresses(const struct offramp *f, const struct conf_tunnel *t)
 	}
 }
 
+/* What the host lacks most often. */
+static const char *remedy(enum err e, int why)
+{
+	if (e == ERR_NOTFOUND)
+		return " (there is no such namespace: make it with ip netns add, and restart onrampd)";
+	if (e != ERR_SYSTEM)
+		return "";
+	if (why == ENODEV)
+		return " (/dev/net/tun is missing: modprobe tun, or give the container that device)";
+	if (why == EPERM || why == EACCES)
+		return " (onrampd must be started as root, and keep CAP_NET_ADMIN and the device /dev/net/tun)";
+	if (why == EBUSY)
+		return " (another process has a device of this name)";
+	return "";
+}
+
 static enum err open_offramp(struct host_offramps *o, const struct host_msg *m, struct offramp **ret)
 {
 	struct offramp *f = calloc(1, sizeof(*f));
@@ -103,8 +119,10 @@ static enum err open_offramp(struct host_offramps *o, const struct host_msg *m, 
 		snprintf(f->device, sizeof(f->device), "onr-%u", m->account_number);
 	enum err e = netns_ok(f->netns) ? io_tun_open(f->device, f->netns, o->mtu, o->queues, f->fds) : ERR_RANGE;
 	if (e != ERR_NONE) {
-		log_error("off-ramp of account %u: cannot open the TUN device %s%s%s: %s", f->account, f->device,
-			  f->netns[0] ? " in namespace " : "", f->netns, e == ERR_SYSTEM ? strerror(errno) : err_text(e));
+		int why = errno;
+		log_error("off-ramp of account %u: cannot open the TUN device %s%s%s: %s%s", f->account, f->device,
+			  f->netns[0] ? " in namespace " : "", f->netns, e == ERR_SYSTEM ? strerror(why) : err_text(e),
+			  remedy(e, why));
 		free(f);
 		return e;
 	}

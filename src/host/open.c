@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "crypt/pem.h"
 #include "io/fragment.h"
 #include "io/udp.h"
 
@@ -25,6 +26,12 @@ static const char *const names[] = {
 	[HOST_SOCKET_ESP_DF] = "IP protocol 50 on",
 	[HOST_SOCKET_ICMP] = "ICMP on",
 };
+
+/* What is refused to others than root is most often tried by them. */
+static const char *hint_root(void)
+{
+	return (errno == EACCES || errno == EPERM) && geteuid() != 0 ? " (onrampd must be started as root)" : "";
+}
 
 /* Of one address: UDP for each worker, and what all workers share. */
 static unsigned sockets_of_address(unsigned workers, bool native)
@@ -77,7 +84,8 @@ static enum err explain_open(enum err e, const struct host_socket *s)
 
 	if (e != ERR_NONE)
 		log_error("cannot open %s %s: %s%s", names[s->kind], addr_endpoint_format(&s->local, text), strerror(errno),
-			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)" : "");
+			  errno == EADDRINUSE ? " (does another IKE daemon run here? see: ss -lunp)"
+			  : hint_root());
 	return e;
 }
 
@@ -209,7 +217,10 @@ MUST_USE enum err host_open_http(const struct conf *c, int *ret_fd)
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    bind(fd, (struct sockaddr *)&ss, len) != 0 || listen(fd, 128) != 0) {
-		log_error("[api] listen = %s: %s", addr_endpoint_format(&c->api_listen, text), strerror(errno));
+		log_error("[api] api_listen = %s: %s%s", addr_endpoint_format(&c->api_listen, text), strerror(errno),
+			  errno == EADDRINUSE	   ? " (another process listens there, see: ss -ltnp; give api_listen another port)"
+			  : errno == EADDRNOTAVAIL ? " (this host has no such address)"
+						   : "");
 		if (fd >= 0)
 			close(fd);
 		return ERR_SYSTEM;
@@ -222,7 +233,8 @@ static enum err make_dir(const char *path, mode_t mode)
 {
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return ERR_NONE;
-	log_error("cannot make the directory %s: %s", path, strerror(errno));
+	log_error("cannot make the directory %s: %s%s", path, strerror(errno),
+		  errno == ENOENT ? " (make the directory above it first)" : hint_root());
 	return ERR_SYSTEM;
 }
 
@@ -244,7 +256,7 @@ static enum err open_unix(const struct conf *c, const char *name, int type, int 
 	int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&un, sizeof(un));
 	umask(old);
 	if (rc != 0 || listen(fd, 32) != 0) {
-		log_error("cannot open %s: %s", un.sun_path, strerror(errno));
+		log_error("cannot open %s: %s%s", un.sun_path, strerror(errno), hint_root());
 		if (fd >= 0)
 			close(fd);
 		return ERR_SYSTEM;
@@ -253,9 +265,21 @@ static enum err open_unix(const struct conf *c, const char *name, int type, int 
 	return ERR_NONE;
 }
 
+/* Root may connect to anything; the daemon's own user, as which a health check can run, must be its owner. */
 MUST_USE enum err host_open_admin(const struct conf *c, int *ret_fd)
 {
-	return open_unix(c, "admin.sock", SOCK_STREAM, ret_fd);
+	char path[CONF_PATH_MAX + 16];
+	const struct passwd *pw = geteuid() == 0 ? getpwnam(c->user) : NULL;
+
+	enum err e = open_unix(c, "admin.sock", SOCK_STREAM, ret_fd);
+	if (e != ERR_NONE || pw == NULL)
+		return e;
+	snprintf(path, sizeof(path), "%s/admin.sock", c->run_dir);
+	if (chown(path, pw->pw_uid, (gid_t)-1) == 0)
+		return ERR_NONE;
+	log_error("cannot give %s to user %s: %s", path, c->user, strerror(errno));
+	close(*ret_fd);
+	return ERR_SYSTEM;
 }
 
 static bool answers(const char *run_dir, const char *name, int type)
@@ -303,6 +327,7 @@ MUST_USE enum err host_open_state_dir(const struct conf *c)
 	return ERR_NONE;
 }
 
+#define CERT_DAYS_WARN 14 /* a certificate that ends sooner is told of */
 #define SEAL_TEXT_LEN (2 * CRYPT_SEAL_KEY_LEN)
 
 /* Written under another name and renamed: a crash leaves no half key behind. */
@@ -329,7 +354,7 @@ static enum err make_seal_key(const char *path, struct crypt_seal_private *ret)
 		close(fd);
 	secret_wipe(text, sizeof(text));
 	if (!ok || rename(tmp, path) != 0) {
-		log_error("[node] seal_key: cannot make %s: %s", path, strerror(errno));
+		log_error("[node] seal_key: cannot make %s: %s%s", path, strerror(errno), hint_root());
 		secret_wipe(&key, sizeof(key));
 		return ERR_SYSTEM;
 	}
@@ -373,7 +398,7 @@ MUST_USE enum err host_open_seal_keys(const struct conf *c, struct crypt_seal_ri
 		return make_seal_key(c->seal_key, &ret->key[0]);
 	}
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		log_error("[node] seal_key: cannot read %s: %s", c->seal_key, strerror(errno));
+		log_error("[node] seal_key: cannot read %s: %s%s", c->seal_key, strerror(errno), hint_root());
 		if (fd >= 0)
 			close(fd);
 		return ERR_SYSTEM;
@@ -395,7 +420,8 @@ MUST_USE enum err host_open_seal_keys(const struct conf *c, struct crypt_seal_ri
 	return ERR_NONE;
 }
 
-char *host_open_text(const char *path)
+/* A whole file as a NUL-ended heap string, at most 64 KiB; key: of the configuration, for the log. NULL: it was told there. */
+static char *open_text(const char *key, const char *path)
 {
 	enum { TEXT_MAX = 65536 };
 	char *text = malloc(TEXT_MAX + 1);
@@ -405,7 +431,7 @@ char *host_open_text(const char *path)
 	if (fd >= 0)
 		close(fd);
 	if (n < 0) {
-		log_error("cannot read %s: %s", path, strerror(errno));
+		log_error("%s: cannot read %s: %s", key, path, strerror(errno));
 		free(text);
 		return NULL;
 	}
@@ -413,34 +439,88 @@ char *host_open_text(const char *path)
 	return text;
 }
 
-MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_etcd_tls *ret)
+/* Of a pair that TLS would only refuse without a word of the reason. */
+static enum err check_pair(const char *section, const char *cert_path, const char *key_path, const struct host_tls *t)
 {
-	struct host_etcd_tls t = { 0 };
-	struct stat st;
+	const char *why;
+	int days;
 
-	if (c->store_engine != CONF_STORE_ETCD)
-		return ERR_NONE;
-	if (stat(c->etcd_key, &st) == 0 && (st.st_mode & 07) != 0) {
-		log_error("[store] etcd_key: others may read %s: chmod 0600 it", c->etcd_key);
-		return ERR_DENIED;
-	}
-	t.ca_pem = host_open_text(c->etcd_ca);
-	t.cert_pem = host_open_text(c->etcd_cert);
-	t.key_pem = host_open_text(c->etcd_key);
-	if (t.ca_pem == NULL || t.cert_pem == NULL || t.key_pem == NULL) {
-		host_etcd_tls_fini(&t);
-		return ERR_SYSTEM;
-	}
-	*ret = t;
-	return ERR_NONE;
+	enum err e = crypt_pem_check(t->cert_pem, t->key_pem, &why, &days);
+	if (e != ERR_NONE)
+		log_error("%s: certificate %s, key %s: %s", section, cert_path, key_path, why);
+	else if (days < 0)
+		log_warn("%s: the certificate %s has ended: those who check it refuse it; renew it and restart onrampd", section,
+			 cert_path);
+	else if (days < CERT_DAYS_WARN)
+		log_warn("%s: the certificate %s ends in %d days; renew it and restart onrampd", section, cert_path, days);
+	return e;
 }
 
-void host_etcd_tls_fini(struct host_etcd_tls *t)
+/* ca_path NULL: none. The keys' names are for the log. */
+static enum err open_tls(const char *section, const char *prefix, const char *ca_path, const char *cert_path,
+			 const char *key_path, struct host_tls *ret)
+{
+	struct host_tls t = { 0 };
+	char name[64];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s %s_key", section, prefix);
+	if (stat(key_path, &st) == 0 && (st.st_mode & 07) != 0) {
+		log_error("%s: others may read %s: chmod 0600 it", name, key_path);
+		return ERR_DENIED;
+	}
+	t.key_pem = open_text(name, key_path);
+	snprintf(name, sizeof(name), "%s %s_cert", section, prefix);
+	t.cert_pem = open_text(name, cert_path);
+	snprintf(name, sizeof(name), "%s %s_ca", section, prefix);
+	t.ca_pem = ca_path == NULL ? NULL : open_text(name, ca_path);
+	enum err e = t.key_pem == NULL || t.cert_pem == NULL || (ca_path != NULL && t.ca_pem == NULL) ? ERR_SYSTEM : ERR_NONE;
+	if (e == ERR_NONE)
+		e = check_pair(section, cert_path, key_path, &t);
+	if (e == ERR_NONE)
+		*ret = t;
+	else
+		host_tls_fini(&t);
+	return e;
+}
+
+MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_tls *ret)
+{
+	if (c->store_engine != CONF_STORE_ETCD)
+		return ERR_NONE;
+	return open_tls("[store]", "etcd", c->etcd_ca, c->etcd_cert, c->etcd_key, ret);
+}
+
+MUST_USE enum err host_open_api_tls(const struct conf *c, struct host_tls *ret)
+{
+	if (c->api_tls_cert[0] == 0)
+		return ERR_NONE;
+	return open_tls("[api]", "api_tls", NULL, c->api_tls_cert, c->api_tls_key, ret);
+}
+
+void host_tls_fini(struct host_tls *t)
 {
 	if (t->key_pem != NULL)
 		secret_wipe(t->key_pem, strlen(t->key_pem));
 	free(t->key_pem);
 	free(t->cert_pem);
 	free(t->ca_pem);
-	*t = (struct host_etcd_tls){ 0 };
+	*t = (struct host_tls){ 0 };
+}
+
+MUST_USE enum err host_check_files(const struct conf *c)
+{
+	struct crypt_seal_ring keys = { 0 };
+	struct host_tls api = { 0 }, etcd = { 0 };
+	enum err e = host_open_api_tls(c, &api);
+
+	if (e == ERR_NONE)
+		e = host_open_etcd_tls(c, &etcd);
+	/* that there is none yet is fine: the first start makes it */
+	if (e == ERR_NONE && access(c->seal_key, F_OK) == 0)
+		e = host_open_seal_keys(c, &keys);
+	secret_wipe(&keys, sizeof(keys));
+	host_tls_fini(&api);
+	host_tls_fini(&etcd);
+	return e;
 }

@@ -64,14 +64,16 @@ MUST_USE enum err host_open_state_dir(const struct conf *c);
  * ERR_DENIED: others may read it; ERR_SYNTAX: not a key, or too many. The caller wipes *ret. */
 MUST_USE enum err host_open_seal_keys(const struct conf *c, struct crypt_seal_ring *ret);
 
-/* The files that [store] names for etcd, as heap strings. */
-struct host_etcd_tls {
+/* Files for TLS that the configuration names, as heap strings of at most 64 KiB; NULL where there is none. */
+struct host_tls {
 	char *ca_pem, *cert_pem, *key_pem;
 };
 
-/* Reads them where the engine is etcd. ERR_SYSTEM: one cannot be read; ERR_DENIED: others may read the key. */
-MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_etcd_tls *ret);
-void host_etcd_tls_fini(struct host_etcd_tls *t); /* wipes the key */
+/* Those of [store] where the engine is etcd, and of [api] where they are set. What is wrong with them is in the log.
+ * ERR_SYSTEM: one cannot be read; ERR_DENIED: others may read the key; ERR_SYNTAX, ERR_CONFLICT: of crypt_pem_check. */
+MUST_USE enum err host_open_etcd_tls(const struct conf *c, struct host_tls *ret);
+MUST_USE enum err host_open_api_tls(const struct conf *c, struct host_tls *ret);
+void host_tls_fini(struct host_tls *t); /* wipes the key */
 
-/* A whole file as a NUL-ended heap string (TLS certificate and key), at most 64 KiB. NULL on failure, logged. */
-char *host_open_text(const char *path);
+/* Reads every file that the configuration names, as a start would, and makes none. What is wrong is in the log. */
+MUST_USE enum err host_check_files(const struct conf *c);

@@ -46,8 +46,7 @@ struct parent {
 	unsigned workers;
 	int http_fd, admin_fd, status_fd, signal_fd; /* -1: not of this role */
 	struct host_cluster_fds cluster;
-	char *tls_cert_pem, *tls_key_pem;
-	struct host_etcd_tls etcd_tls;
+	struct host_tls api_tls, etcd_tls;
 	struct child child[CHILD_CNT];
 	bool told_ready;
 };
@@ -141,10 +140,10 @@ static _Noreturn void become_child(struct parent *p, enum child_kind kind, const
 	}
 	struct host_api_env env = { .conf = p->conf, .seal = p->seal, .parent_fd = pairs->parent[1],
 				    .store_fd = pairs->store[1], .live_fd = pairs->live[1], .http_fd = p->http_fd,
-				    .admin_fd = p->admin_fd, .tls_cert_pem = p->tls_cert_pem,
-				    .tls_key_pem = p->tls_key_pem };
+				    .admin_fd = p->admin_fd, .tls_cert_pem = p->api_tls.cert_pem,
+				    .tls_key_pem = p->api_tls.key_pem };
 	secret_wipe(&p->seal_keys, sizeof(p->seal_keys));
-	host_etcd_tls_fini(&p->etcd_tls);
+	host_tls_fini(&p->etcd_tls);
 	for (unsigned i = 0; i < p->sockets.cnt; i++)
 		close(p->sockets.s[i].fd);
 	host_close_cluster(&p->cluster);
@@ -359,12 +358,7 @@ static enum err open_api(struct parent *p)
 	enum err e = host_open_http(c, &p->http_fd);
 	if (e == ERR_NONE)
 		e = host_open_admin(c, &p->admin_fd);
-	if (e == ERR_NONE && c->api_tls_cert[0] != 0) {
-		p->tls_cert_pem = host_open_text(c->api_tls_cert);
-		p->tls_key_pem = host_open_text(c->api_tls_key);
-		e = p->tls_cert_pem == NULL || p->tls_key_pem == NULL ? ERR_SYSTEM : ERR_NONE;
-	}
-	return e;
+	return e != ERR_NONE ? e : host_open_api_tls(c, &p->api_tls);
 }
 
 static enum err open_site(struct parent *p)
@@ -421,11 +415,8 @@ int host_run(const struct conf *c, struct conf_site *site, const struct host_mai
 	if (site != NULL)
 		host_site_unpin(site);
 	secret_wipe(&p.seal_keys, sizeof(p.seal_keys));
-	if (p.tls_key_pem != NULL)
-		secret_wipe(p.tls_key_pem, strlen(p.tls_key_pem));
-	free(p.tls_key_pem);
-	host_etcd_tls_fini(&p.etcd_tls);
-	free(p.tls_cert_pem);
+	host_tls_fini(&p.api_tls);
+	host_tls_fini(&p.etcd_tls);
 	free(p.sockets.s);
 	return e == ERR_NONE ? 0 : 1;
 }

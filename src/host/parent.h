@@ -16,7 +16,7 @@ struct host_gateway_env {
 	int store_fd;  /* ipc server side; -1 at a site */
 	int live_fd;   /* model/live.h, server side; at a site it listens */
 	struct host_cluster_fds cluster; /* -1: this node is alone */
-	struct host_etcd_tls etcd_tls; /* NULLs with another engine */
+	struct host_tls etcd_tls; /* NULLs with another engine */
 };
 
 struct host_api_env {

@@ -31,7 +31,7 @@
 
 struct many {
 	struct conf conf;
-	struct host_etcd_tls tls;
+	struct host_tls tls;
 	struct store *store;
 	struct crypt_seal_public to;
 	uint8_t lock_key[CRYPT_SEAL_KEY_LEN];
@@ -364,6 +364,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	store_free(m.store);
-	host_etcd_tls_fini(&m.tls);
+	host_tls_fini(&m.tls);
 	return 0;
 }
