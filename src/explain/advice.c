@@ -556,7 +556,7 @@ static void change_after_edit(struct explain_text *t, const struct explain_case 
 static void change_lifetime(struct explain_text *t, const struct explain_case *c)
 {
 	explain_text_say(t, "Let the router rekey earlier than the limit here, which is "
-			    "onramp.ike_lifetime_s of ");
+			    "onramp.ike_lifetime of ");
 	say_tunnel_path(t, c);
 	explain_text_say(t, " (86400 by default): rekey_time = 4h");
 }
