@@ -20,7 +20,9 @@ bench: ; @tools/install-deps bench && $(MAKE) --no-print-directory all && bench/
 install: all
 	@meson configure build/release -Dprefix=$(PREFIX) && ninja -C build/release --quiet
 	@DESTDIR=$(DESTDIR) meson install -C build/release --no-rebuild
+uninstall:
+	@DESTDIR=$(DESTDIR) tools/uninstall
 clean:
 	rm -rf build
 
-.PHONY: all demo demo-cluster demo-stop test soak bench install clean
+.PHONY: all demo demo-cluster demo-stop test soak bench install uninstall clean
