@@ -60,6 +60,7 @@ struct api_call {
 	json_t *result_info;
 	json_t *errors;
 	json_t *messages;
+	unsigned allowed; /* of a 405: what the path has, of enum api_method */
 	bool retry_later; /* Retry-After */
 	bool dont_retry;  /* x-should-retry: false */
 };

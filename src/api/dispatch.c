@@ -67,6 +67,7 @@ static enum api_method parse_method(const char *method)
 		const char *name;
 		enum api_method method;
 	} methods[] = { { "GET", API_GET },
+			{ "HEAD", API_GET }, /* RFC 9110 9.3.2: the library leaves the content out */
 			{ "POST", API_POST },
 			{ "PUT", API_PUT },
 			{ "PATCH", API_PATCH },
@@ -103,8 +104,10 @@ static const struct row *find_row(struct api_call *c, const struct api_request *
 		if (!api_path_match(&c->path, row->pattern, ret_account, &id))
 			continue;
 		path_known = true;
-		if ((row->methods & c->method) == 0)
+		if ((row->methods & c->method) == 0) {
+			c->allowed |= row->methods;
 			continue;
+		}
 		c->id = id;
 		/* an empty id is no id: DELETE .../routes/ must not come near DELETE .../routes */
 		if (strstr(row->pattern, ":id") != NULL && id.len == 0)

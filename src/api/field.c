@@ -6,7 +6,8 @@
 #define POINTER_MAX 192
 #define QUOTE_MAX 80 /* characters of a wrong value that an error repeats */
 
-const char *api_kind_text(const json_t *j, char text[static API_KIND_MAX])
+/* The kind alone: a key that was sent as a number is still a key. */
+static const char *kind_name(const json_t *j)
 {
 	switch (json_typeof(j)) {
 	case JSON_OBJECT:
@@ -16,11 +17,8 @@ const char *api_kind_text(const json_t *j, char text[static API_KIND_MAX])
 	case JSON_STRING:
 		return "a string";
 	case JSON_INTEGER:
-		snprintf(text, API_KIND_MAX, "the number %" JSON_INTEGER_FORMAT, json_integer_value(j));
-		return text;
 	case JSON_REAL:
-		snprintf(text, API_KIND_MAX, "the number %g", json_real_value(j));
-		return text;
+		return "a number";
 	case JSON_TRUE:
 		return "true";
 	case JSON_FALSE:
@@ -29,6 +27,17 @@ const char *api_kind_text(const json_t *j, char text[static API_KIND_MAX])
 		return "null";
 	}
 	return "something else";
+}
+
+const char *api_kind_text(const json_t *j, char text[static API_KIND_MAX])
+{
+	if (json_is_integer(j))
+		snprintf(text, API_KIND_MAX, "the number %" JSON_INTEGER_FORMAT, json_integer_value(j));
+	else if (json_is_real(j))
+		snprintf(text, API_KIND_MAX, "the number %g", json_real_value(j));
+	else
+		return kind_name(j);
+	return text;
 }
 
 void api_field_fail(const struct api_object *o, const char *key, int code, const char *fmt, ...)
@@ -55,7 +64,7 @@ static void fail_type(const struct api_object *o, const char *key, const json_t 
 	else
 		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
 			       "Invalid Request: json: \"%s\" must be of type %s, it is %s.", key, want,
-			       api_kind_text(j, kind));
+			       strcmp(key, "psk") == 0 ? kind_name(j) : api_kind_text(j, kind));
 }
 
 /* The field's value if the reading is to go on with it. */
@@ -88,7 +97,6 @@ bool api_object_item(struct api_call *c, const json_t *array, const char *pointe
 		     struct api_object *ret)
 {
 	struct api_object o = { .call = c, .json = json_array_get(array, i) };
-	char kind[API_KIND_MAX];
 
 	if (api_failed(c))
 		return false;
@@ -96,7 +104,7 @@ bool api_object_item(struct api_call *c, const json_t *array, const char *pointe
 	if (!json_is_object(o.json)) {
 		api_fail(c, 400, MODEL_CODE_BAD_BODY, o.pointer,
 			 "Invalid Request: json: each element must be an object, number %zu is %s.", i + 1,
-			 api_kind_text(o.json, kind));
+			 kind_name(o.json));
 		return false;
 	}
 	*ret = o;
@@ -168,7 +176,7 @@ bool api_field_bool(const struct api_object *o, const char *key, enum api_null n
 	return true;
 }
 
-bool api_field_number(const struct api_object *o, const char *key, int code, uint64_t max, uint64_t *ret)
+bool api_field_number(const struct api_object *o, const char *key, int code, uint64_t max, const char *range, uint64_t *ret)
 {
 	const json_t *j = find_field(o, key, API_NULL_REFUSED);
 
@@ -181,8 +189,7 @@ bool api_field_number(const struct api_object *o, const char *key, int code, uin
 	json_int_t v = json_integer_value(j);
 	if (v < 0 || (uint64_t)v > max) {
 		api_field_fail(o, key, code,
-			       "\"%s\" is %" JSON_INTEGER_FORMAT "; send a number from 0 to %llu.", key, v,
-			       (unsigned long long)max);
+			       "\"%s\" is %" JSON_INTEGER_FORMAT "; it must be %s.", key, v, range);
 		return false;
 	}
 	*ret = (uint64_t)v;

@@ -32,8 +32,8 @@ bool api_field_array(const struct api_object *o, const char *key, const json_t *
 /* Text of at most cap - 1 bytes, NUL-ended; over-long text fails with code. */
 bool api_field_text(const struct api_object *o, const char *key, int code, char *dst, size_t cap);
 bool api_field_bool(const struct api_object *o, const char *key, enum api_null null, bool *ret);
-/* A whole number from 0 to max. */
-bool api_field_number(const struct api_object *o, const char *key, int code, uint64_t max, uint64_t *ret);
+/* A whole number from 0 to max, which is what its place can hold; range: what it may be, for the refusal ("1 to 256"). */
+bool api_field_number(const struct api_object *o, const char *key, int code, uint64_t max, const char *range, uint64_t *ret);
 /* An address; empty text is family none where may_clear says so, else an error. */
 bool api_field_addr(const struct api_object *o, const char *key, int code, bool may_clear, struct addr *ret);
 bool api_field_prefix(const struct api_object *o, const char *key, int code, bool may_clear,

@@ -52,9 +52,15 @@ static const char *find_header(struct MHD_Connection *con, const char *name)
 	return MHD_lookup_connection_value(con, MHD_HEADER_KIND, name);
 }
 
+/* "?name" without a value is there as well, and empty. */
 static const char *find_query(struct MHD_Connection *con, const char *name)
 {
-	return MHD_lookup_connection_value(con, MHD_GET_ARGUMENT_KIND, name);
+	const char *value = NULL;
+	size_t len;
+
+	if (MHD_lookup_connection_value_n(con, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &len) != MHD_YES)
+		return NULL;
+	return value != NULL ? value : "";
 }
 
 static enum MHD_Result add_length(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
@@ -127,11 +133,31 @@ static void free_text(void *cls)
 	free(t);
 }
 
+/* RFC 9110 15.5.6: a 405 says what there is. */
+static void add_allow(struct MHD_Response *response, unsigned methods)
+{
+	static const struct {
+		enum api_method method;
+		const char *names;
+	} all[] = { { API_GET, ", GET, HEAD" }, { API_POST, ", POST" }, { API_PUT, ", PUT" },
+		    { API_PATCH, ", PATCH" }, { API_DELETE, ", DELETE" } };
+	char text[64] = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if ((methods & all[i].method) != 0)
+			strncat(text, all[i].names, sizeof(text) - strlen(text) - 1);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, text + strlen(", "));
+}
+
 static void add_headers(struct MHD_Response *response, const struct api_call *c)
 {
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (c->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		add_allow(response, c->allowed);
+	if (c->status == MHD_HTTP_UNAUTHORIZED) /* RFC 9110 11.6.1, RFC 6750 3 */
+		MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 	if (c->retry_later)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "2");
 	if (c->dont_retry)

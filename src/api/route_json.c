@@ -75,12 +75,12 @@ void api_route_read(const struct api_object *o, struct model_route *r)
 
 	api_field_prefix(o, "prefix", MODEL_CODE_PREFIX, false, &r->prefix);
 	api_field_addr(o, "nexthop", MODEL_CODE_NEXTHOP, false, &r->nexthop);
-	if (api_field_number(o, "priority", MODEL_CODE_PRIORITY, UINT32_MAX, &v))
+	if (api_field_number(o, "priority", MODEL_CODE_PRIORITY, UINT32_MAX, "0 to 400000, lower wins", &v))
 		r->priority = (uint32_t)v;
 	/* null and 0 take the weight away: clients have no other way */
 	if (json_is_null(json_object_get(o->json, "weight")))
 		r->weight = 0;
-	else if (api_field_number(o, "weight", MODEL_CODE_WEIGHT, MODEL_ROUTE_WEIGHT_MAX, &v))
+	else if (api_field_number(o, "weight", MODEL_CODE_WEIGHT, UINT16_MAX, "1 to 256, or 0 for an equal share", &v))
 		r->weight = (uint16_t)v;
 	if (api_field_text(o, "description", MODEL_CODE_TEXT, r->description, sizeof(r->description)))
 		r->has_description = true;

@@ -115,19 +115,20 @@ static void refuse_unknown_onramp(const struct api_object *o)
 	}
 }
 
-static void read_u32(const struct api_object *o, const char *key, uint32_t *ret)
+/* range: in the words of model_tunnel_check, which judges what fits the type */
+static void read_u32(const struct api_object *o, const char *key, const char *range, uint32_t *ret)
 {
 	uint64_t v;
 
-	if (api_field_number(o, key, MODEL_CODE_ONRAMP, UINT32_MAX, &v))
+	if (api_field_number(o, key, MODEL_CODE_ONRAMP, UINT32_MAX, range, &v))
 		*ret = (uint32_t)v;
 }
 
-static void read_u16(const struct api_object *o, const char *key, uint16_t *ret)
+static void read_u16(const struct api_object *o, const char *key, const char *range, uint16_t *ret)
 {
 	uint64_t v;
 
-	if (api_field_number(o, key, MODEL_CODE_ONRAMP, UINT16_MAX, &v))
+	if (api_field_number(o, key, MODEL_CODE_ONRAMP, UINT16_MAX, range, &v))
 		*ret = (uint16_t)v;
 }
 
@@ -189,17 +190,19 @@ static void read_onramp(const struct api_object *o, struct model_tunnel_onramp *
 	if (!api_field_object(o, "onramp", API_NULL_REFUSED, &on))
 		return;
 	refuse_unknown_onramp(&on);
-	read_u32(&on, "ike_lifetime", &r->ike_lifetime_s);
-	read_u32(&on, "child_lifetime", &r->child_lifetime_s);
-	read_u32(&on, "dpd_delay", &r->dpd_delay_s);
-	read_u16(&on, "replay_window", &r->replay_window);
+	read_u32(&on, "ike_lifetime", "300 to 604800 seconds", &r->ike_lifetime_s);
+	read_u32(&on, "child_lifetime", "120 to 604800 seconds", &r->child_lifetime_s);
+	read_u32(&on, "dpd_delay", "5 to 3600 seconds, or 0 for off", &r->dpd_delay_s);
+	read_u16(&on, "replay_window", "32 to 4096 packets, or 0 for off", &r->replay_window);
 	read_mss_clamp(&on, &r->mss_clamp);
-	read_u16(&on, "outer_mtu", &r->outer_mtu);
+	read_u16(&on, "outer_mtu", "576 (IPv6: 1280) to 9000 bytes", &r->outer_mtu);
 	read_start_action(&on, &r->start_action);
 	read_profile(&on, &r->profile);
 	api_field_bool(&on, "esn", API_NULL_REFUSED, &r->esn);
-	(void)api_field_number(&on, "child_rekey_bytes", MODEL_CODE_ONRAMP, MODEL_REKEY_MAX, &r->child_rekey_bytes);
-	(void)api_field_number(&on, "child_rekey_packets", MODEL_CODE_ONRAMP, MODEL_REKEY_MAX, &r->child_rekey_packets);
+	(void)api_field_number(&on, "child_rekey_bytes", MODEL_CODE_ONRAMP, INT64_MAX,
+			       "1048576 to 1099511627776 bytes, or 0 for what suits the algorithms", &r->child_rekey_bytes);
+	(void)api_field_number(&on, "child_rekey_packets", MODEL_CODE_ONRAMP, INT64_MAX,
+			       "100 to 1099511627776 packets, or 0 for what suits the algorithms", &r->child_rekey_packets);
 }
 
 /* The value never goes into a text. */

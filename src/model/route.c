@@ -105,8 +105,7 @@ enum err model_route_check(const struct model_route *r, struct model_problem *pr
 	}
 	if (r->weight > MODEL_ROUTE_WEIGHT_MAX) {
 		model_problem_set(problem, MODEL_CODE_WEIGHT, "/weight",
-				  "weight is %u; it must be 1 to %d, or left out for an equal "
-				  "share", r->weight,
+				  "weight is %u; it must be 1 to %d, or 0 for an equal share", r->weight,
 				  MODEL_ROUTE_WEIGHT_MAX);
 		return ERR_RANGE;
 	}

@@ -181,8 +181,8 @@ static enum err check_rekey(const char *name, uint64_t v, uint64_t low, const ch
 	if (v == 0 || (v >= low && v <= MODEL_REKEY_MAX))
 		return ERR_NONE;
 	snprintf(field, sizeof(field), "/onramp/%s", name);
-	model_problem_set(problem, MODEL_CODE_ONRAMP, field, "onramp.%s must be %llu to %llu %s, or 0 for what suits the "
-			  "algorithms", name, (unsigned long long)low, (unsigned long long)MODEL_REKEY_MAX, unit);
+	model_problem_set(problem, MODEL_CODE_ONRAMP, field, "onramp.%s is %llu; it must be %llu to %llu %s, or 0 for "
+			  "what suits the algorithms", name, (unsigned long long)v, (unsigned long long)low, (unsigned long long)MODEL_REKEY_MAX, unit);
 	return ERR_RANGE;
 }
 
