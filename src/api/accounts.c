@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "api/auth.h"
+#include "api/edit.h"
 #include "api/field.h"
 #include "api/handlers.h"
 #include "api/record.h"
@@ -158,6 +160,7 @@ static void read_endpoints(const struct api_object *o, struct model_account *a)
 			       json_array_size(list), MODEL_ACCOUNT_ENDPOINTS_MAX);
 		return;
 	}
+	a->endpoint_cnt = 0;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *j = json_array_get(list, i);
 		struct addr *to = &a->endpoints[a->endpoint_cnt];
@@ -177,7 +180,6 @@ static void read_account(const struct api_object *o, struct model_account *a)
 {
 	struct model_problem problem = { 0 };
 
-	api_field_require(o, "name", "the account's name");
 	api_field_text(o, "name", MODEL_CODE_ACCOUNT, a->name, sizeof(a->name));
 	api_field_text(o, "offramp_netns", MODEL_CODE_ACCOUNT, a->offramp_netns, sizeof(a->offramp_netns));
 	api_field_bool(o, "offramp_default", API_NULL_REFUSED, &a->offramp_default);
@@ -192,7 +194,7 @@ static void check_name_free(struct api_call *c, const struct model_account *a)
 
 	api_accounts_load(c, &accounts);
 	for (size_t i = 0; i < accounts.cnt && !api_failed(c); i++)
-		if (strcasecmp(accounts.list[i].name, a->name) == 0)
+		if (strcasecmp(accounts.list[i].name, a->name) == 0 && !model_id_eq(&accounts.list[i].id, &a->id))
 			api_fail(c, 400, MODEL_CODE_NAME_TAKEN, "/name",
 				 "name \"%.64s\" belongs to account number %u; choose another one.", a->name,
 				 accounts.list[i].number);
@@ -255,6 +257,7 @@ void api_admin_account_create(struct api_call *c)
 	crypt_random(a.id.b, sizeof(a.id.b));
 	a.number = 1;
 	a.created_us = a.modified_us = clock_unix_us();
+	api_field_require(&body, "name", "the account's name");
 	read_account(&body, &a);
 	for (unsigned i = 0; i < ATTEMPTS_MAX && e == ERR_CONFLICT && !api_failed(c); i++)
 		e = try_create(c, &a);
@@ -264,4 +267,89 @@ void api_admin_account_create(struct api_call *c)
 		api_fail_store(c, e, "the account was not stored");
 	else
 		api_answer(c, account_json(c, &a));
+}
+
+/* ---- changing and deleting ---- */
+
+static bool has_endpoint(const struct conf *conf, const struct model_account *a, const struct addr *endpoint)
+{
+	for (size_t i = 0; i < a->endpoint_cnt; i++)
+		if (addr_eq(&a->endpoints[i], endpoint))
+			return true;
+	return a->endpoint_cnt == 0 && is_gateway_address(conf, endpoint);
+}
+
+/* Its tunnels keep their addresses. */
+static void check_endpoints_used(struct api_edit *e, const struct model_account *a, const char *pointer)
+{
+	char text[ADDR_TEXT_MAX];
+
+	for (size_t i = 0; i < e->view.tunnel_cnt && !api_failed(e->call); i++) {
+		const struct model_tunnel *t = &e->view.tunnels[i];
+		if (has_endpoint(e->call->server->conf, a, &t->cloudflare_endpoint))
+			continue;
+		struct model_problem problem = { .code = MODEL_CODE_IN_USE, .field = "/endpoints" };
+		snprintf(problem.text, sizeof(problem.text),
+			 "\"endpoints\" lacks %s, which is the cloudflare_endpoint of tunnel \"%.64s\"; change that tunnel first.",
+			 addr_format(&t->cloudflare_endpoint, text), t->name);
+		api_fail_problem(e->call, pointer, &problem);
+	}
+}
+
+static void plan_update(struct api_edit *e, void *arg)
+{
+	const struct api_object *o = arg;
+	struct api_call *c = e->call;
+	struct model_account a = c->account;
+	struct model_key key = model_key_account(&a.id);
+	uint8_t record[MODEL_ACCOUNT_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(record));
+
+	a.modified_us = e->now_us;
+	read_account(o, &a);
+	if (!api_failed(c))
+		check_name_free(c, &a);
+	if (json_object_get(o->json, "endpoints") != NULL)
+		check_endpoints_used(e, &a, o->pointer);
+	if (api_failed(c))
+		return;
+	must(model_account_encode(&a, &w) == ERR_NONE);
+	api_edit_put(e, &key, wr_bytes(&w));
+	api_answer(c, account_json(c, &a));
+}
+
+void api_admin_account_update(struct api_call *c)
+{
+	struct api_object body;
+
+	api_auth_account(c, c->id);
+	if (api_object_body(c, &body))
+		api_edit_run(c, API_NEED_BOTH, plan_update, &body);
+}
+
+static void plan_delete(struct api_edit *e, void *arg)
+{
+	struct api_call *c = e->call;
+	struct model_key by_id = model_key_account(&c->account.id), by_number = model_key_account_number(c->account.number);
+
+	(void)arg;
+	if (e->view.tunnel_cnt + e->view.route_cnt != 0) {
+		api_fail(c, 400, MODEL_CODE_IN_USE, NULL,
+			 "Account \"%.255s\" has %zu tunnel(s) and %zu route(s). Delete them first.", c->account.name,
+			 e->view.tunnel_cnt, e->view.route_cnt);
+		return;
+	}
+	api_edit_delete(e, &by_id);
+	api_edit_delete(e, &by_number);
+	api_answer(c, account_json(c, &c->account));
+}
+
+/* The number is not given out again; the account's tokens end with it. */
+void api_admin_account_delete(struct api_call *c)
+{
+	api_auth_account(c, c->id);
+	if (!api_failed(c))
+		api_edit_run(c, API_NEED_BOTH, plan_delete, NULL);
+	if (!api_failed(c) && !c->validate_only)
+		api_tokens_revoke(c, &c->account.id);
 }

@@ -56,6 +56,8 @@ static const struct row rows[] = {
 	{ API_POST, "admin/node/undrain", ACCESS_ADMIN, api_admin_node_undrain },
 	{ API_GET, "admin/accounts", ACCESS_ADMIN, api_accounts_list },
 	{ API_POST, "admin/accounts", ACCESS_ADMIN, api_admin_account_create },
+	{ API_PUT | API_PATCH, "admin/accounts/:id", ACCESS_ADMIN, api_admin_account_update },
+	{ API_DELETE, "admin/accounts/:id", ACCESS_ADMIN, api_admin_account_delete },
 	{ API_GET, "admin/tokens", ACCESS_ADMIN, api_admin_tokens_list },
 	{ API_POST, "admin/tokens", ACCESS_ADMIN, api_admin_token_create },
 	{ API_DELETE, "admin/tokens/:id", ACCESS_ADMIN, api_admin_token_revoke },

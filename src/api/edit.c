@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "api/record.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -128,6 +129,13 @@ static enum err try_edit(struct api_call *c, unsigned need, api_plan_fn *plan, v
 	e.tunnel_cnt = e.view.tunnel_cnt;
 	e.route_cnt = e.view.route_cnt;
 	e.view.planned = true;
+	/* read behind the version: whoever deletes the account after this changes the version, and is noticed */
+	struct model_key account = model_key_account(&c->account.id);
+	enum err there = api_failed(c) ? ERR_NONE : api_record_account(c->server->store, &account, &c->account);
+	if (there == ERR_NOTFOUND)
+		api_fail(c, 404, API_CODE_NO_ROUTE, NULL, "The account was deleted at this moment.");
+	else if (there != ERR_NONE)
+		api_fail_store(c, there, "the account could not be read");
 	if (!api_failed(c))
 		plan(&e, arg);
 	if (!api_failed(c) && !c->validate_only && e.change_cnt != 0)

@@ -15,7 +15,8 @@ api_handler api_psk_generate, api_psk_set;
 api_handler api_routes_list, api_routes_create, api_routes_bulk_update, api_routes_bulk_delete;
 api_handler api_route_get, api_route_update, api_route_delete;
 /* accounts.c */
-api_handler api_accounts_list, api_account_get, api_admin_account_create;
+api_handler api_accounts_list, api_account_get;
+api_handler api_admin_account_create, api_admin_account_update, api_admin_account_delete;
 /* tokens.c */
 api_handler api_token_verify, api_admin_tokens_list, api_admin_token_create, api_admin_token_revoke;
 /* status.c */

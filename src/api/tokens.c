@@ -1,8 +1,12 @@
+#include <stdlib.h>
+
+#include "api/accounts.h"
 #include "api/auth.h"
 #include "api/field.h"
 #include "api/handlers.h"
 #include "api/record.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "crypt/random.h"
 
@@ -103,6 +107,44 @@ static enum err commit_token(struct api_call *c, const struct model_token *t, ui
 
 	must(model_token_encode(t, &w) == ERR_NONE);
 	return store_commit(c->server->store, store_put_txn(&put, model_key_bytes(&key), mod_rev, wr_bytes(&w))).err;
+}
+
+struct of_account {
+	const struct model_id *account;
+	struct model_token list[64];
+	uint64_t mod_rev[64];
+	size_t cnt;
+};
+
+static void keep_good(void *arg, const struct store_row *row)
+{
+	struct of_account *o = arg;
+	struct model_token t;
+
+	if (o->cnt == ARRAY_LEN(o->list) || model_token_decode(row->value, &t) != ERR_NONE ||
+	    t.revoked_us != 0 || !model_id_eq(&t.account_id, o->account))
+		return;
+	o->list[o->cnt] = t;
+	o->mod_rev[o->cnt++] = row->mod_rev;
+}
+
+void api_tokens_revoke(struct api_call *c, const struct model_id *account)
+{
+	struct of_account *o = calloc(1, sizeof(*o));
+	enum err e = ERR_NONE;
+
+	must(o != NULL);
+	do {
+		*o = (struct of_account){ .account = account };
+		e = store_range(c->server->store, bytes_str(MODEL_KEY_TOKENS), (struct bytes){ 0 }, 0, keep_good, o, NULL);
+		for (size_t i = 0; i < o->cnt && e == ERR_NONE; i++) {
+			o->list[i].revoked_us = clock_unix_us();
+			e = commit_token(c, &o->list[i], o->mod_rev[i]);
+		}
+	} while (e == ERR_NONE && o->cnt == ARRAY_LEN(o->list));
+	if (e != ERR_NONE)
+		log_warn("tokens of an account that was deleted are still listed as active: %s", err_text(e));
+	free(o);
 }
 
 static bool is_printable(const char *s)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "model/account.h"
 #include "store/ipc_server.h"
 
 #define ALWAYS 1000000u
@@ -20,6 +21,7 @@ struct gateway {
 	pthread_t thread;
 	atomic_uint serve;	 /* so many more requests are answered, then there is silence */
 	atomic_uint spoil;	 /* so many of them are followed by a change of the account by another */
+	atomic_bool delete;	 /* which is its end */
 	struct model_id account; /* set before spoil */
 	int stop[2];
 };
@@ -27,8 +29,10 @@ struct gateway {
 static void change_account(struct gateway *g)
 {
 	struct model_key key = model_key_version(&g->account);
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), bytes_str("foreign!") };
-	must(store_commit(g->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }).err == ERR_NONE);
+	struct model_key account = model_key_account(&g->account);
+	const struct store_op ops[] = { { STORE_PUT, model_key_bytes(&key), bytes_str("foreign!") },
+					{ STORE_DELETE, model_key_bytes(&account), { 0 } } };
+	must(store_commit(g->store, &(struct store_txn){ .ops = ops, .op_cnt = g->delete ? 2 : 1 }).err == ERR_NONE);
 }
 
 static void *run_gateway(void *arg)
@@ -106,6 +110,31 @@ static struct answer create(struct gateway *g)
 	return call(g->host, "POST", "/magic/ipsec_tunnels", TUNNEL_BODY("a", "10.0.0.0/31"));
 }
 
+static void count_row(void *arg, const struct store_row *row)
+{
+	size_t *n = arg;
+	(void)row;
+	*n += 1;
+}
+
+/* Its record comes back as it was; what was deleted is known only to this test. */
+static void make_account_again(struct gateway *g)
+{
+	struct model_account a;
+	struct model_key key = model_key_account(&g->account);
+	uint8_t record[MODEL_ACCOUNT_RECORD_MAX];
+	struct wr w = wr_of(SPACE_OF(record));
+
+	model_account_init(&a);
+	a.id = g->account;
+	a.number = 1;
+	snprintf(a.name, sizeof(a.name), "acme");
+	assert_int_equal(model_account_encode(&a, &w), ERR_NONE);
+	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
+	g->delete = false;
+	assert_int_equal(store_commit(g->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }).err, ERR_NONE);
+}
+
 static size_t count_tunnels(struct gateway *g)
 {
 	struct answer a = call(g->host, "GET", "/magic/ipsec_tunnels", NULL);
@@ -125,6 +154,30 @@ static void lost_race_is_run_again(void **state)
 	answer_free(&a);
 	assert_int_equal(g->spoil, 0);
 	assert_int_equal(count_tunnels(g), 1);
+}
+
+static size_t count_keys(struct gateway *g, const char *kind)
+{
+	struct model_key prefix = model_key_prefix(kind, &g->account);
+	size_t n = 0;
+	assert_int_equal(store_range(g->store, model_key_bytes(&prefix), (struct bytes){ 0 }, 0, count_row, &n, NULL), ERR_NONE);
+	return n;
+}
+
+/* Whenever another node deletes the account while a tunnel is being made. */
+static void nothing_is_made_in_an_account_that_is_deleted_meanwhile(void **state)
+{
+	struct gateway *g = *state;
+	for (unsigned after = 1; after <= 6; after++) {
+		g->delete = true;
+		g->spoil = after;
+		struct answer a = create(g);
+		check_error(&a, 404, 7003);
+		answer_free(&a);
+		g->spoil = 0;
+		assert_int_equal(count_keys(g, "cfg/tun"), 0);
+		make_account_again(g);
+	}
 }
 
 static void endless_race_is_given_up(void **state)
@@ -322,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(lost_race_is_run_again),
+		TEST(nothing_is_made_in_an_account_that_is_deleted_meanwhile),
 		TEST(endless_race_is_given_up),
 		TEST(silent_gateway_is_told_and_doubt_is_not_hidden),
 		TEST(dead_gateway_is_away_until_its_successor_is_there),
