@@ -71,6 +71,75 @@ int cli_account_create(struct cli *cli)
 	return r;
 }
 
+/* The account that the command names, in the path of the administrator's call. */
+static int make_path(struct cli *cli, char path[static 128])
+{
+	cli->args.account = cli->args.words[0];
+	int r = cli_find_account(cli);
+	snprintf(path, 128, "/admin/accounts/%s", cli->account);
+	return r;
+}
+
+static int read_changes(struct cli *cli, json_t *body)
+{
+	const char *name = value(cli, "name"), *netns = value(cli, "netns"), *offramp = value(cli, "offramp"),
+		   *endpoint = value(cli, "endpoint");
+
+	if (offramp != NULL && strcmp(offramp, "yes") != 0 && strcmp(offramp, "no") != 0) {
+		fprintf(stderr, "onramp: --offramp is yes or no\n");
+		return CLI_USAGE;
+	}
+	if (endpoint != NULL)
+		json_object_set_new(body, "endpoints", strcmp(endpoint, "all") == 0 ? json_array() : split_commas(endpoint));
+	if (offramp != NULL)
+		json_object_set_new(body, "offramp_default", json_boolean(strcmp(offramp, "yes") == 0));
+	if ((name != NULL && json_object_set_new(body, "name", json_string(name)) != 0) ||
+	    (netns != NULL &&
+	     json_object_set_new(body, "offramp_netns", json_string(strcmp(netns, "main") == 0 ? "" : netns)) != 0)) {
+		fprintf(stderr, "onramp: the name is not valid UTF-8\n");
+		return CLI_USAGE;
+	}
+	if (json_object_size(body) != 0)
+		return CLI_OK;
+	fprintf(stderr, "onramp: nothing to change; \"onramp account update --help\" lists the options\n");
+	return CLI_USAGE;
+}
+
+int cli_account_update(struct cli *cli)
+{
+	json_t *result = NULL, *body = json_object();
+	char path[128];
+	int r = read_changes(cli, body);
+
+	if (r == CLI_OK)
+		r = make_path(cli, path);
+	if (r == CLI_OK)
+		r = cli_call(cli, "PUT", path, json_incref(body), &result);
+	json_decref(body);
+	if (r == CLI_OK && cli->args.json)
+		cli_print_json(result);
+	else if (r == CLI_OK)
+		print_account(result);
+	json_decref(result);
+	return r;
+}
+
+int cli_account_delete(struct cli *cli)
+{
+	json_t *result = NULL;
+	char path[128];
+	int r = make_path(cli, path);
+
+	if (r == CLI_OK)
+		r = cli_call(cli, "DELETE", path, NULL, &result);
+	if (r == CLI_OK && cli->args.json)
+		cli_print_json(result);
+	else if (r == CLI_OK)
+		printf("deleted %s\n", cli_text(result, "name"));
+	json_decref(result);
+	return r;
+}
+
 int cli_account_list(struct cli *cli)
 {
 	json_t *result = NULL, *a;

@@ -135,7 +135,8 @@ void cli_help(const char *noun, const char *verb)
 	}
 	printf("\nOptions of every command:\n");
 	print_options(global_options);
-	printf("\nExit status: 0 done, 1 the API refused, 2 wrong usage, 3 the API cannot be reached.\n");
+	printf("\nExit status: 0 done, 1 the API refused, 2 wrong usage, 3 the API cannot be reached,\n"
+	       "4 (why, node ready) it answers and something is wrong.\n");
 }
 
 /* ---- parsing ---- */

@@ -12,6 +12,14 @@ static const struct cli_option account_options[] = {
 	{ NULL, NULL, NULL },
 };
 
+static const struct cli_option account_update_options[] = {
+	{ "name", "NAME", "another name" },
+	{ "endpoint", "ADDRESSES", "its gateway addresses, by commas; all: all of the node" },
+	{ "netns", "NAME", "network namespace of its off-ramp; main: the main one" },
+	{ "offramp", "yes|no", "whether packets for which there is no route go to the off-ramp" },
+	{ NULL, NULL, NULL },
+};
+
 static const struct cli_option token_options[] = {
 	{ "read", NULL, "the token may read (the default)" },
 	{ "write", NULL, "the token may read and write" },
@@ -33,6 +41,7 @@ static const struct cli_option token_options[] = {
 		{ "replay-window", "PACKETS", "check what the router sends for replays, 0: off (0)" },       \
 		{ "mss-clamp", "auto|off|BYTES", "upper limit of TCP's MSS (auto)" },                        \
 		{ "replay-protection", "yes|no", "the router checks our packets for replays (no)" },         \
+		{ "profile", "magic|modern", "the algorithms that the router may choose from (magic)" },     \
 		{ "esn", "yes|no", "extended sequence numbers, with --replay-protection yes (no)" },         \
 		{ "child-rekey-bytes", "BYTES", "rekey a Child SA after so many, 0: by algorithm (0)" },     \
 		{ "child-rekey-packets", "PACKETS", "rekey a Child SA after so many, 0: by algorithm (0)" }, \
@@ -68,10 +77,28 @@ static const struct cli_option rekey_options[] = {
 	{ NULL, NULL, NULL },
 };
 
+#define ROUTE_OPTIONS                                                                                        \
+	{ "weight", "NUMBER", "share among equal routes, 1 to 256; 0: an equal share (0)" },                 \
+	{                                                                                                    \
+		"description", "TEXT", "free text"                                                           \
+	}
+
 static const struct cli_option route_options[] = {
 	{ "priority", "NUMBER", "the lowest wins (100)" },
-	{ "weight", "NUMBER", "share among equal routes, 1 to 256" },
-	{ "description", "TEXT", "free text" },
+	ROUTE_OPTIONS,
+	{ NULL, NULL, NULL },
+};
+
+static const struct cli_option route_update_options[] = {
+	{ "prefix", "PREFIX", "another network" },
+	{ "nexthop", "ADDRESS", "the customer side of another tunnel" },
+	{ "priority", "NUMBER", "the lowest wins" },
+	ROUTE_OPTIONS,
+	{ NULL, NULL, NULL },
+};
+
+static const struct cli_option status_options[] = {
+	{ "down", NULL, "only tunnels that are down or have something wrong" },
 	{ NULL, NULL, NULL },
 };
 
@@ -79,6 +106,10 @@ const struct cli_command cli_commands[] = {
 	{ "account", "create", "NAME", 1, 1, "Make an account (administrator)", NULL, account_options,
 	  cli_account_create, true },
 	{ "account", "list", "", 0, 0, "List accounts", NULL, NULL, cli_account_list, false },
+	{ "account", "update", "ACCOUNT", 1, 1, "Change an account; what is not given stays (administrator)",
+	  "ACCOUNT is an id, a number or a name.", account_update_options, cli_account_update, true },
+	{ "account", "delete", "ACCOUNT", 1, 1, "Delete an account that has no tunnel and no route (administrator)",
+	  "ACCOUNT is an id, a number or a name. Its tokens are revoked.", NULL, cli_account_delete, true },
 	{ "token", "create", "", 0, 0,
 	  "Make an API token for --account and show it, this once (administrator)", NULL, token_options,
 	  cli_token_create, true },
@@ -105,12 +136,16 @@ const struct cli_command cli_commands[] = {
 	{ "route", "create", "PREFIX NEXTHOP", 2, 2, "Make a static route",
 	  "NEXTHOP is the customer side of a tunnel's interface address.", route_options, cli_route_create,
 	  false },
+	{ "route", "update", "ID", 1, 1, "Change a static route; what is not given stays", NULL, route_update_options,
+	  cli_route_update, false },
 	{ "route", "list", "", 0, 0, "List routes", NULL, NULL, cli_route_list, false },
 	{ "route", "show", "ID", 1, 1, "Show a route", NULL, NULL, cli_route_show, false },
 	{ "route", "delete", "ID", 1, 1, "Delete a route", NULL, NULL, cli_route_delete, false },
 	{ "status", NULL, "[TUNNEL]", 0, 1, "How the tunnels are, and why one is down",
-	  "By the administrator's socket without --account: all accounts, counters and unknown peers.", NULL,
-	  cli_status, false },
+	  "By the administrator's socket without --account: all accounts, counters and unknown peers.",
+	  status_options, cli_status, false },
+	{ "metrics", NULL, "", 0, 0, "Tunnels, counters and drops in Prometheus' text format",
+	  "By the administrator's socket without --account: of all accounts, and of the node.", NULL, cli_metrics, false },
 	{ "site", "status", "", 0, 0, "How the tunnels of an onrampd --site on this host are",
 	  "Asks its socket, --socket PATH (/run/onramp-site/site.sock).", NULL, cli_site_status, true },
 	{ "site", "rekey", "TUNNEL", 1, 1, "Make new keys for a tunnel of an onrampd --site on this host",

@@ -7,11 +7,12 @@
 #include "cli/client.h"
 #include "cli/print.h"
 
-int cli_account_create(struct cli *cli), cli_account_list(struct cli *cli);
+int cli_account_create(struct cli *cli), cli_account_update(struct cli *cli), cli_account_list(struct cli *cli);
+int cli_account_delete(struct cli *cli);
 int cli_token_create(struct cli *cli), cli_token_list(struct cli *cli), cli_token_revoke(struct cli *cli);
 int cli_tunnel_create(struct cli *cli), cli_tunnel_update(struct cli *cli), cli_tunnel_list(struct cli *cli);
 int cli_tunnel_show(struct cli *cli), cli_tunnel_delete(struct cli *cli), cli_tunnel_psk(struct cli *cli);
-int cli_route_create(struct cli *cli), cli_route_list(struct cli *cli);
+int cli_route_create(struct cli *cli), cli_route_update(struct cli *cli), cli_route_list(struct cli *cli);
 int cli_route_show(struct cli *cli), cli_route_delete(struct cli *cli);
 int cli_status(struct cli *cli), cli_tunnel_why(struct cli *cli), cli_unknown(struct cli *cli), cli_suites(struct cli *cli);
 int cli_tunnel_rekey(struct cli *cli);
@@ -19,6 +20,10 @@ int cli_node_list(struct cli *cli), cli_node_drain(struct cli *cli), cli_node_un
 int cli_node_ready(struct cli *cli);
 int cli_site_status(struct cli *cli), cli_site_why(struct cli *cli), cli_site_rekey(struct cli *cli);
 
+int cli_metrics(struct cli *cli);
+
+/* The administrator's overview, and into each of its accounts "status": its tunnels. */
+int cli_load_node(struct cli *cli, json_t **ret);
 /* Tunnels as the API's status has them: a table, and why one is down; why: the command that says more ("tunnel why"). */
 void cli_print_tunnels(const json_t *list, const char *why);
 /* whole: with the offer against what is allowed, transform by transform. */

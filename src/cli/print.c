@@ -125,6 +125,27 @@ const char *cli_text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const char *x = cli_text(*(json_t *const *)a, "name"), *y = cli_text(*(json_t *const *)b, "name");
+	return strcmp(x != NULL ? x : "", y != NULL ? y : "");
+}
+
+void cli_sort_by_name(json_t *list)
+{
+	size_t cnt = json_array_size(list);
+	json_t **all = calloc(cnt + 1, sizeof(json_t *));
+
+	must(all != NULL);
+	for (size_t i = 0; i < cnt; i++)
+		all[i] = json_incref(json_array_get(list, i));
+	qsort(all, cnt, sizeof(json_t *), compare_names);
+	json_array_clear(list);
+	for (size_t i = 0; i < cnt; i++)
+		json_array_append_new(list, all[i]);
+	free(all);
+}
+
 json_int_t cli_number(const json_t *o, const char *key)
 {
 	return json_integer_value(json_object_get(o, key));

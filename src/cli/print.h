@@ -36,6 +36,8 @@ void cli_linef(const char *label, const char *fmt, ...) __attribute__((format(pr
 
 /* A member's text, NULL if it is absent or no text. */
 const char *cli_text(const json_t *o, const char *key);
+/* Puts objects into the order of their "name". */
+void cli_sort_by_name(json_t *list);
 json_int_t cli_number(const json_t *o, const char *key);
 /* "1.5 MB" */
 #define CLI_SIZE_MAX 32

@@ -47,6 +47,20 @@ static int show_member(struct cli *cli, int r, json_t *result, const char *membe
 	return r;
 }
 
+/* An id goes into the path, so it must be one. */
+static int make_path(const struct cli *cli, char path[static 128])
+{
+	const char *id = cli->args.words[0];
+
+	if (strlen(id) != 32 || strspn(id, "0123456789abcdefABCDEF") != 32) {
+		fprintf(stderr, "onramp: a route is named by its id of 32 hexadecimal characters; \"onramp "
+				"route list\" shows them\n");
+		return CLI_USAGE;
+	}
+	snprintf(path, 128, "%s/%s", ROUTES, id);
+	return CLI_OK;
+}
+
 int cli_route_create(struct cli *cli)
 {
 	const char *priority = value(cli, "priority");
@@ -65,6 +79,33 @@ int cli_route_create(struct cli *cli)
 	int r = cli_account_call(cli, "POST", ROUTES, body, &result);
 	json_object_del(result, "routes");
 	return show_member(cli, r, result, NULL);
+}
+
+int cli_route_update(struct cli *cli)
+{
+	static const char *const fields[] = { "prefix", "nexthop", "priority", "weight", "description" };
+	json_t *result = NULL, *body = json_object();
+	char path[128];
+	int r = make_path(cli, path);
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const char *v = value(cli, fields[i]);
+		bool number = strcmp(fields[i], "priority") == 0 || strcmp(fields[i], "weight") == 0;
+		if (v != NULL && json_object_set_new(body, fields[i], number ? number_or_text(v) : json_string(v)) != 0) {
+			fprintf(stderr, "onramp: --%s is not valid UTF-8\n", fields[i]);
+			r = CLI_USAGE;
+		}
+	}
+	if (r == CLI_OK && json_object_size(body) == 0) {
+		fprintf(stderr, "onramp: nothing to change; \"onramp route update --help\" lists the options\n");
+		r = CLI_USAGE;
+	}
+	if (r != CLI_OK) {
+		json_decref(body);
+		return r;
+	}
+	r = cli_account_call(cli, "PUT", path, body, &result);
+	return show_member(cli, r, result, "modified_route");
 }
 
 int cli_route_list(struct cli *cli)
@@ -95,20 +136,6 @@ int cli_route_list(struct cli *cli)
 	cli_table_end(&t, "There is no route yet: \"onramp route create\" makes one.");
 	json_decref(result);
 	return r;
-}
-
-/* An id goes into the path, so it must be one. */
-static int make_path(const struct cli *cli, char path[static 128])
-{
-	const char *id = cli->args.words[0];
-
-	if (strlen(id) != 32 || strspn(id, "0123456789abcdefABCDEF") != 32) {
-		fprintf(stderr, "onramp: a route is named by its id of 32 hexadecimal characters; \"onramp "
-				"route list\" shows them\n");
-		return CLI_USAGE;
-	}
-	snprintf(path, 128, "%s/%s", ROUTES, id);
-	return CLI_OK;
 }
 
 int cli_route_show(struct cli *cli)

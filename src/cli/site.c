@@ -184,28 +184,6 @@ static int tell_silence(enum err e)
 	return CLI_UNREACHABLE;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(cli_text(*(json_t *const *)a, "name"), cli_text(*(json_t *const *)b, "name"));
-}
-
-/* By name: the socket has them by id. */
-static json_t *sorted(json_t *list)
-{
-	size_t cnt = json_array_size(list);
-	json_t **all = calloc(cnt + 1, sizeof(json_t *)), *out = json_array();
-
-	must(all != NULL && out != NULL);
-	for (size_t i = 0; i < cnt; i++)
-		all[i] = json_array_get(list, i);
-	qsort(all, cnt, sizeof(json_t *), compare_names);
-	for (size_t i = 0; i < cnt; i++)
-		json_array_append(out, all[i]);
-	free(all);
-	json_decref(list);
-	return out;
-}
-
 int cli_site_status(struct cli *cli)
 {
 	struct listing l = { .tunnels = json_array() };
@@ -219,7 +197,8 @@ int cli_site_status(struct cli *cli)
 		close(fd);
 	if (fd >= 0 && e != ERR_NONE)
 		(void)tell_silence(e);
-	json_t *result = json_pack("{s:o}", "tunnels", sorted(l.tunnels));
+	cli_sort_by_name(l.tunnels); /* the socket has them by id */
+	json_t *result = json_pack("{s:o}", "tunnels", l.tunnels);
 	if (fd >= 0 && e == ERR_NONE && cli->args.json)
 		cli_print_json(result);
 	else if (fd >= 0 && e == ERR_NONE)

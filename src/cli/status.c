@@ -45,6 +45,27 @@ void cli_print_tunnels(const json_t *list, const char *why)
 	}
 }
 
+/* With --down the tunnels that need nobody leave the list. */
+static void keep_wanted(const struct cli *cli, json_t *list)
+{
+	if (cli_args_value(&cli->args, "down") == NULL)
+		return;
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		const json_t *s = json_array_get(list, i);
+		if (json_is_true(json_object_get(s, "up")) && !json_is_object(json_object_get(s, "verdict")))
+			json_array_remove(list, i);
+	}
+}
+
+static void print_wanted(const struct cli *cli, json_t *list)
+{
+	cli_sort_by_name(list);
+	if (cli_args_value(&cli->args, "down") != NULL && json_array_size(list) == 0)
+		printf("No tunnel is down, and nothing is wrong with any.\n");
+	else
+		cli_print_tunnels(list, "tunnel why");
+}
+
 /* ---- one tunnel ---- */
 
 static void print_one(const json_t *s)
@@ -118,7 +139,7 @@ static void print_counters(const json_t *counters)
 	cli_table_end(&t, "Nothing was counted yet.");
 }
 
-static void print_node(const json_t *node)
+static void print_node(const struct cli *cli, const json_t *node)
 {
 	json_t *a, *v;
 	size_t i;
@@ -132,15 +153,14 @@ static void print_node(const json_t *node)
 		printf(": %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
 		       " tunnels up, %" JSON_INTEGER_FORMAT " routes\n",
 		       cli_number(a, "tunnels_up"), cli_number(a, "tunnels"), cli_number(a, "routes"));
-		cli_print_tunnels(json_object_get(a, "status"), "tunnel why");
+		print_wanted(cli, json_object_get(a, "status"));
 	}
 	json_array_foreach (json_object_get(node, "unknown_peers"), i, v)
 		cli_print_verdict("A peer that no tunnel knows", v, false);
 	print_counters(json_object_get(node, "counters"));
 }
 
-/* The administrator's overview, and into each of its accounts "status": its tunnels. */
-static int show_node(struct cli *cli)
+int cli_load_node(struct cli *cli, json_t **ret)
 {
 	json_t *node = NULL, *a;
 	size_t i;
@@ -156,10 +176,24 @@ static int show_node(struct cli *cli)
 			json_object_set(a, "status", json_object_get(status, "tunnels"));
 		json_decref(status);
 	}
+	if (r == CLI_OK)
+		*ret = json_incref(node);
+	json_decref(node);
+	return r;
+}
+
+static int show_node(struct cli *cli)
+{
+	json_t *node = NULL, *a;
+	size_t i;
+	int r = cli_load_node(cli, &node);
+
+	json_array_foreach (json_object_get(node, "accounts"), i, a)
+		keep_wanted(cli, json_object_get(a, "status"));
 	if (r == CLI_OK && cli->args.json)
 		cli_print_json(node);
 	else if (r == CLI_OK)
-		print_node(node);
+		print_node(cli, node);
 	json_decref(node);
 	return r;
 }
@@ -173,10 +207,11 @@ int cli_status(struct cli *cli)
 	if (cli->by_socket && cli->args.account == NULL)
 		return show_node(cli);
 	int r = cli_account_call(cli, "GET", "/onramp/status", NULL, &result);
+	keep_wanted(cli, json_object_get(result, "tunnels"));
 	if (r == CLI_OK && cli->args.json)
 		cli_print_json(result);
 	else if (r == CLI_OK)
-		cli_print_tunnels(json_object_get(result, "tunnels"), "tunnel why");
+		print_wanted(cli, json_object_get(result, "tunnels"));
 	json_decref(result);
 	return r;
 }

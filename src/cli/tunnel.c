@@ -53,7 +53,7 @@ static void print_onramp(const json_t *o)
 {
 	static const char *const keys[] = { "ike_lifetime",  "child_lifetime", "dpd_delay",
 					    "replay_window", "mss_clamp",      "outer_mtu",
-					    "child_rekey_bytes", "child_rekey_packets" };
+					    "child_rekey_bytes", "child_rekey_packets", "profile" };
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const json_t *v = json_object_get(o, keys[i]);
@@ -82,7 +82,11 @@ static void print_tunnel(const json_t *t)
 	cli_line("interface address", cli_text(t, "interface_address"));
 	if (cli_text(t, "interface_address6") != NULL)
 		cli_line("interface address, v6", cli_text(t, "interface_address6"));
-	cli_line("pre-shared key", psk != NULL ? psk : "none yet: \"onramp tunnel psk\" sets one");
+	if (psk != NULL)
+		cli_linef("pre-shared key", "set on %s", psk);
+	else
+		cli_line("pre-shared key", "none yet: \"onramp tunnel psk\" sets one");
+	cli_line("replay protection", json_is_true(json_object_get(t, "replay_protection")) ? "yes" : "no");
 	if (json_is_true(json_object_get(t, "allow_null_cipher")))
 		cli_line("encryption", "NULL is allowed: traffic may be UNENCRYPTED");
 	printf("\nThe router presents itself by one of:\n");
@@ -110,6 +114,7 @@ int cli_tunnel_list(struct cli *cli)
 		json_decref(result);
 		return r;
 	}
+	cli_sort_by_name(json_object_get(result, "ipsec_tunnels"));
 	cli_table_init(&table, "NAME|ID|GATEWAY|ROUTER|INTERFACE|KEY|NOTE");
 	json_array_foreach (json_object_get(result, "ipsec_tunnels"), i, t) {
 		bool psk = cli_text(json_object_get(t, "psk_metadata"), "last_generated_on") != NULL;
@@ -333,6 +338,8 @@ static void set_numbers(const struct cli *cli, json_t *body)
 		if (value(cli, numbers[i].option) != NULL)
 			json_object_set_new(onramp, numbers[i].field,
 					    number_or_text(value(cli, numbers[i].option)));
+	if (value(cli, "profile") != NULL)
+		json_object_set_new(onramp, "profile", json_string(value(cli, "profile")));
 	if (value(cli, "esn") != NULL)
 		json_object_set_new(onramp, "esn", json_boolean(strcmp(value(cli, "esn"), "yes") == 0));
 	if (json_object_size(onramp) != 0)
@@ -398,6 +405,10 @@ int cli_tunnel_create(struct cli *cli)
 		return CLI_USAGE;
 	}
 	int r = read_options(cli, body);
+	if (r == CLI_OK && value(cli, "generate") != NULL && json_object_get(body, "psk") != NULL) {
+		fprintf(stderr, "onramp: --generate makes a key: leave --psk-file and --psk-stdin out\n");
+		r = CLI_USAGE;
+	}
 	if (r == CLI_OK)
 		r = default_endpoint(cli, body);
 	if (r != CLI_OK) {

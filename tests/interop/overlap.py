@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
 from checks import Checks, check
-from lab import SITE_A, SITE_B, Gateway, Lab
+from lab import SITE_A, SITE_B, Gateway, Lab, wait_until
 
 SERVER = "192.168.7.10"
 LAN = "10.1.0.1"
@@ -56,6 +56,26 @@ def main():
             first, second = accounts
             status, _ = gateway.curl("GET", f"/accounts/{first[4]['id']}/magic/ipsec_tunnels", token=second[5], check=False)
             check(status in (401, 403, 404), f"status {status}")
+        with checks.case("an account's off-ramp moves to another namespace, with its routes"):
+            number, node, _, _, account, _ = accounts[0]
+            device = f"onr-{account['onramp']['number']}"
+            lab.add_node("off3")
+            lab.ip("off3", f"addr add {SERVER}/32 dev lo")
+            gateway.cli("account", "update", account["id"], "--netns", lab.ns("off3"))
+            check(wait_until(lambda: f"10.1.0.0/24 dev {device}" in lab.run("off3", "ip", "route").stdout, 10), "no route in the new one")
+            check(device not in lab.run("off1", "ip", "-br", "link").stdout, "the device is still in the former one")
+            check(lab.ping_until(node, LAN, SERVER), "no way to the new one")
+        with checks.case("an account that is deleted leaves nothing behind"):
+            gateway.account, gateway.token = account, accounts[0][5]
+            for route in gateway.call("GET", "/routes")["routes"]:
+                gateway.call("DELETE", f"/routes/{route['id']}")
+            check(gateway.cli("account", "delete", account["id"], check=False).returncode == 1, "deleted with a tunnel")
+            for tunnel in gateway.call("GET", "/ipsec_tunnels")["ipsec_tunnels"]:
+                gateway.call("DELETE", f"/ipsec_tunnels/{tunnel['id']}")
+            gateway.cli("account", "delete", account["id"])
+            check(wait_until(lambda: device not in lab.run("off3", "ip", "-br", "link").stdout, 10), "the off-ramp is still there")
+            check(len(gateway.status()["accounts"]) == 1, gateway.status()["accounts"])
+            check(lab.ping("site-b", LAN, SERVER) == 3, "the other account's traffic has stopped")
         checks.finish()
 
 

@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
 from checks import Checks, check
+import exposition
 from lab import HQ, PYTHON, SITE_A, SITE_B, Gateway, Lab
 
 LANS = {"site-a": "10.1.0.1", "site-b": "10.2.0.1"}
@@ -70,6 +71,17 @@ def mss(checks, lab):
         lab.ip("site-a", "link set ipsec0 mtu 1400")
 
 
+def metrics(checks, gateway):
+    with checks.case("metrics are in the format of Prometheus, and count what passed"):
+        samples, wrong = exposition.read(gateway.cli("metrics").stdout)
+        check(not wrong, wrong[:3])
+        check(samples["onramp_gateway_up"] == 1 and samples["onramp_esp_in_packets_total"] > 100, samples)
+        check(samples['onramp_dropped_total{reason="ttl_expired"}'] >= 1, "no drop is counted")
+        for name in ("up", "in_packets_total", "in_bytes_total", "out_packets_total", "changed_timestamp_seconds", "last_in_timestamp_seconds"):
+            found = [value for sample, value in samples.items() if sample.startswith(f'onramp_tunnel_{name}{{account="traffic",tunnel="site-')]
+            check(len(found) == 2 and min(found) >= 1, f"{name}: {found}")
+
+
 def down(checks, lab, gateway, sites, tunnels):
     with checks.case("traffic to a tunnel that is down: unreachable, not lost in silence"):
         sites["site-b"].terminate()
@@ -114,6 +126,7 @@ def main():
         errors(checks, lab)
         sizes(checks, lab)
         mss(checks, lab)
+        metrics(checks, gateway)
         down(checks, lab, gateway, sites, tunnels)
         checks.finish()
 
