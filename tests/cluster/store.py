@@ -32,7 +32,8 @@ def main():
     with Lab() as lab:
         lab.add_node("etcd")
         etcd = Etcd(lab, "etcd", [f"127.0.0.{i + 1}" for i in range(3)])
-        counts.append(run(lab, etcd.environment(), BUILD / "tests/unit/unit_store_conformance"))
+        for test in ("conformance", "leases"):
+            counts.append(run(lab, etcd.environment(), BUILD / f"tests/unit/unit_store_{test}"))
         counts.append(run(lab, etcd.environment(), BUILD / "tests/cluster/etcd_traps"))
         counts.append(run(lab, etcd.environment(etcd.leader()), BUILD / "tests/cluster/etcd_traps", "kill"))
         small = Etcd(lab, "etcd", ["127.0.0.11"], "small", ["--quota-backend-bytes", "3000000"])
