@@ -1,4 +1,4 @@
-// Byte blocks and the bounded cursors by which everything from outside is read and written.
+// The bounded cursors by which everything from outside is read and written.
 // Any thread; a cursor belongs to one thread at a time.
 //
 // A reader (struct rd) or writer (struct wr) that was asked for more than it has turns bad and
@@ -6,67 +6,9 @@
 // once at the end. No memcpy from input, pointer arithmetic or cast is needed elsewhere.
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
+#include "base/block.h"
 #include "base/err.h"
 #include "base/must.h"
-
-struct bytes {
-	const uint8_t *p;
-	size_t len;
-};
-
-/* The writable twin: room of cap bytes at p. */
-struct space {
-	uint8_t *p;
-	size_t cap;
-};
-
-#define BYTES_OF(array) ((struct bytes){ (const uint8_t *)(array), sizeof(array) })
-#define SPACE_OF(array) ((struct space){ (uint8_t *)(array), sizeof(array) })
-
-static inline struct bytes bytes_of(const void *p, size_t len)
-{
-	return (struct bytes){ (const uint8_t *)p, len };
-}
-
-/* The characters of a C string without its NUL. */
-static inline struct bytes bytes_str(const char *s)
-{
-	return (struct bytes){ (const uint8_t *)s, strlen(s) };
-}
-
-static inline bool bytes_eq(struct bytes a, struct bytes b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
-}
-
-/* Lexical order; a prefix sorts before what it begins. */
-static inline int bytes_cmp(struct bytes a, struct bytes b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
-	return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
-}
-
-static inline bool bytes_starts(struct bytes b, struct bytes prefix)
-{
-	return b.len >= prefix.len && (prefix.len == 0 || memcmp(b.p, prefix.p, prefix.len) == 0);
-}
-
-/* Equal, in time that depends on the lengths alone. */
-static inline bool bytes_eq_ct(struct bytes a, struct bytes b)
-{
-	uint8_t diff = 0;
-	if (a.len != b.len)
-		return false;
-	for (size_t i = 0; i < a.len; i++)
-		diff |= (uint8_t)(a.p[i] ^ b.p[i]);
-	return diff == 0;
-}
 
 /* ---- reading ---- */
 
@@ -78,10 +20,11 @@ struct rd {
 
 static inline struct rd rd_of(struct bytes b)
 {
-	/* An empty block may have no address, and arithmetic on that is undefined even by 0. */
+	/* A block without an address is empty; arithmetic on NULL is undefined even by 0. */
 	static const uint8_t nowhere[1];
-	const uint8_t *p = b.p == NULL ? nowhere : b.p;
-	return (struct rd){ p, p + b.len, false };
+	if (b.p == NULL)
+		return (struct rd){ nowhere, nowhere, false };
+	return (struct rd){ b.p, b.p + b.len, false };
 }
 
 static inline size_t rd_left(const struct rd *r)
@@ -185,9 +128,10 @@ struct wr {
 
 static inline struct wr wr_of(struct space s)
 {
-	static uint8_t nowhere[1]; /* as in rd_of; never written, for its room is 0 */
-	uint8_t *p = s.p == NULL ? nowhere : s.p;
-	return (struct wr){ p, p, p + s.cap, false };
+	static uint8_t nowhere[1]; /* as in rd_of */
+	if (s.p == NULL)
+		return (struct wr){ nowhere, nowhere, nowhere, false };
+	return (struct wr){ s.p, s.p, s.p + s.cap, false };
 }
 
 static inline size_t wr_len(const struct wr *w)

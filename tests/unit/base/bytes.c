@@ -136,6 +136,12 @@ static void blocks_without_an_address_are_empty(void **state)
 	assert_false(w.bad);
 	wr_u8(&w, 1);
 	assert_true(w.bad);
+	/* Whatever their length says. */
+	r = rd_of(bytes_of(NULL, 8));
+	w = wr_of((struct space){ NULL, 8 });
+	assert_int_equal(rd_left(&r), 0);
+	wr_u64(&w, 1);
+	assert_true(w.bad);
 }
 
 static void what_is_written_is_read_again(void **state)
