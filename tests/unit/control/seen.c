@@ -206,6 +206,7 @@ static void what_no_node_has_got_is_missing_until_one_gets_it(void **state)
 	(void)state;
 	assert_true(pass(QUIET_S + 20, NULL, 0, other[0], 5, MODEL_FAILURE_NO_ESP));
 	const struct model_failure *f = failure_at(judge, MODEL_FAILURE_NO_ESP);
+	must(f != NULL);
 	assert_non_null(strstr(f->offered, " and 0 from it since the IKE SA came up"));
 	assert_int_equal(f->over_us, 0);
 	assert_int_equal(f->cnt, 1);

@@ -57,7 +57,7 @@ static uint32_t take(struct rig *r)
 
 	assert_true(rig_readable(r->peers[SITE_A].fd, RIG_WAIT_MS));
 	ssize_t n = recv(r->peers[SITE_A].fd, room, sizeof(room), 0);
-	assert_true(n > 0 && wire_esp_parse(bytes_of(room, (size_t)n), &h) == ERR_NONE);
+	must(n > 0 && wire_esp_parse(bytes_of(room, (size_t)n), &h) == ERR_NONE);
 	rig_peer_open(&r->peers[SITE_A], room, (size_t)n, &got);
 	return h.seq;
 }
