@@ -7,7 +7,7 @@
 //
 // Childless (RFC 6023 3): without SA, TSi and TSr both ways; Child SAs follow by CREATE_CHILD_SA.
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* Whether the peer may come in; code and texts for our own side only. */
 struct verdict {

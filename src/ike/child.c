@@ -4,7 +4,7 @@
 //                                <--  HDR, SK {SA, Nr, [KEr], TSi, TSr}
 //                           or   <--  HDR, SK {one error notify}
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* ---- children of the record ---- */
 

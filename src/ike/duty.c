@@ -1,5 +1,5 @@
 // Times of what we do unasked: rekeys before the end of a lifetime, tries after a refusal (RFC 7296 2.8, 2.25).
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 #define SECOND_US ((uint64_t)1000000)
 

@@ -2,7 +2,7 @@
 #include "ike/frag.h"
 
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/ctx.h"
 
 #define MTU_DEFAULT 1280      /* RFC 7383 2.5.1: what IPv6 carries anywhere */
 #define SKF_HEADER_LEN 8      /* the generic header, number and total */

@@ -5,7 +5,7 @@
 //   HDR, SK {D(IKE)}  -->               <--  HDR, SK {}
 //
 // and what RFC 4555 adds to it (ike/move.c).
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* All that one request deletes; read wholly before anything is done. */
 struct deletes {

@@ -4,7 +4,7 @@
 //                                <--  HDR, SAr1, KEr, Nr, [N(NAT_DETECTION_*)]
 //                           or   <--  HDR, one of N(COOKIE), N(INVALID_KE_PAYLOAD), N(NO_PROPOSAL_CHOSEN)
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 struct init_in {
 	struct wire_ike_payloads in;

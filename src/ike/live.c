@@ -1,5 +1,5 @@
 // The life of an established SA: liveness, lifetimes, the end (RFC 7296 2.4, 2.8, 1.4.1).
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 enum ike_state ike_live_end(struct ike_ctx *c)
 {

@@ -11,7 +11,7 @@
 // address (design section 6.6). Our own addresses beside the one of the path are not told, those of the peer
 // (ADDITIONAL_IP4_ADDRESS and the like) not used.
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 static bool has_candidate(const struct ike_sa *sa)
 {

@@ -1,4 +1,4 @@
-#include "ike/parts.h"
+#include "ike/ctx.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 //   HDR, SK {N(REKEY_SA), SA, Ni, [KEi], TSi, TSr}  -->      the rekey of one
 //   HDR, SK {SA, Ni, KEi}  -->                               the rekey of the IKE SA
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* ---- requests ---- */
 

@@ -1,5 +1,5 @@
 // Child SAs that we ask for: what stands in the request, and what its answer may be (RFC 7296 1.2, 1.3.1, 2.9).
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 static struct ike_offer offer_of(const struct ike_ctx *c, uint16_t group, struct bytes spi)
 {

@@ -1,6 +1,6 @@
 // The rekey of the IKE SA that we started, and two that met (RFC 7296 2.8.2, 2.18, 2.25.2).
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* The new record: what belongs to the tunnel and the peer stays, what belongs to the keys starts again. Without keys;
  * the children are old's. */

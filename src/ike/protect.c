@@ -1,5 +1,6 @@
 #include "crypt/ike_cipher.h"
-#include "ike/parts.h"
+#include "crypt/prf.h"
+#include "ike/ctx.h"
 
 /* Keys of one direction: SK_ei and SK_ai protect what the initiator sends (RFC 7296 2.14). */
 static struct crypt_ike_keys keys_from(const struct ike_sa *sa, enum ike_role sender)

@@ -3,7 +3,7 @@
 //   HDR, SK {SA, Ni, KEi}  -->
 //                                <--  HDR, SK {SA, Nr, KEr}
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 static enum ike_state refuse(struct ike_ctx *c, uint16_t notify, struct bytes data)
 {

@@ -1,3 +1,4 @@
+#include "ike/ctx.h"
 #include "ike/parts.h"
 
 /* Which rows of the table of transforms may be taken. */

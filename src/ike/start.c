@@ -5,7 +5,7 @@
 //                           or   <--  HDR, N(COOKIE) or N(INVALID_KE_PAYLOAD)          then once more
 //                           or   <--  HDR, N(NO_PROPOSAL_CHOSEN) or another error
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 #define RESTARTS_MAX 4      /* cookies and other groups in a row */
 #define REFUSED_WAIT_US 2000000u

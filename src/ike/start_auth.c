@@ -5,7 +5,7 @@
 //                           or   <--  HDR, SK {IDr, AUTH, N(error)}                     the IKE SA stands
 //                           or   <--  HDR, SK {N(AUTHENTICATION_FAILED)}
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* ---- the request ---- */
 

@@ -1,7 +1,7 @@
 #include "ike/step.h"
 
 #include "base/secret.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* ---- answers ---- */
 

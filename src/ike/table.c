@@ -1,4 +1,4 @@
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 #include <stdio.h>
 

@@ -1,3 +1,4 @@
+#include "ike/ctx.h"
 #include "ike/parts.h"
 
 /* Ours is everything in both families, so narrowing (RFC 7296 2.9) leaves the peer's ranges as they are

@@ -1,4 +1,4 @@
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 /* RFC 7296 2.2: message ids do not wrap; such an SA has to be rekeyed long before. Ids may jump forward: the record is not
  * written for a request that changes nothing, so after a crash it may be behind, and so may another node's (only the peer can

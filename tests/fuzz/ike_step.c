@@ -17,8 +17,8 @@
 #include <stdlib.h>
 
 #include "base/secret.h"
+#include "ike/exchanges.h"
 #include "ike/frag.h"
-#include "ike/parts.h"
 
 static struct ike_world world;
 static struct ike_half half;

@@ -9,7 +9,7 @@
 
 #include "../../exchange/net.h"
 #include "base/text.h"
-#include "ike/parts.h"
+#include "ike/exchanges.h"
 
 #define TESTS(...)                                                        \
 	int main(void)                                                    \
