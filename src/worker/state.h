@@ -190,8 +190,7 @@ void worker_inner(struct worker *w, const struct fwd_child *c, struct bytes pack
 /* A message to a socket of kind ICMP. */
 void worker_too_big(struct worker *w, const struct worker_socket *s, const struct worker_packet *p);
 /* Tells what is due about an SA. remote: ADDRESS only. */
-void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind,
-		   const struct addr_endpoint *remote);
+void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind, const struct addr_endpoint *remote);
 void worker_punt_flush(struct worker *w);
 
 /* ---- inbound.c, outbound.c ---- */
@@ -233,17 +232,13 @@ bool worker_take_token(struct worker_limit *l, uint64_t now_ms);
 void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
 		   uint32_t mtu, const struct fwd_tunnel *about);
 
-/* ---- send.c ---- */
+/* ---- send.c, message.c ---- */
 
 /* Queues an inner packet to be sealed; its buffer must stay until the flush. May flush what was queued before. */
 void worker_send(struct worker *w, const struct worker_packet *p, struct fwd_child *c);
 void worker_send_flush(struct worker *w);
 /* Room until the next flush, which this may do first. */
 struct space worker_take_room(struct worker *w, size_t len);
-
-/* ---- message.c ---- */
-
-/* Sends what was sealed. */
 void worker_send_sealed(struct worker *w);
 
 /* ---- offramp.c ---- */
