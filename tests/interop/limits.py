@@ -50,7 +50,7 @@ def goes_on(lab, gateway):
 
 
 def set_numbers(directory, used):
-    """Says in the store of a stopped process that so many outbound numbers of its Child SA are used (control/internal.h)."""
+    """Says in the store of a stopped process that so many outbound numbers of its Child SA are used (control/child.h)."""
     with sqlite3.connect(next(directory.glob("state/*.db")), timeout=10) as db:
         keys = [bytes(row[0]) for row in db.execute("SELECT key FROM kv")]
         children = [key for key in keys if key.startswith(b"child/")]
