@@ -319,13 +319,9 @@ static bool find_owner(const struct control_tunnel *t, struct model_child_sa *m)
 /* Nobody has a use for it any more, or will have: whoever should have deleted it has died. */
 static void delete_expired(struct control *c, const struct store_row *row, uint32_t spi_in, uint64_t expires_us)
 {
-	const struct store_cmp cmp = { row->key, row->mod_rev };
-	const struct store_op op = { .kind = STORE_DELETE, .key = row->key };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-
 	if (c->store == NULL || expires_us + GRAVE_US > c->now_us || !control_duty_sa(c, spi_in))
 		return;
-	if (store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) != ERR_NONE)
+	if (!control_orphan_end_child(c, spi_in, row->mod_rev))
 		log_debug("an SA that has expired stays in the store for now");
 }
 

@@ -83,17 +83,35 @@ static bool is_orphan(const struct control *c, const struct control_orphan *o)
 	return !here && (t == NULL || !t->configured);
 }
 
-/* With a Child SA goes what is known of its numbers, with an IKE SA the SPI that it has reserved. False: not now. */
+/* Deletes a record as it was at rev, and with it what belongs to it (NULL: nothing does). False: not now. */
+static bool delete_record(struct control *c, const struct model_key *key, const struct model_key *more, uint64_t rev)
+{
+	const struct store_cmp cmp = { model_key_bytes(key), rev };
+	struct store_op ops[2] = { { .kind = STORE_DELETE, .key = model_key_bytes(key) } };
+	struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = 1 };
+
+	if (more != NULL)
+		ops[txn.op_cnt++] = (struct store_op){ .kind = STORE_DELETE, .key = model_key_bytes(more) };
+	return store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) == ERR_NONE;
+}
+
+bool control_orphan_end_child(struct control *c, uint32_t spi_in, uint64_t rev)
+{
+	const struct model_key key = model_key_child(spi_in), numbers = model_key_sequence(spi_in);
+
+	return delete_record(c, &key, &numbers, rev);
+}
+
+static bool end_ike(struct control *c, const struct control_orphan *o)
+{
+	const struct model_key key = model_key_ike(o->spi), reserved = model_key_child(o->asked);
+
+	return delete_record(c, &key, o->asked != 0 ? &reserved : NULL, o->rev);
+}
+
 static bool end(struct control *c, const struct control_orphan *o)
 {
-	const struct model_key key = o->child ? model_key_child((uint32_t)o->spi) : model_key_ike(o->spi);
-	const struct model_key more = o->child ? model_key_sequence((uint32_t)o->spi) : model_key_child(o->asked);
-	const struct store_cmp cmp = { model_key_bytes(&key), o->rev };
-	const struct store_op ops[] = { { .kind = STORE_DELETE, .key = model_key_bytes(&key) },
-					{ .kind = STORE_DELETE, .key = model_key_bytes(&more) } };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = ops, .op_cnt = o->child || o->asked != 0 ? 2 : 1 };
-
-	return store_thread_submit(c->store, &txn, CONTROL_TAG_QUIET) == ERR_NONE;
+	return o->child ? control_orphan_end_child(c, (uint32_t)o->spi, o->rev) : end_ike(c, o);
 }
 
 void control_orphans_tick(struct control *c)

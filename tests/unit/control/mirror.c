@@ -50,6 +50,28 @@ static void a_child_sa_that_comes_again_goes_on_with_its_counters(void **state)
 	assert_true(installed(n, 1, spi));
 }
 
+/* Its nodes have died before they could delete it. */
+static void a_child_sa_that_has_expired_goes_with_its_numbers(void **state)
+{
+	struct bench *n = *state;
+	const struct ike_sa r = sa_at(n, 1);
+	const uint32_t spi = r.children[0].spi_in;
+	const struct model_key keys[] = { model_key_child(spi), model_key_sequence(spi) };
+	const struct store_op op = { STORE_PUT, model_key_bytes(&keys[1]), bytes_str("numbers") };
+
+	must(store_thread_submit(n->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }, CONTROL_TAG_QUIET) == ERR_NONE);
+	free_node(&n->node[1]);
+	n->node[1] = (struct node){ 0 };
+	make_node(n, 1, &r);
+	n->node[1].c.now_us = r.expires_us + 24 * 3600 * UINT64_C(1000000);
+	read_key(n, 1, keys[0]);
+	assert_false(installed(n, 1, spi));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		read_key(n, NODES, keys[i]);
+		assert_true(n->kept_deleted);
+	}
+}
+
 /* A read may give what was there before a deletion that has come by already. */
 static void a_row_that_is_older_than_its_end_comes_to_nothing(void **state)
 {
@@ -222,6 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_that_come_late_change_nothing),
 		TEST(a_child_sa_that_comes_again_goes_on_with_its_counters),
+		TEST(a_child_sa_that_has_expired_goes_with_its_numbers),
 		TEST(a_row_that_is_older_than_its_end_comes_to_nothing),
 		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),
