@@ -192,6 +192,18 @@ static void pass_over(struct store_thread *t, const struct store_txn *txns, cons
 	unlock(t);
 }
 
+/* Results for control, which has to be told of the first alone: it takes all that there are. */
+static void add_done(struct store_thread *t, struct store_job *const *jobs, size_t cnt)
+{
+	lock(t);
+	bool first = t->done.head == NULL;
+	for (size_t i = 0; i < cnt; i++)
+		store_jobs_add(&t->done, jobs[i]);
+	unlock(t);
+	if (first)
+		ring_bell(t->tell_fd);
+}
+
 /* Commits up to a group of what waits. Each result stands by itself. false: nothing waits, or must. */
 static bool commit_group(struct store_thread *t, bool all)
 {
@@ -210,13 +222,9 @@ static bool commit_group(struct store_thread *t, bool all)
 	t->committing_cnt = 0;
 	store_pace_use(&t->pace, now_us());
 	pass_over(t, txns, results, cnt);
-	lock(t);
-	for (size_t i = 0; i < cnt; i++) {
+	for (size_t i = 0; i < cnt; i++)
 		group[i]->done.result = results[i];
-		store_jobs_add(&t->done, group[i]);
-	}
-	unlock(t);
-	ring_bell(t->tell_fd);
+	add_done(t, group, cnt);
 	return true;
 }
 
@@ -241,10 +249,7 @@ static void serve_others(struct store_thread *t)
 		} else {
 			do_lease(t, j);
 		}
-		lock(t);
-		store_jobs_add(&t->done, j);
-		unlock(t);
-		ring_bell(t->tell_fd);
+		add_done(t, &j, 1);
 	}
 }
 
