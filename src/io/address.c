@@ -28,7 +28,7 @@ static int add_address(void *arg)
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 	struct ifaddrmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	*m = (struct ifaddrmsg){
-		.ifa_family = a->family == ADDR_V6 ? AF_INET6 : AF_INET,
+		.ifa_family = io_netlink_family(a->family),
 		.ifa_prefixlen = e->address->len,
 		.ifa_flags = a->family == ADDR_V6 ? IFA_F_NODAD : 0,
 		.ifa_index = index,

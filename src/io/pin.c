@@ -34,33 +34,6 @@ struct search {
 	struct way best;
 };
 
-struct seen {
-	struct addr_prefix prefix;
-	uint32_t table, metric, index;
-	const struct nlattr *multipath, *nexthop;
-};
-
-static int read_attribute(const struct nlattr *attr, void *arg)
-{
-	struct seen *seen = arg;
-	uint32_t type = mnl_attr_get_type(attr);
-	bool number = mnl_attr_validate(attr, MNL_TYPE_U32) == 0;
-
-	if (type == RTA_DST)
-		seen->prefix.addr = addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)));
-	else if (type == RTA_MULTIPATH)
-		seen->multipath = attr;
-	else if (type == RTA_NH_ID && number)
-		seen->nexthop = attr;
-	else if (type == RTA_TABLE && number)
-		seen->table = mnl_attr_get_u32(attr);
-	else if (type == RTA_OIF && number)
-		seen->index = mnl_attr_get_u32(attr);
-	else if (type == RTA_PRIORITY && number)
-		seen->metric = mnl_attr_get_u32(attr);
-	return MNL_CB_OK;
-}
-
 static bool copy_bytes(struct way *w, const void *from, size_t len)
 {
 	size_t aligned = (len + NLMSG_ALIGNTO - 1) / NLMSG_ALIGNTO * NLMSG_ALIGNTO;
@@ -102,7 +75,7 @@ static bool copy_multipath(struct way *w, const struct nlattr *attr)
 	return w->len - begin > sizeof(head);
 }
 
-static bool says_where(const struct nlattr *attr, const struct seen *seen)
+static bool says_where(const struct nlattr *attr, const struct io_netlink_route *seen)
 {
 	switch (mnl_attr_get_type(attr)) {
 	case RTA_PREFSRC:
@@ -122,7 +95,7 @@ static bool says_where(const struct nlattr *attr, const struct seen *seen)
 
 struct copying {
 	struct way *way;
-	const struct seen *seen;
+	const struct io_netlink_route *seen;
 };
 
 static int copy_attribute(const struct nlattr *attr, void *arg)
@@ -131,7 +104,7 @@ static int copy_attribute(const struct nlattr *attr, void *arg)
 	return !says_where(attr, c->seen) || copy_bytes(c->way, attr, attr->nla_len) ? MNL_CB_OK : MNL_CB_ERROR;
 }
 
-static bool copy_way(struct way *w, const struct nlmsghdr *h, const struct rtmsg *m, const struct seen *seen)
+static bool copy_way(struct way *w, const struct nlmsghdr *h, const struct rtmsg *m, const struct io_netlink_route *seen)
 {
 	struct copying c = { w, seen };
 
@@ -145,12 +118,12 @@ static int look_at_route(const struct nlmsghdr *h, void *arg)
 {
 	struct search *s = arg;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-	struct seen seen = { .prefix = { .addr.family = s->to->family, .len = m->rtm_dst_len }, .table = m->rtm_table };
+	struct io_netlink_route seen;
 
 	if (h->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST || m->rtm_protocol == IO_ROUTE_PROTOCOL ||
 	    (m->rtm_flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTM_F_CLONED)) != 0)
 		return MNL_CB_OK;
-	(void)mnl_attr_parse(h, sizeof(*m), read_attribute, &seen);
+	io_netlink_route_parse(h, &seen);
 	if (seen.table != s->table || (s->not_index != 0 && seen.index == s->not_index) ||
 	    !addr_prefix_contains(&seen.prefix, s->to))
 		return MNL_CB_OK;
@@ -168,15 +141,8 @@ static int look_at_route(const struct nlmsghdr *h, void *arg)
 
 static int find_way(const struct pin_errand *e, struct search *ret)
 {
-	char room[REQUEST_MAX] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
-
 	*ret = (struct search){ .to = e->to, .table = e->table, .not_index = if_nametoindex(e->not_device) };
-	h->nlmsg_type = RTM_GETROUTE;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->rtm_family = e->to->family == ADDR_V6 ? AF_INET6 : AF_INET;
-	return io_netlink_ask(h, look_at_route, ret);
+	return io_netlink_list_routes(e->to->family, look_at_route, ret);
 }
 
 static int change_route(const struct pin_errand *e, uint16_t type, uint16_t flags, unsigned char kind, uint32_t metric,
@@ -189,7 +155,7 @@ static int change_route(const struct pin_errand *e, uint16_t type, uint16_t flag
 	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
 	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	*m = (struct rtmsg){
-		.rtm_family = e->to->family == ADDR_V6 ? AF_INET6 : AF_INET,
+		.rtm_family = io_netlink_family(e->to->family),
 		.rtm_dst_len = (unsigned char)(8 * addr_len(e->to->family)),
 		.rtm_table = RT_TABLE_UNSPEC,
 		.rtm_protocol = IO_ROUTE_PROTOCOL,

@@ -16,11 +16,6 @@ struct route_errand {
 	bool found;
 };
 
-static int family_of(const struct route_errand *r)
-{
-	return r->prefix->addr.family == ADDR_V6 ? AF_INET6 : AF_INET;
-}
-
 static struct nlmsghdr *begin_route(char *room, const struct route_errand *r, uint16_t type, uint16_t flags)
 {
 	struct addr_prefix p = addr_prefix_mask(r->prefix);
@@ -30,7 +25,7 @@ static struct nlmsghdr *begin_route(char *room, const struct route_errand *r, ui
 	h->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
 	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	*m = (struct rtmsg){
-		.rtm_family = (unsigned char)family_of(r),
+		.rtm_family = io_netlink_family(p.addr.family),
 		.rtm_dst_len = p.len,
 		.rtm_table = RT_TABLE_UNSPEC,
 		.rtm_protocol = IO_ROUTE_PROTOCOL,
@@ -44,36 +39,17 @@ static struct nlmsghdr *begin_route(char *room, const struct route_errand *r, ui
 	return h;
 }
 
-struct seen_route {
-	struct addr_prefix prefix;
-	uint32_t index, table;
-};
-
-static int read_attribute(const struct nlattr *attr, void *arg)
-{
-	struct seen_route *seen = arg;
-
-	if (mnl_attr_get_type(attr) == RTA_OIF && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-		seen->index = mnl_attr_get_u32(attr);
-	if (mnl_attr_get_type(attr) == RTA_TABLE && mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-		seen->table = mnl_attr_get_u32(attr);
-	if (mnl_attr_get_type(attr) == RTA_DST)
-		seen->prefix.addr =
-			addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)));
-	return MNL_CB_OK;
-}
-
 /* Looks at one route of a dump: is it ours, to this device? */
 static int match_route(const struct nlmsghdr *h, void *arg)
 {
 	struct route_errand *r = arg;
 	const struct rtmsg *m = mnl_nlmsg_get_payload(h);
 	struct addr_prefix want = addr_prefix_mask(r->prefix);
-	struct seen_route seen = { .prefix = { .addr.family = want.addr.family, .len = m->rtm_dst_len }, .table = m->rtm_table };
+	struct io_netlink_route seen;
 
-	if (m->rtm_family != family_of(r) || m->rtm_protocol != IO_ROUTE_PROTOCOL)
+	if (m->rtm_family != io_netlink_family(want.addr.family) || m->rtm_protocol != IO_ROUTE_PROTOCOL)
 		return MNL_CB_OK;
-	(void)mnl_attr_parse(h, sizeof(*m), read_attribute, &seen);
+	io_netlink_route_parse(h, &seen);
 	r->found = r->found ||
 		   (seen.index == r->index && seen.table == r->table && addr_prefix_eq(&seen.prefix, &want));
 	return MNL_CB_OK;
@@ -82,14 +58,8 @@ static int match_route(const struct nlmsghdr *h, void *arg)
 /* The prefix is there already: no error if it is our own route, one if it leads elsewhere. */
 static int check_existing(struct route_errand *r)
 {
-	char room[REQUEST_MAX] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
+	int result = io_netlink_list_routes(r->prefix->addr.family, match_route, r);
 
-	h->nlmsg_type = RTM_GETROUTE;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->rtm_family = (unsigned char)family_of(r);
-	int result = io_netlink_ask(h, match_route, r);
 	if (result != 0)
 		return result;
 	return r->found ? 0 : EEXIST;
