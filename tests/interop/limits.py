@@ -9,10 +9,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
-from checks import Checks, check
+from checks import check
 from flow import Flow
-from lab import HQ, Gateway, Lab, wait_until
-from rekeying import LAN, Rekeying, SitePeer, SwanPeer
+from lab import HQ, wait_until
+from rekeying import LAN, SitePeer, SwanPeer, each_peer, network
 from wire import Capture
 
 RATE, PACKETS, REKEYS = 200, 300, 3
@@ -83,31 +83,20 @@ def cross_the_border(lab, gateway, rekeying):
 
 
 def main():
-    with Lab() as lab:
-        lab.build_network()
-        lab.ip("site-a", f"addr add {LAN}/32 dev lo")
-        gateway = Gateway(lab)
-        gateway.start()
-        gateway.create_account("limits")
-        checks = Checks("limits", lab)
-        for number, kind in enumerate((LimitedSwan, LimitedSite), 1):
-            peers = []
-            with checks.case(f"{kind.name}: up"):
-                peers.append(Rekeying(lab, gateway, kind, number))
-            for rekeying in peers:
-                with checks.case(f"{kind.name}: rekeyed after {PACKETS} packets, again and again, and nothing is lost"):
-                    under_traffic(lab, rekeying)
-                with checks.case(f"{kind.name}: no SA is left over"):
-                    rekeying.check_left()
-                if kind is LimitedSite:
-                    with checks.case("extended sequence numbers were agreed on, and a killed gateway goes on with them"):
-                        check("ESN" in rekeying.status()["child_suite"], f"{rekeying.status()}")
-                        begin = time.monotonic()
-                        goes_on(lab, gateway)
-                        check(rekeying.status()["child_count"] >= 1, f"{time.monotonic() - begin:.1f} s: no Child SA")
-                    with checks.case("extended sequence numbers cross 2^32 in both directions"):
-                        cross_the_border(lab, gateway, rekeying)
-                rekeying.end()
+    with network("limits") as (lab, gateway, checks):
+        for rekeying in each_peer(lab, gateway, checks, (LimitedSwan, LimitedSite)):
+            with checks.case(f"{rekeying.peer.name}: rekeyed after {PACKETS} packets, again and again, and nothing is lost"):
+                under_traffic(lab, rekeying)
+            with checks.case(f"{rekeying.peer.name}: no SA is left over"):
+                rekeying.check_left()
+            if isinstance(rekeying.peer, LimitedSite):
+                with checks.case("extended sequence numbers were agreed on, and a killed gateway goes on with them"):
+                    check("ESN" in rekeying.status()["child_suite"], f"{rekeying.status()}")
+                    begin = time.monotonic()
+                    goes_on(lab, gateway)
+                    check(rekeying.status()["child_count"] >= 1, f"{time.monotonic() - begin:.1f} s: no Child SA")
+                with checks.case("extended sequence numbers cross 2^32 in both directions"):
+                    cross_the_border(lab, gateway, rekeying)
         checks.finish()
 
 

@@ -4,6 +4,7 @@ The gateway is always Onramp; the customer's side is a Peer: `onrampd --site`, o
 through captures on both links of the router between the two: had it left its sender, did it arrive, under which SPI.
 """
 import collections
+import contextlib
 import http.client
 import json
 import re
@@ -13,9 +14,9 @@ import struct
 import time
 
 from charon import Charon
-from checks import check
+from checks import Checks, check
 from flow import Flow
-from lab import ANYCAST4, HQ, SITE_A, wait_until
+from lab import ANYCAST4, HQ, SITE_A, Gateway, Lab, wait_until
 from site_role import Site
 from wire import Capture, match
 
@@ -287,3 +288,26 @@ class Rekeying:
         self.gateway.call("DELETE", f"/ipsec_tunnels/{self.tunnel['id']}")
         wait_until(lambda: store_counts(self.gateway.directory)["ike"] == 0, 10, 0.2)
         self.peer.stop()
+
+
+@contextlib.contextmanager
+def network(name):
+    """A lab with the site's LAN and a gateway that has one account: the lab, the gateway, and the checks of that name."""
+    with Lab() as lab:
+        lab.build_network()
+        lab.ip("site-a", f"addr add {LAN}/32 dev lo")
+        gateway = Gateway(lab)
+        gateway.start()
+        gateway.create_account(name)
+        yield lab, gateway, Checks(name, lab)
+
+
+def each_peer(lab, gateway, checks, kinds):
+    """A tunnel with one kind of peer after the other, as long as it is used; none with a kind that does not come up."""
+    for number, kind in enumerate(kinds, 1):
+        rekeying = None
+        with checks.case(f"{kind.name}: up"):
+            rekeying = Rekeying(lab, gateway, kind, number)
+        if rekeying is not None:
+            yield rekeying
+            rekeying.end()

@@ -8,9 +8,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
-from checks import Checks, check
-from lab import HQ, ROOT, Gateway, Lab, wait_until
-from rekeying import LAN, SitePeer, Rekeying, site_counters
+from checks import check
+from lab import HQ, ROOT, wait_until
+from rekeying import LAN, Rekeying, SitePeer, network, site_counters
 
 FLOW = ROOT / "build" / "release" / "bench" / "flow"
 ROUND = 10
@@ -104,13 +104,7 @@ class Accounts:
 
 def main():
     end = time.monotonic() + float(sys.argv[1] if len(sys.argv) > 1 else 600)
-    with Lab() as lab:
-        lab.build_network()
-        lab.ip("site-a", f"addr add {LAN}/32 dev lo")
-        gateway = Gateway(lab)
-        gateway.start()
-        gateway.create_account("accounts")
-        checks = Checks("accounts", lab)
+    with network("accounts") as (lab, gateway, checks):
         accounts = Accounts(lab, Rekeying(lab, gateway, SitePeer))
         with checks.case("every packet arrives once or is counted under one reason, through rekeys by both sides"):
             sent = received = 0
