@@ -59,26 +59,11 @@ static const struct dh_row rows[] = {
 	},
 };
 
-static void check_side(const struct dh_row *row, const char *private, const char *public, const char *peer)
-{
-	struct crypt_dh_key *key;
-	uint8_t secret[CRYPT_DH_SECRET_MAX];
-	size_t len;
-
-	assert_int_equal(crypt_dh_from_private(row->group, UNHEX(private), &key), ERR_NONE);
-	assert_hex(crypt_dh_public(key), public);
-	assert_int_equal(crypt_dh_derive(key, UNHEX(peer), secret, &len), ERR_NONE);
-	assert_hex(bytes_of(secret, len), row->shared);
-	crypt_dh_free(key);
-}
-
 static void dh_agrees_with_the_rfcs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		check_side(&rows[i], rows[i].a, rows[i].public_a, rows[i].public_b);
-		check_side(&rows[i], rows[i].b, rows[i].public_b, rows[i].public_a);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_dh(&rows[i]);
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "crypt/dh.h"
 
 #define VEC_MAX 2048
 
@@ -61,4 +62,24 @@ static inline void assert_hex(struct bytes b, const char *hex)
 	assert_int_equal(b.len, want.len);
 	if (want.len != 0)
 		assert_memory_equal(b.p, want.p, want.len);
+}
+
+static inline void assert_dh_side(const struct dh_row *row, const char *private, const char *public, const char *peer)
+{
+	struct crypt_dh_key *key;
+	uint8_t secret[CRYPT_DH_SECRET_MAX];
+	size_t len;
+
+	assert_int_equal(crypt_dh_from_private(row->group, UNHEX(private), &key), ERR_NONE);
+	assert_hex(crypt_dh_public(key), public);
+	assert_int_equal(crypt_dh_derive(key, UNHEX(peer), secret, &len), ERR_NONE);
+	assert_hex(bytes_of(secret, len), row->shared);
+	crypt_dh_free(key);
+}
+
+/* Either side computes what the row says. */
+static inline void assert_dh(const struct dh_row *row)
+{
+	assert_dh_side(row, row->a, row->public_a, row->public_b);
+	assert_dh_side(row, row->b, row->public_b, row->public_a);
 }
