@@ -3,42 +3,18 @@
 // Each node gets a copy of the fragments that come to it. The hash of what makes a datagram one chooses the node; fragments that came elsewhere
 // go there through the mesh and are given to its kernel, which puts the datagram together as if all had come there. The kernel
 // here has those that came here, too: a datagram that is whole here it has taken already. So a node waits a moment for the
-// rest before it sends anything on. All of it is bounded: strangers can send fragments. That fragments which overlap are no datagram (RFC 5722)
+// rest before it sends anything on, and the last one of a datagram that came here alone goes nowhere, however late it is.
+// All of it is bounded: strangers can send fragments. That fragments which overlap are no datagram (RFC 5722)
 // is the kernel's to see, which has them all; one that is all of its datagram (RFC 6946) is no business of ours.
-#include "control/internal.h"
+#include "control/gather.h"
 
 #include <stdlib.h>
 
-#include "io/fragment.h"
 #include "wire/ip.h"
 
-#define DATAGRAMS_MAX 256
-#define PIECES_MAX 1024              /* of all that wait */
-#define WAIT_US 10000u
 #define FORGET_US 2000000u
 #define READ_A_TURN 64
 #define SENT_A_SECOND 2000
-
-struct piece {
-	struct piece *next;
-	size_t len;
-	uint8_t b[];
-};
-
-struct datagram {
-	bool used, sent, whole;          /* sent: what comes now goes at once; whole: it was, here */
-	uint64_t key;                    /* the hash of what makes it one */
-	uint64_t since_us;
-	uint32_t have, total;            /* bytes; total 0: the last fragment has not come */
-	struct piece *first;
-};
-
-struct control_gather {
-	struct datagram datagrams[DATAGRAMS_MAX];
-	unsigned used_cnt, piece_cnt;
-	uint64_t budget, fill_us;
-	uint8_t room[IO_FRAGMENT_MAX];
-};
 
 static bool is_open(const struct control *c)
 {
@@ -62,24 +38,24 @@ int control_gather_fd(const struct control *c, bool v6)
 	return c->gather == NULL ? -1 : v6 ? c->cfg.fragments.copies6 : c->cfg.fragments.copies4;
 }
 
-static void forget(struct control_gather *g, struct datagram *d)
+static void forget(struct control_gather *g, struct control_datagram_parts *d)
 {
-	for (struct piece *p; (p = d->first) != NULL; free(p)) {
+	for (struct control_piece *p; (p = d->first) != NULL; free(p)) {
 		d->first = p->next;
 		g->piece_cnt--;
 	}
 }
 
-static void end(struct control_gather *g, struct datagram *d)
+static void end(struct control_gather *g, struct control_datagram_parts *d)
 {
 	forget(g, d);
-	*d = (struct datagram){ 0 };
+	*d = (struct control_datagram_parts){ 0 };
 	g->used_cnt--;
 }
 
 void control_gather_free(struct control *c)
 {
-	for (unsigned i = 0; c->gather != NULL && i < DATAGRAMS_MAX; i++)
+	for (unsigned i = 0; c->gather != NULL && i < CONTROL_GATHER_DATAGRAMS_MAX; i++)
 		forget(c->gather, &c->gather->datagrams[i]);
 	free(c->gather);
 	c->gather = NULL;
@@ -142,42 +118,59 @@ static bool allowed(struct control *c)
 
 static void send_on(struct control *c, uint64_t key, struct bytes packet)
 {
+	uint16_t slot = cluster_chosen(&c->members, key);
+
+	if (slot == c->members.self) /* since a moment: the kernel here has it */
+		return;
 	if (!allowed(c)) {
 		control_drop(c, MODEL_DROP_ip_fragment);
 		return;
 	}
 	control_count(c, MODEL_COUNTER_ip_fragments_sent_on);
-	control_mesh_fragment(c, cluster_chosen(&c->members, key), packet);
+	control_mesh_fragment(c, slot, packet);
 }
 
-static struct datagram *find(struct control_gather *g, uint64_t key)
+static struct control_datagram_parts *find(struct control_gather *g, uint64_t key)
 {
-	for (unsigned i = 0; i < DATAGRAMS_MAX; i++)
+	for (unsigned i = 0; i < CONTROL_GATHER_DATAGRAMS_MAX; i++)
 		if (g->datagrams[i].used && g->datagrams[i].key == key)
 			return &g->datagrams[i];
 	return NULL;
 }
 
-/* NULL: there are too many. */
-static struct datagram *begin(struct control *c, uint64_t key)
+/* A place, or that of the oldest of which nothing waits: of a datagram that was whole or sent on there is little more to come. NULL:
+ * something waits of each. */
+static struct control_datagram_parts *find_place(struct control_gather *g)
 {
-	struct control_gather *g = c->gather;
+	struct control_datagram_parts *oldest = NULL;
 
-	for (unsigned i = 0; i < DATAGRAMS_MAX; i++) {
-		struct datagram *d = &g->datagrams[i];
-		if (d->used)
-			continue;
-		*d = (struct datagram){ .used = true, .key = key, .since_us = c->now_us };
-		g->used_cnt++;
-		return d;
+	for (unsigned i = 0; i < CONTROL_GATHER_DATAGRAMS_MAX; i++) {
+		struct control_datagram_parts *d = &g->datagrams[i];
+		if (!d->used)
+			return d;
+		if (d->first == NULL && (oldest == NULL || d->since_us < oldest->since_us))
+			oldest = d;
 	}
-	return NULL;
+	if (oldest != NULL)
+		end(g, oldest);
+	return oldest;
+}
+
+static struct control_datagram_parts *begin(struct control *c, uint64_t key)
+{
+	struct control_datagram_parts *d = find_place(c->gather);
+
+	if (d == NULL)
+		return NULL;
+	*d = (struct control_datagram_parts){ .used = true, .key = key, .since_us = c->now_us };
+	c->gather->used_cnt++;
+	return d;
 }
 
 /* False: no room. */
-static bool keep(struct control_gather *g, struct datagram *d, const struct wire_ip *ip, uint32_t part, struct bytes packet)
+static bool keep(struct control_gather *g, struct control_datagram_parts *d, struct bytes packet)
 {
-	struct piece *p = g->piece_cnt == PIECES_MAX ? NULL : malloc(sizeof(*p) + packet.len);
+	struct control_piece *p = g->piece_cnt == CONTROL_GATHER_PIECES_MAX ? NULL : malloc(sizeof(*p) + packet.len);
 
 	if (p == NULL)
 		return false;
@@ -186,13 +179,23 @@ static bool keep(struct control_gather *g, struct datagram *d, const struct wire
 	p->next = d->first;
 	d->first = p;
 	g->piece_cnt++;
-	d->have += part;
-	if (!ip->more_fragments)
-		d->total = ip->fragment_offset + part;
-	d->whole = d->total != 0 && d->have >= d->total;
-	if (d->whole)
-		forget(g, d);
 	return true;
+}
+
+/* One that comes again adds nothing. */
+static void note(struct control_datagram_parts *d, const struct wire_ip *ip, uint32_t len)
+{
+	uint32_t from = ip->fragment_offset / CONTROL_GATHER_UNIT;
+	uint32_t end = ip->more_fragments ? from + len / CONTROL_GATHER_UNIT
+					  : from + (len + CONTROL_GATHER_UNIT - 1) / CONTROL_GATHER_UNIT;
+
+	for (uint32_t i = from; i < end && i / 8 < sizeof(d->here); i++) {
+		d->have += (d->here[i / 8] >> i % 8 & 1) == 0;
+		d->here[i / 8] = (uint8_t)(d->here[i / 8] | 1u << i % 8);
+	}
+	if (!ip->more_fragments)
+		d->total = end;
+	d->whole = d->total != 0 && d->have >= d->total;
 }
 
 static void take_copy(struct control *c, struct bytes packet)
@@ -207,12 +210,19 @@ static void take_copy(struct control *c, struct bytes packet)
 	uint16_t slot = cluster_chosen(&c->members, key);
 	if (slot == c->members.self || !cluster_alive(&c->members, slot))
 		return; /* the kernel here is the one */
-	struct datagram *d = find(c->gather, key);
+	struct control_datagram_parts *d = find(c->gather, key);
 	if (d == NULL)
 		d = begin(c, key);
-	if (d != NULL && d->sent)
+	if (d == NULL) {
+		control_drop(c, MODEL_DROP_ip_fragment);
+		return;
+	}
+	note(d, &ip, part.len);
+	if (d->whole)
+		forget(c->gather, d);
+	else if (d->sent)
 		send_on(c, key, exact);
-	else if (d == NULL || (!d->whole && !keep(c->gather, d, &ip, part.len, exact)))
+	else if (!keep(c->gather, d, exact))
 		control_drop(c, MODEL_DROP_ip_fragment);
 }
 
@@ -243,11 +253,11 @@ void control_gather_timers(struct control *c)
 {
 	struct control_gather *g = c->gather;
 
-	for (unsigned i = 0; g != NULL && g->used_cnt != 0 && i < DATAGRAMS_MAX; i++) {
-		struct datagram *d = &g->datagrams[i];
-		if (!d->used || c->now_us < d->since_us + WAIT_US)
+	for (unsigned i = 0; g != NULL && g->used_cnt != 0 && i < CONTROL_GATHER_DATAGRAMS_MAX; i++) {
+		struct control_datagram_parts *d = &g->datagrams[i];
+		if (!d->used || c->now_us < d->since_us + CONTROL_GATHER_WAIT_US)
 			continue;
-		for (const struct piece *p = d->first; p != NULL; p = p->next)
+		for (const struct control_piece *p = d->first; p != NULL; p = p->next)
 			send_on(c, d->key, bytes_of(p->b, p->len));
 		d->sent = d->sent || !d->whole;
 		forget(g, d);
@@ -261,10 +271,10 @@ uint64_t control_gather_next_us(const struct control *c)
 	const struct control_gather *g = c->gather;
 	uint64_t at = UINT64_MAX;
 
-	for (unsigned i = 0; g != NULL && g->piece_cnt != 0 && i < DATAGRAMS_MAX; i++) {
-		const struct datagram *d = &g->datagrams[i];
-		if (d->used && d->first != NULL && d->since_us + WAIT_US < at)
-			at = d->since_us + WAIT_US;
+	for (unsigned i = 0; g != NULL && g->piece_cnt != 0 && i < CONTROL_GATHER_DATAGRAMS_MAX; i++) {
+		const struct control_datagram_parts *d = &g->datagrams[i];
+		if (d->used && d->first != NULL && d->since_us + CONTROL_GATHER_WAIT_US < at)
+			at = d->since_us + CONTROL_GATHER_WAIT_US;
 	}
 	return at;
 }

@@ -174,6 +174,52 @@ static void a_datagram_that_is_whole_here_stays(void **state)
 	assert_int_equal(sent(n), before);
 }
 
+/* Three, of which the one in the middle came to the node that is chosen. */
+static void one_that_comes_twice_is_no_other_one(void **state)
+{
+	struct bench *n = *state;
+	uint16_t id = find_id(n, true);
+	uint64_t before = sent(n);
+
+	come(n, id, 0, true);
+	come(n, id, 0, true);
+	come(n, id, 128, false);
+	wait(n, WAIT_US);
+	assert_int_equal(sent(n), before + 3);
+}
+
+/* The kernel here has had the others all the time, and gives the datagram to us: a second one must not come of it. */
+static void the_last_of_a_datagram_that_came_here_alone_stays_however_late_it_is(void **state)
+{
+	struct bench *n = *state;
+	uint16_t id = find_id(n, true);
+	uint64_t before = sent(n);
+
+	come(n, id, 0, true);
+	wait(n, WAIT_US);
+	come(n, id, 128, false);
+	assert_int_equal(sent(n), before + 2);
+	come(n, id, 64, true);
+	wait(n, WAIT_US);
+	assert_int_equal(sent(n), before + 2);
+}
+
+static void datagrams_that_are_done_leave_room_for_others(void **state)
+{
+	struct bench *n = *state;
+
+	for (unsigned id = 1000; id < 2200; id++) {
+		come(n, (uint16_t)id, 0, true);
+		if (id % 2 != 0)
+			come(n, (uint16_t)id, 64, false);
+		if (id % 100 == 0)
+			wait(n, WAIT_US);
+	}
+	wait(n, WAIT_US);
+	assert_int_equal(dropped(n), 0);
+	assert_in_range(sent(n), 200, 400); /* a half of a half */
+}
+
 static void what_is_chosen_to_be_put_together_here_stays(void **state)
 {
 	struct bench *n = *state;
@@ -237,6 +283,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(a_fragment_alone_goes_to_the_node_that_is_chosen),
 		BOTH(a_datagram_that_is_whole_here_stays),
+		BOTH(one_that_comes_twice_is_no_other_one),
+		BOTH(the_last_of_a_datagram_that_came_here_alone_stays_however_late_it_is),
+		BOTH(datagrams_that_are_done_leave_room_for_others),
 		BOTH(what_is_chosen_to_be_put_together_here_stays),
 		BOTH(fragments_to_others_are_nothing_to_us),
 		BOTH(strangers_fill_no_memory_and_no_mesh),
