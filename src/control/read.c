@@ -6,7 +6,7 @@
 #define READS_MAX 256     /* under way */
 #define READS_A_SECOND 500
 #define READS_BURST 100
-#define WAITING_MAX 4     /* messages for one IKE SA */
+#define WAITING_MAX 8     /* messages for one IKE SA, or pieces of one */
 
 static uint64_t hash_tag(const struct control *c, uint64_t tag)
 {

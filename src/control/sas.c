@@ -394,21 +394,37 @@ static void note_no_marker(struct control *c, const struct fwd_punt *p)
 	control_failure(c, NULL, &f);
 }
 
-static bool take_fragment(struct control *c, struct control_sa *sa, struct ike_event *ev, struct space room)
-{
-	struct ike_sa r;
-
-	control_record_read(&sa->r, &r);
-	bool whole = control_frag_take(c, &sa->frags, &r, ev, room);
-	ike_sa_wipe(&r);
-	return whole;
-}
+/* Where a message is put together: the control thread's own, wiped by the next one. */
+static uint8_t joined[IKE_FRAG_JOIN_MAX];
 
 /* What has become of a datagram so far. */
 struct journey {
 	bool forwarded; /* another node has sent it here: it goes no further */
 	bool looked_up; /* its IKE SA was read from the store */
 };
+
+/* Of the answer to a request that another node has made, and that has not come by here. */
+static bool comes_early(const struct control *c, const struct ike_sa *r, struct bytes msg, struct journey j)
+{
+	struct wire_ike_header h;
+
+	return c->clustered && !j.looked_up && wire_ike_header_parse(msg, &h) == ERR_NONE && (h.flags & IKE_FLAG_RESPONSE) != 0 &&
+	       h.msg_id >= r->tx_next;
+}
+
+/* True: the message is whole. */
+static bool take_fragment(struct control *c, const struct fwd_punt *p, struct control_sa *sa, struct ike_event *ev, struct journey j)
+{
+	bool whole = false;
+	struct ike_sa r;
+
+	control_record_read(&sa->r, &r);
+	/* It waits while the store is asked; where it may not be, it is dropped for what it is. */
+	if (!comes_early(c, &r, ev->msg, j) || control_read_ike(c, sa->r.spi, p, j.forwarded) != ERR_NONE)
+		whole = control_frag_take(c, &sa->frags, &r, ev, SPACE_OF(joined));
+	ike_sa_wipe(&r);
+	return whole;
+}
 
 /* Until IKE_AUTH an IKE SA is in the memory of one node alone, and its SPI names that one. */
 static bool is_pinned(const struct wire_ike_header *h)
@@ -438,16 +454,13 @@ static void take_unknown(struct control *c, const struct fwd_punt *p, const stru
 		control_drop(c, MODEL_DROP_ike_looked_up);
 }
 
-/* Where a message is put together: the control thread's own, wiped by the next one. */
-static uint8_t joined[IKE_FRAG_JOIN_MAX];
-
 static void take_known(struct control *c, const struct fwd_punt *p, struct control_sa *sa, struct ike_event *ev, struct journey j)
 {
 	if (ike_frag_is(ev->msg)) {
 		/* The fragments of one message come to any node: one puts them together. */
 		if (c->clustered && !j.forwarded && send_on(c, cluster_chosen(&c->members, sa->r.spi), p))
 			return;
-		if (!take_fragment(c, sa, ev, SPACE_OF(joined)))
+		if (!take_fragment(c, p, sa, ev, j))
 			return;
 	}
 	control_sa_message(c, sa, ev);

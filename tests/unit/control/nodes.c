@@ -182,6 +182,49 @@ static bool stands(const struct bench *n, unsigned node, uint64_t spi)
 	return sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing;
 }
 
+/* By another node, and without waiting for what follows. */
+static void hand(struct bench *n, unsigned node, const struct mail *m)
+{
+	static struct fwd_punt p;
+	const struct duo_sa *sa = &n->duo->end[0].sas[0];
+
+	p = (struct fwd_punt){ .local = sa->r.path.remote, .remote = sa->r.path.local, .len = (uint16_t)m->len };
+	memcpy(p.msg, m->b, m->len);
+	control_datagram_forwarded(&n->node[node].c, &p);
+}
+
+/* All of them while the store is asked. */
+static void an_answer_in_fragments_that_comes_before_its_request_is_known_is_taken(void **state)
+{
+	struct bench *n = *state;
+	struct mail m[8];
+	const struct ike_event due = { .kind = IKE_EV_REKEY_CHILD, .now_us = n->duo->now_us };
+	const struct ike_event tick = { .kind = IKE_EV_TIMER, .now_us = n->duo->now_us + 1 };
+	struct control *c = &n->node[0].c;
+
+	control_sa_event(c, control_sa_find(c, n->spi), &due);
+	settle(n, 0);
+	control_sa_event(c, control_sa_find(c, n->spi), &tick);
+	settle(n, 0);
+	n->duo->end[0].world.fragment_mtu = 200;
+	answer(n, &sent[0]);
+	unsigned cnt = take_mail(n, m, ARRAY_LEN(m));
+	assert_in_range(cnt, 2, ARRAY_LEN(m));
+	for (unsigned i = 0; i + 1 < cnt; i++)
+		hand(n, 1, &m[i]);
+	post_by(n, 1, &m[cnt - 1], control_datagram_forwarded);
+	const struct ike_sa r = sa_at(n, 1);
+	assert_int_equal(r.child_cnt, 2);
+	assert_true(installed(n, 1, newest_child(&r)));
+	assert_int_equal(drops(n, 1, MODEL_DROP_ike_msgid), 0);
+	/* What comes again, of an answer that was taken, asks nobody. */
+	uint64_t budget = n->node[1].c.read_budget;
+	n->node[1].c.read_fill_us = n->node[1].c.now_us;
+	post_by(n, 1, &m[0], control_datagram_forwarded);
+	assert_int_equal(drops(n, 1, MODEL_DROP_ike_msgid), 1);
+	assert_true(n->node[1].c.read_budget >= budget);
+}
+
 static void of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier(void **state)
 {
 	struct bench *n = *state;
@@ -294,6 +337,7 @@ int main(void)
 		TEST(an_end_is_answered_again_by_the_other_node),
 		TEST(of_two_requests_for_the_same_only_one_leaves),
 		TEST(an_answer_that_comes_before_its_request_is_known_is_taken),
+		TEST(an_answer_in_fragments_that_comes_before_its_request_is_known_is_taken),
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
 		TEST(the_end_of_a_lifetime_is_everybodys),
