@@ -143,7 +143,7 @@ static struct control_tunnel *tunnel_of(struct control *c, const struct control_
 static void apply_path(struct control *c, struct control_tunnel *t, const struct ike_sa *sa, const struct ike_action *a)
 {
 	if (t != NULL)
-		control_why_path(c, t, &a->path, a->told);
+		control_why_path(t, &a->path);
 	for (unsigned i = 0; i < sa->child_cnt; i++)
 		fwd_child_path(c->fwd, sa->children[i].spi_in, &a->path);
 }
@@ -372,13 +372,14 @@ static bool ended_well(const struct ike_out *out)
 }
 
 /* The record as the step has left it, unless another node has gone on from that already. False: it has. */
-static bool take_record(struct control_op *op, uint64_t rev)
+static bool take_record(struct control *c, struct control_op *op, uint64_t rev)
 {
 	struct control_sa *sa = op->sa;
 
 	if (rev != 0 && rev <= sa->mod_rev)
 		return false;
 	sa->tunnel->child_rekeys += op->step->new_sa.child_rekeys - op->step->sa.child_rekeys;
+	control_why_moves(c, sa->tunnel, &op->step->sa, &op->step->new_sa);
 	control_record_free(&sa->r);
 	sa->r = op->made[0];
 	op->made[0] = (struct control_record){ 0 };
@@ -394,7 +395,7 @@ static void finish_sa(struct control *c, struct control_op *op, uint64_t rev)
 	bool newest = true;
 
 	if (op->step->out.has_sa) {
-		newest = take_record(op, rev);
+		newest = take_record(c, op, rev);
 		if (op->step->out.has_rekeyed && control_sa_find(c, op->made[1].spi) == NULL &&
 		    control_sa_add(c, &op->step->rekeyed[0], &op->made[1], rev, t) != NULL) {
 			adopt_children(c, &op->step->rekeyed[0]);

@@ -206,6 +206,7 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 		sa->heard_us = sa->r.last_in_us;
 	control_record_read(&sa->r, &before);
 	t->child_rekeys += r->child_rekeys - before.child_rekeys;
+	control_why_moves(c, t, &before, r);
 	ike_sa_wipe(&before);
 	control_record_free(&sa->r);
 	sa->r = *made;
@@ -213,7 +214,7 @@ static void replace_sa(struct control *c, struct control_sa *sa, const struct ik
 	sa->mod_rev = rev;
 	sa->gone = false;
 	if (moved)
-		control_why_path(c, t, &r->path, true);
+		control_why_path(t, &r->path);
 	link_children(c, r, moved);
 	control_children_prove(c, r, false);
 	control_sa_arm(c, sa, r);
@@ -231,7 +232,7 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 		t->ike_rekeys++;
 	else if (just)
 		control_why_started(c, t, &r->path, replaced);
-	control_why_path(c, t, &r->path, true);
+	control_why_path(t, &r->path);
 	link_children(c, r, true);
 	control_children_prove(c, r, true);
 	settle_later(c, t);

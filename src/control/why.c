@@ -397,16 +397,24 @@ void control_why_settle(struct control *c, struct control_tunnel *t)
 	control_tunnel_dirty(c, t);
 }
 
-void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path, bool told)
+void control_why_path(struct control_tunnel *t, const struct model_path *path)
 {
-	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
-	const struct addr_endpoint before = t->seen_at;
-
 	t->seen_local = path->local;
 	t->seen_at = path->remote;
-	if (told || before.addr.family == ADDR_NONE || addr_endpoint_eq(&before, &path->remote))
-		return;
-	take_signs(c, t, signs, explain_watch_path(&t->watch, c->now_us, &before, &path->remote, signs));
+}
+
+void control_why_moves(struct control *c, struct control_tunnel *t, const struct ike_sa *before, const struct ike_sa *now)
+{
+	/* A program that does not know the number has written the record without it. */
+	uint32_t cnt = now->moves > before->moves ? now->moves - before->moves : 0;
+	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
+
+	for (uint32_t i = 0; i < cnt && i < EXPLAIN_FLAPS; i++) {
+		control_why_path(t, &now->path);
+		unsigned found = explain_watch_path(&t->watch, c->now_us, &before->path.remote, &now->path.remote, signs);
+		if (control_duty_tunnel(c, t))
+			take_signs(c, t, signs, found);
+	}
 }
 
 static void sample(struct control *c, struct control_tunnel *t)

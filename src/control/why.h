@@ -40,8 +40,10 @@ void control_why_seen(struct control *c, const struct control_sa *sa, const stru
 const struct control_sa *control_why_newest(const struct control_tunnel *t); /* established, and not about to end; NULL: none */
 /* A handshake of it, or a Child SA, came to a good end. */
 void control_why_settle(struct control *c, struct control_tunnel *t);
-/* told: by MOBIKE, so it is no NAT that flaps. */
-void control_why_path(struct control *c, struct control_tunnel *t, const struct model_path *path, bool told);
+void control_why_path(struct control_tunnel *t, const struct model_path *path); /* where the peer is from now on */
+/* A record was replaced by the one that comes after it, by this node or another: all of them count how often the peer moved untold,
+ * and the one whose duty it is judges. */
+void control_why_moves(struct control *c, struct control_tunnel *t, const struct ike_sa *before, const struct ike_sa *now);
 void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */

@@ -169,7 +169,6 @@ static void take_nat(struct ike_ctx *c, const struct ike_natd *natd)
 		return;
 	struct ike_action *a = ike_out_add(c->out, IKE_ACT_PATH);
 	a->path = sa->path;
-	a->told = true;
 }
 
 /* The IP header says where the peer is; it is followed when it has answered from there. */
@@ -277,7 +276,7 @@ static enum ike_state take_reachable(struct ike_ctx *c, const struct ike_request
 	}
 	struct ike_action *a = ike_out_add(c->out, IKE_ACT_PATH);
 	a->path = sa->path;
-	a->told = there.told;
+	sa->moves += !there.told;
 	ike_out_count(c->out, MODEL_COUNTER_address_changes);
 	return sa->state;
 }
@@ -342,7 +341,6 @@ enum ike_state ike_move_self(struct ike_ctx *c)
 	if (sa->state == IKE_STATE_ESTABLISHED && !sa->closing) {
 		struct ike_action *a = ike_out_add(c->out, IKE_ACT_PATH);
 		a->path = sa->path;
-		a->told = true;
 		sa->update_due = true;
 	}
 	probe(c);

@@ -54,6 +54,7 @@ enum field {
 	F_SEEN_AS,
 	F_CANDIDATE,
 	F_ALLOW_ESN = 60,
+	F_MOVES,
 };
 
 #define BIT MODEL_RECORD_BIT
@@ -424,6 +425,7 @@ MUST_USE enum err ike_sa_encode(const struct ike_sa *sa, uint16_t format, struct
 	put_u32(w, F_CHILD_LIFETIME, sa->child_lifetime_s);
 	put_u32(w, F_IKE_REKEYS, sa->ike_rekeys);
 	put_u32(w, F_CHILD_REKEYS, sa->child_rekeys);
+	put_u32(w, F_MOVES, sa->moves);
 	put_u64(w, F_CREATED, sa->created_us);
 	tlv_u64(w, F_EXPIRES, sa->expires_us);
 	put_u64(w, F_LAST_IN, sa->last_in_us);
@@ -451,6 +453,7 @@ static enum err get_duty(struct model_record *d, unsigned type, struct ike_sa *s
 	case F_UPDATE_DUE: sa->update_due = model_record_bool(d); break;
 	case F_SEEN_AS: model_record_copy(d, sa->seen_as, sizeof(sa->seen_as)); break;
 	case F_CANDIDATE: return get_candidate(d->field.value, &sa->candidate);
+	case F_MOVES: sa->moves = model_record_u32(d); break;
 	}
 	return ERR_NONE;
 }

@@ -158,6 +158,7 @@ struct ike_sa {
 	struct ike_child_ref children[IKE_CHILDREN_MAX];
 	uint32_t dpd_delay_s, child_lifetime_s, ike_lifetime_s;
 	uint32_t ike_rekeys, child_rekeys;
+	uint32_t moves;          /* of the peer, of which it has not told: it was seen elsewhere, and has answered from there */
 	uint64_t created_us, expires_us, last_in_us;
 	uint64_t next_check_us;  /* no reachability check of an address that was only seen before this */
 };

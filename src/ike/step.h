@@ -152,8 +152,7 @@ enum ike_action_kind {
 	IKE_ACT_CHILD_PROVEN,   /* spi: the peer surely has it; sending may move to it */
 	IKE_ACT_CHILD_DELETE,   /* spi: remove */
 	IKE_ACT_PATH,           /* path: of the SA and all its children from now on (with native ESP its ports are IKE's
-				 * alone). told: a side said that it moves; else
-				 * the peer was seen elsewhere and has answered from there, as behind a NAT */
+				 * alone) */
 	IKE_ACT_SEND,           /* msg from local to remote; marker: behind the non-ESP marker */
 	IKE_ACT_INITIAL_CONTACT, /* drop every other IKE SA of this tunnel (RFC 7296 2.4) */
 	IKE_ACT_FAILURE,        /* failure */
@@ -163,7 +162,6 @@ enum ike_action_kind {
 
 struct ike_action {
 	enum ike_action_kind kind;
-	bool told; /* PATH */
 	union {
 		struct ike_dh_job dh; /* borrows the event's message or out->scratch, and the record or half of the step */
 		struct { const struct model_child_sa *child; uint32_t replaces; } put; /* borrows out->child */

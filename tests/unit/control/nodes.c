@@ -157,31 +157,6 @@ static void an_answer_that_comes_before_its_request_is_known_is_taken(void **sta
 	assert_true(installed(n, 0, newest_child(&r)));
 }
 
-/* The peer begins anew, with INITIAL_CONTACT, at that node. Returns our SPI of the new IKE SA. */
-static uint64_t shake_hands(struct bench *n, unsigned node)
-{
-	struct mail m[4];
-	struct wire_ike_header h;
-
-	duo_start(n->duo);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
-		unsigned before = sent_cnt;
-		post(n, node, &m[0]);
-		assert_true(sent_cnt > before);
-		answer(n, &sent[before]);
-	}
-	must(wire_ike_header_parse(bytes_of(m[0].b, m[0].len), &h) == ERR_NONE);
-	assert_non_null(control_sa_find(&n->node[node].c, h.spi_r));
-	return h.spi_r;
-}
-
-static bool stands(const struct bench *n, unsigned node, uint64_t spi)
-{
-	const struct control_sa *sa = control_sa_find(&n->node[node].c, spi);
-	return sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing;
-}
-
 /* By another node, and without waiting for what follows. */
 static void hand(struct bench *n, unsigned node, const struct mail *m)
 {
@@ -223,6 +198,31 @@ static void an_answer_in_fragments_that_comes_before_its_request_is_known_is_tak
 	post_by(n, 1, &m[0], control_datagram_forwarded);
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_msgid), 1);
 	assert_true(n->node[1].c.read_budget >= budget);
+}
+
+/* The peer begins anew, with INITIAL_CONTACT, at that node. Returns our SPI of the new IKE SA. */
+static uint64_t shake_hands(struct bench *n, unsigned node)
+{
+	struct mail m[4];
+	struct wire_ike_header h;
+
+	duo_start(n->duo);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
+		unsigned before = sent_cnt;
+		post(n, node, &m[0]);
+		assert_true(sent_cnt > before);
+		answer(n, &sent[before]);
+	}
+	must(wire_ike_header_parse(bytes_of(m[0].b, m[0].len), &h) == ERR_NONE);
+	assert_non_null(control_sa_find(&n->node[node].c, h.spi_r));
+	return h.spi_r;
+}
+
+static bool stands(const struct bench *n, unsigned node, uint64_t spi)
+{
+	const struct control_sa *sa = control_sa_find(&n->node[node].c, spi);
+	return sa != NULL && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing;
 }
 
 static void of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier(void **state)
@@ -280,6 +280,58 @@ static void what_is_due_is_done_by_whose_duty_it_is(void **state)
 	assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
 	post(n, 0, &m[0]);
 	assert_int_equal(sa_at(n, 0).request.kind, IKE_REQUEST_NONE);
+}
+
+/* The peer's NAT gives it another port, which that node sees, and follows. */
+static void move_peer(struct bench *n, unsigned node, uint16_t port)
+{
+	struct control *c = &n->node[node].c;
+	struct control_sa *sa = control_sa_find(c, n->spi);
+	struct ike_event ev = { .kind = IKE_EV_ADDRESS, .now_us = c->now_us, .local = sa->r.path.local, .remote = sa->r.path.remote };
+	static struct fwd_punt p;
+	struct mail m[4];
+
+	ev.remote.port = port;
+	control_sa_event(c, sa, &ev);
+	settle(n, node);
+	c->now_us += 30000;
+	control_held_run(c);
+	answer(n, &sent[sent_cnt - 1]);
+	assert_int_equal(take_mail(n, m, ARRAY_LEN(m)), 1);
+	p = (struct fwd_punt){ .local = ev.local, .remote = ev.remote, .len = (uint16_t)m[0].len };
+	memcpy(p.msg, m[0].b, m[0].len);
+	control_datagram(c, &p);
+	settle(n, node);
+	assert_int_equal(sa_at(n, node).path.remote.port, port);
+}
+
+static unsigned found(const struct bench *n, unsigned node, enum model_failure_code code)
+{
+	const struct explain_history *h = &n->node[node].tunnel.why;
+
+	for (unsigned i = 0; i < EXPLAIN_HISTORY_MAX; i++)
+		if (h->slots[i] != NULL && h->slots[i]->code == code)
+			return h->slots[i]->cnt;
+	return 0;
+}
+
+/* Whichever node follows it last, the one whose duty the tunnel is says so, and says it once. */
+static void a_mapping_that_changes_at_alternating_nodes_flaps(void **state)
+{
+	struct bench *n = *state;
+
+	give_duties(n, 0, false);
+	give_duties(n, 1, true);
+	for (unsigned i = 1; i <= EXPLAIN_FLAPS; i++) {
+		assert_int_equal(found(n, 1, MODEL_FAILURE_NAT_FLAPPING), 0);
+		move_peer(n, i % NODES, (uint16_t)(20000 + i));
+		learn(n, (i + 1) % NODES);
+		learn(n, i % NODES); /* its own commit as well */
+	}
+	assert_int_equal(found(n, 1, MODEL_FAILURE_NAT_FLAPPING), 1);
+	assert_int_equal(found(n, 0, MODEL_FAILURE_NAT_FLAPPING), 0);
+	move_peer(n, 1, 30000);
+	assert_int_equal(found(n, 1, MODEL_FAILURE_NAT_FLAPPING), 2);
 }
 
 static void the_end_of_a_lifetime_is_everybodys(void **state)
@@ -340,6 +392,7 @@ int main(void)
 		TEST(an_answer_in_fragments_that_comes_before_its_request_is_known_is_taken),
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
+		TEST(a_mapping_that_changes_at_alternating_nodes_flaps),
 		TEST(the_end_of_a_lifetime_is_everybodys),
 		TEST(a_rekey_of_a_child_sa_that_is_not_known_here_is_not_refused),
 	};

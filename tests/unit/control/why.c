@@ -285,15 +285,37 @@ static void starts_and_paths_are_watched(void **state)
 	assert_int_equal(last_of(&n->a)->code, MODEL_FAILURE_RESTART_LOOP);
 	assert_int_equal(last_of(&n->a)->stage, MODEL_STAGE_LIVE);
 	control_why_start(&n->c, &n->b, &first, false);
+	struct ike_sa before = { .path = first }, now = { .path = first };
 	for (uint16_t i = 1; i <= EXPLAIN_FLAPS; i++) {
-		const struct model_path other = path("203.0.113.1", (uint16_t)(1000 + i));
-		const struct model_path told = path("203.0.113.1", (uint16_t)(2000 + i));
-		control_why_path(&n->c, &n->b, &told, true); /* the peer said that it moves */
-		control_why_path(&n->c, &n->b, &other, false);
-		control_why_path(&n->c, &n->b, &other, false); /* the same is no change */
+		assert_null(last_of(&n->b));
+		before = now;
+		now.path = path("203.0.113.1", (uint16_t)(2000 + i)); /* the peer said that it moves */
+		control_why_moves(&n->c, &n->b, &before, &now);
+		before = now;
+		now.path = path("203.0.113.1", (uint16_t)(1000 + i));
+		now.moves++;
+		control_why_moves(&n->c, &n->b, &before, &now);
+		control_why_moves(&n->c, &n->b, &now, &now); /* the same is no change */
 	}
 	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_NAT_FLAPPING);
 	assert_int_equal(last_of(&n->b)->cnt, 1);
+	assert_int_equal(last_of(&n->b)->remote.port, 1000 + EXPLAIN_FLAPS);
+}
+
+/* A record that was not seen on its way counts as well, and one of a program that does not know the number does not. */
+static void moves_are_counted_by_the_record(void **state)
+{
+	struct bench *n = *state;
+	const struct model_path first = path("203.0.113.1", 1000);
+	struct ike_sa before = { .path = first, .moves = 7 }, now = { .path = path("203.0.113.1", 1001) };
+
+	control_why_start(&n->c, &n->b, &first, false);
+	for (unsigned i = 0; i < EXPLAIN_FLAPS; i++)
+		control_why_moves(&n->c, &n->b, &before, &now);
+	assert_null(last_of(&n->b));
+	now.moves = 7 + EXPLAIN_FLAPS;
+	control_why_moves(&n->c, &n->b, &before, &now);
+	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_NAT_FLAPPING);
 }
 
 /* The one at which the last of them came up says so. */
@@ -365,6 +387,7 @@ int main(void)
 		TEST(the_log_has_a_failure_once_while_it_goes_on),
 		TEST(a_flood_of_different_failures_is_held_back),
 		TEST(starts_and_paths_are_watched),
+		TEST(moves_are_counted_by_the_record),
 		TEST(starts_at_other_nodes_are_part_of_a_loop),
 		TEST(what_came_right_after_the_start_is_traffic_of_the_new_ike_sa),
 	};

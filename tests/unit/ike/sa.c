@@ -45,6 +45,7 @@ static struct ike_sa make_full(void)
 	sa.child_lifetime_s = 40;
 	sa.ike_rekeys = 50;
 	sa.child_rekeys = 60;
+	sa.moves = 65;
 	sa.created_us = 70;
 	sa.expires_us = 80;
 	sa.last_in_us = 90;
@@ -94,6 +95,7 @@ static void survive_in(uint16_t format)
 		assert_int_equal(back.children[i].closing, sa.children[i].closing);
 	}
 	assert_int_equal(back.next_check_us, 100);
+	assert_int_equal(back.moves, 65);
 	assert_true(back.closing && back.nat_peer && back.nat_local && back.allow_null && back.allow_esn);
 	assert_int_equal(back.last_in_us, 90);
 }
