@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""IKE messages in fragments (RFC 7383), both ways, with strongSwan: whole handshakes and rekeys in pieces, and pieces that get lost."""
+"""IKE messages in fragments (RFC 7383), both ways, with strongSwan: whole handshakes and rekeys in pieces, and pieces that get lost.
+And in IP fragments, over IPv4 and IPv6: a handshake of onramp-peer's, and requests made by hand whose fragments are as they should be or not."""
+import ipaddress
 import os
 import sys
 import time
@@ -7,7 +9,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from charon import Charon
 from checks import Checks, check
-from lab import HQ, SITE_A, Gateway, Lab, wait_until
+from lab import ANYCAST4, ANYCAST6, HQ, SITE_A, SITE_A6, Gateway, Lab, wait_until
+from pieces import ANSWERED, ANSWERED6, SILENT, SILENT6, ask
 
 LAN = "10.1.0.1"
 # Eight selectors a side: with a Diffie-Hellman value beside them an answer does not fit 576 bytes.
@@ -34,6 +37,51 @@ def rekeyed(site, rekey, spis):
     old = spis()
     check(rekey(), "swanctl --rekey failed")
     check(wait_until(lambda: spis() and not set(spis()) & set(old), 15), f"not rekeyed:\n{site.sas()}")
+
+
+# ---- IP fragments ----
+
+def put_together(lab, version):
+    """Datagrams that the gateway's kernel has put together."""
+    if version == 6:
+        lines = dict(line.split() for line in lab.run("gw", "cat", "/proc/net/snmp6").stdout.splitlines())
+        return int(lines["Ip6ReasmOKs"])
+    names, values = [line.split() for line in lab.run("gw", "cat", "/proc/net/snmp").stdout.splitlines() if line.startswith("Ip:")]
+    return int(dict(zip(names, values))["ReasmOKs"])
+
+
+def auth_in_ip_fragments(lab, gateway, number, source, target, mtu):
+    """Fifteen selectors of IPv6 a side are more than a packet holds, and more than the gateway takes: it narrows them."""
+    version = ipaddress.ip_address(target).version
+    tunnel = gateway.create_tunnel(f"v{version}", f"10.252.{number}.0/31", endpoint=target)
+    psk = gateway.generate_psk(tunnel)
+    route = f"-{version} route replace default via {source[:-1]}1"
+    selectors = [word for side in ("local", "remote")
+                 for prefix in ("10.1.0.0/16", *(f"2001:db8:{n:x}::/48" for n in range(256, 270))) for word in (f"--ts-{side}", prefix)]
+    before = put_together(lab, version)
+    lab.ip("site-a", f"{route} mtu {mtu}")
+    done = lab.run("site-a", gateway.build / "tests/peer/onramp-peer", "--gateway", target, "--local", source, "--id",
+                   f"fqdn:{tunnel['remote_identities']['fqdn_id']}", "--timeout", 5, *selectors, "--expect", "up", check=False,
+                   env={**os.environ, "ONRAMP_PEER_PSK": psk})
+    lab.ip("site-a", route)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    check(put_together(lab, version) > before, "nothing came in IP fragments")
+
+
+def pieces_of_every_kind(lab, source, target, answered, silent):
+    found = ask(lab, "site-a", source, target, answered, silent)
+    check(found == set(answered), f"answered: {sorted(found)}")
+
+
+def in_ip_fragments(lab, gateway, checks):
+    with checks.case("an IKE_AUTH in IPv4 fragments"):
+        auth_in_ip_fragments(lab, gateway, 4, SITE_A, ANYCAST4, 576)
+    with checks.case("an IKE_AUTH in IPv6 fragments"):
+        auth_in_ip_fragments(lab, gateway, 6, SITE_A6, ANYCAST6, 1280)
+    with checks.case("IPv4 fragments: the whole is answered, however it was cut; what overlaps or is not all there is not"):
+        pieces_of_every_kind(lab, SITE_A, ANYCAST4, ANSWERED, SILENT)
+    with checks.case("IPv6 fragments: likewise; one that is all of its datagram is taken, one without the headers is not"):
+        pieces_of_every_kind(lab, SITE_A6, ANYCAST6, ANSWERED6, SILENT6)
 
 
 def main():
@@ -87,6 +135,9 @@ def main():
             check(counter(gateway, "ike_established") == established + 1, "more than one IKE SA was made")
             check(wait_until(lambda: gateway.tunnel_status(tunnel)["child_count"] == 1, 10), "Child SAs were left over")
             check(time.monotonic() - begin < 60, "it took too long")
+        check(site.terminate(), "Delete not answered")
+        site.stop()
+        in_ip_fragments(lab, gateway, checks)
         checks.finish()
 
 
