@@ -21,7 +21,7 @@ static void print_nodes(const json_t *nodes)
 	const json_t *n;
 	size_t i;
 
-	cli_table_init(&t, "node|site|state|mesh|slot");
+	cli_table_init(&t, "NODE|SITE|STATE|MESH|SLOT");
 	json_array_foreach (nodes, i, n) {
 		cli_table_cellf(&t, "%s%s", cli_text(n, "name"), is(n, "self") ? " (this one)" : "");
 		cli_table_cell(&t, cli_text(n, "site"));
