@@ -276,13 +276,40 @@ static void change_missing_psk(struct explain_text *t, const struct explain_case
 	explain_text_say(t, "/psk_generate, then enter the answer's psk at the router");
 }
 
+static bool starts(const char *text, const char *word)
+{
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* In the form in which the peer sent it: its key is found by the name that it has for itself. Nothing of its text is repeated. */
+static void say_sent_identity(struct explain_text *t, const struct explain_case *c)
+{
+	const char *sent = c->f->identity;
+	const bool known = !model_id_is_zero(&c->f->tunnel_id) && c->context->account_number != 0;
+	char text[MODEL_IDENTITY_TEXT_MAX];
+	struct addr a;
+
+	if (known && starts(sent, "fqdn:")) {
+		model_identity_fqdn(c->context->account_number, &c->f->tunnel_id, domain_of(c), text);
+		explain_text_say(t, "%s", text);
+	} else if (known && starts(sent, "keyid:")) {
+		model_identity_key(c->context->account_number, &c->f->tunnel_id, text);
+		explain_text_say(t, "keyid:%s", text);
+	} else if ((starts(sent, "ipv4:") || starts(sent, "ipv6:")) && addr_parse(bytes_str(sent + 5), &a) == ERR_NONE) {
+		explain_text_say(t, "%s", addr_format(&a, text));
+	} else {
+		say_identity(t, c);
+	}
+}
+
+/* strongSwan takes one setting a line: with the identities in the same one it would not find the key. */
 static void say_secret(struct explain_text *t, const struct explain_case *c)
 {
-	explain_text_say(t, "secrets { ike-1 { id-1 = \"");
-	say_identity(t, c);
-	explain_text_say(t, "\" id-2 = ");
+	explain_text_say(t, "secrets { ike-1 { secret = \"THE KEY\" } }; where the router has several keys with id-1 = \"");
+	say_sent_identity(t, c);
+	explain_text_say(t, "\" and id-2 = ");
 	say_gateway(t, c);
-	explain_text_say(t, " secret = \"THE KEY\" } }");
+	explain_text_say(t, " in lines of their own before secret");
 }
 
 static void change_psk(struct explain_text *t, const struct explain_case *c)

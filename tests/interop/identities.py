@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Each form of identity, both start ports, with a public address and behind a real NAT."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
@@ -44,6 +45,23 @@ def one(lab, gateway, site, tunnel, psk, identity, port, form):
     check(wait_until(lambda: not gateway.tunnel_status(tunnel)["up"], 5), "still up after the peer's Delete")
 
 
+def paste_key(gateway, site, tunnel, psk, identity):
+    """The tunnel gets another key, and its router what the verdict says, letter by letter: that key."""
+    new = gateway.generate_psk(tunnel)
+    site.configure(identity, psk)
+    check(not site.initiate(), "up with the former key")
+    change = gateway.why(tunnel)["verdict"]["change"]
+    own, far = re.search(r'id-1 = "(.*?)" and id-2 = (\S+) in lines of their own', change).groups()
+    line = re.search(r"secrets \{.*?\} \}", change)[0].replace("THE KEY", new)
+    for secrets in (line, line.replace("secret =", f'\nid-1 = "{own}"\nid-2 = {far}\nsecret =')):
+        conf = site.directory / "swanctl" / "swanctl.conf"
+        conf.write_text(conf.read_text().partition("secrets {")[0] + secrets + "\n")
+        site.load()
+        check(site.initiate(), f"not up with {secrets!r}: {site.said}")
+        site.terminate()
+    return new
+
+
 def main():
     with Lab() as lab:
         lab.build_network()
@@ -64,6 +82,9 @@ def main():
                     with checks.case(f"{name} from {node} on UDP {port}"):
                         one(lab, gateway, site, tunnel, psk, identity, port, form)
         site, tunnel, psk = sites["site-a"]
+        for name, identity, _ in forms(account, tunnel)[:3]:
+            with checks.case(f"the line that the advice gives for a wrong key is taken by strongSwan as {name}"):
+                psk = paste_key(gateway, site, tunnel, psk, identity)
         for port in (500, 4500):
             with checks.case(f"IPV4_ADDR on UDP {port}, with customer_endpoint"):
                 gateway.call("PUT", f"/ipsec_tunnels/{tunnel['id']}", {"customer_endpoint": SITE_A})

@@ -37,12 +37,12 @@ NAMES = [
 # What is wrong with the key, or with all that comes besides.
 KEYS = [
     VerdictCase("auth.wrong_psk", "another key", key=lambda psk: "f" * 64,
-                change=["secret = ", "{user}", ANYCAST4, "/psk_generate"]),
+                change=["secret = ", 'id-1 = "{own}"', ANYCAST4, "/psk_generate"]),
     VerdictCase("auth.psk_blank", "a line end behind the key", key=lambda psk: psk + "\n", sentence=["a line end behind it"]),
     VerdictCase("auth.psk_blank", "a DOS line end behind the key", key=lambda psk: psk + "\r\n", sentence=["DOS line end"]),
     VerdictCase("auth.psk_blank", "a blank behind the key", key=lambda psk: psk + " ", sentence=["a blank behind it"]),
     VerdictCase("auth.psk_blank", "a blank before the key", key=lambda psk: " " + psk, sentence=["a blank before it"],
-                change=["no blank or line end more or less", "{user}"]),
+                change=["no blank or line end more or less", "{own}"]),
     VerdictCase("auth.not_psk", "a signature with RSA", options=["--auth-method", 1], sentence=["RSA signature", "pre-shared key"],
                 change=["auth = psk"]),
     VerdictCase("auth.not_psk", "a digital signature", options=["--auth-method", 14], sentence=["14 (digital signature)"]),
@@ -106,7 +106,7 @@ def hold_address(p):
 
 
 def hold_keys(p, tunnel):
-    words = {"user": tunnel["remote_identities"]["user_id"]}
+    words = {"own": tunnel["remote_identities"]["fqdn_id"]}
     for case in KEYS:
         fill(case, words)
         case.expect, case.stage, case.side = "auth-failed", "auth", "peer"
@@ -125,7 +125,7 @@ def hold_settings(p):
     rolled["psk"] = p.gateway.generate_psk(rolled)
     p.psks.append(rolled["psk"])
     cases.append((rolled, VerdictCase("auth.previous_psk", "the key before the present one", side="peer", psk=former,
-                                      sentence=[rolled["id"]], change=["newer key", rolled["remote_identities"]["user_id"]])))
+                                      sentence=[rolled["id"]], change=["newer key", rolled["remote_identities"]["fqdn_id"]])))
     elsewhere = p.new_tunnel(customer_endpoint=p.new_address())
     cases.append((elsewhere, VerdictCase("auth.wrong_peer_address", "another address than the customer_endpoint", side="either",
                                          sentence=[f"it came from {SITE_A}; the tunnel's is {elsewhere['customer_endpoint']}"],

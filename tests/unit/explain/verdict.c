@@ -231,8 +231,18 @@ static void wrong_key_names_the_tunnels_identity_and_the_gateways_address(void *
 	struct explain_context c = context;
 
 	explain_failure(&f, &c, &v);
-	says(v.change, "id-1 = \"ipsec@f5000000000000000000000000000000.77.ipsec.example.net\" id-2 = "
-		       "192.0.2.1 secret");
+	says(v.change, "id-1 = \"ipsec@f5000000000000000000000000000000.77.ipsec.example.net\" and id-2 = "
+		       "192.0.2.1 in lines");
+	/* strongSwan looks its secret up by the name that the connection has */
+	strcpy(f.identity, "fqdn:f5000000000000000000000000000000.77.ipsec.example.net");
+	explain_failure(&f, &c, &v);
+	says(v.change, "id-1 = \"f5000000000000000000000000000000.77.ipsec.example.net\" and id-2");
+	strcpy(f.identity, "keyid:77_F5000000000000000000000000000000");
+	explain_failure(&f, &c, &v);
+	says(v.change, "id-1 = \"keyid:77_f5000000000000000000000000000000\" and id-2");
+	strcpy(f.identity, "ipv4:203.0.113.5");
+	explain_failure(&f, &c, &v);
+	says(v.change, "id-1 = \"203.0.113.5\" and id-2");
 	assert_int_equal(v.side, EXPLAIN_SIDE_PEER);
 	c.gateway = addr_from_v4_u32(0xc6336401);
 	explain_failure(&f, &c, &v);
