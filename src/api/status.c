@@ -84,6 +84,12 @@ static json_t *account_line(struct api_call *c)
 /* The help of a counter or drop reason by the name that the gateway gave. */
 static const char *find_help(const char *name)
 {
+	static const struct {
+		const char *name, *help;
+	} present[] = { { "half_open", "handshakes that are half open now" },
+			{ "ike_sas", "IKE SAs that are there now" },
+			{ "child_sas", "Child SAs that are installed now" } };
+
 	for (unsigned i = 0; i < MODEL_COUNTER_CNT; i++)
 		if (strcmp(name, model_counter_name(i)) == 0)
 			return model_counter_help(i);
@@ -92,6 +98,9 @@ static const char *find_help(const char *name)
 	for (unsigned i = 0; i < MODEL_DROP_CNT; i++)
 		if (strcmp(name, model_drop_name(i)) == 0)
 			return model_drop_text(i);
+	for (size_t i = 0; i < ARRAY_LEN(present); i++)
+		if (strcmp(name, present[i].name) == 0)
+			return present[i].help;
 	return "";
 }
 

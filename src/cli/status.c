@@ -157,7 +157,8 @@ static void print_node(const struct cli *cli, const json_t *node)
 	}
 	json_array_foreach (json_object_get(node, "unknown_peers"), i, v)
 		cli_print_verdict("A peer that no tunnel knows", v, false);
-	print_counters(json_object_get(node, "counters"));
+	if (cli_args_value(&cli->args, "down") == NULL)
+		print_counters(json_object_get(node, "counters"));
 }
 
 int cli_load_node(struct cli *cli, json_t **ret)

@@ -75,6 +75,7 @@ def metrics(checks, gateway):
     with checks.case("metrics are in the format of Prometheus, and count what passed"):
         samples, wrong = exposition.read(gateway.cli("metrics").stdout)
         check(not wrong, wrong[:3])
+        check(all(counter["help"] for counter in gateway.status()["counters"]), "a counter that says not what it counts")
         check(samples["onramp_gateway_up"] == 1 and samples["onramp_esp_in_packets_total"] > 100, samples)
         check(samples['onramp_dropped_total{reason="ttl_expired"}'] >= 1, "no drop is counted")
         for name in ("up", "in_packets_total", "in_bytes_total", "out_packets_total", "changed_timestamp_seconds", "last_in_timestamp_seconds"):
