@@ -4,8 +4,8 @@
 //                                <--  HDR, SK {N(NAT_DETECTION_*), [N(COOKIE2)]}
 //                           or   <--  HDR, SK {N(UNACCEPTABLE_ADDRESSES) or N(UNEXPECTED_NAT_DETECTED), [N(COOKIE2)]}
 //   the reachability check (3.7), to the new address alone:
-//                                <--  HDR, SK {N(COOKIE2)}
-//   HDR, SK {N(COOKIE2)}  -->
+//                                <--  HDR, SK {N(COOKIE2), N(NAT_DETECTION_*)}
+//   HDR, SK {N(NAT_DETECTION_*), N(COOKIE2)}  -->
 //
 // Only who started the tunnel moves by message. A peer of whichever kind is followed only when it has answered from its new
 // address (design section 6.6). Our own addresses beside the one of the path are not told, those of the peer
@@ -53,20 +53,25 @@ void ike_move_put(struct ike_ctx *c, enum ike_request_kind kind, const struct ik
 		  struct wire_ike_builder *b)
 {
 	const struct ike_sa *sa = c->sa;
-	struct addr_endpoint own = sa->path.local;
+	struct addr_endpoint own = sa->path.local, remote = sa->path.remote;
 
 	if (!sa->mobike)
 		return;
-	if (kind == IKE_REQUEST_ADDRESS)
+	if (kind == IKE_REQUEST_ADDRESS) {
 		put(b, IKE_N_COOKIE2, BYTES_OF(facts->nonce));
+		own.port = sa->candidate.local_port;
+		remote = sa->candidate.remote;
+	}
 	if (kind == IKE_REQUEST_UPDATE)
 		put(b, IKE_N_UPDATE_SA_ADDRESSES, (struct bytes){ 0 });
 	if (sa->encap == IKE_ENCAP_FORCED)
 		own.port = 0; /* as in IKE_SA_INIT: the gateway has to see a NAT */
-	/* RFC 4555 3.8: behind a NAT the liveness check shows whether it has changed the mapping. Without the hashes the message
-	 * still does what else it is for. */
-	if (kind == IKE_REQUEST_UPDATE || (kind == IKE_REQUEST_LIVENESS && sa->started && sa->nat_local))
-		(void)!ike_natd_put(b, sa->spi_i, sa->spi_r, &own, &sa->path.remote);
+	/* RFC 4555 3.8: NAT detection may stand in any of these requests. Behind a NAT the liveness check shows whether it has
+	 * changed the mapping; and libreswan returns COOKIE2 only beside it. Without the hashes the message still does what else
+	 * it is for. */
+	if (kind == IKE_REQUEST_UPDATE || kind == IKE_REQUEST_ADDRESS ||
+	    (kind == IKE_REQUEST_LIVENESS && sa->started && sa->nat_local))
+		(void)!ike_natd_put(b, sa->spi_i, sa->spi_r, &own, &remote);
 }
 
 /* ---- a peer that is elsewhere ---- */

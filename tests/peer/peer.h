@@ -33,7 +33,7 @@ struct peer_edit {
 	size_t len;
 };
 
-enum peer_cookie2 { PEER_COOKIE2_ECHO, PEER_COOKIE2_OTHER, PEER_COOKIE2_NONE };
+enum peer_cookie2 { PEER_COOKIE2_ECHO, PEER_COOKIE2_OTHER, PEER_COOKIE2_NONE, PEER_COOKIE2_BESIDE_NATD };
 
 struct peer_options {
 	struct addr_endpoint local, remote; /* ports: where it starts, 500 or 4500 */

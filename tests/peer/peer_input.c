@@ -357,14 +357,18 @@ static void delete_by_gateway(struct peer *p, struct peer_ike *sa, const struct 
 static void echo_cookie(struct peer *p, const struct wire_ike_payloads *in, struct wire_ike_builder *b)
 {
 	static const uint8_t other[16];
-	struct wire_ike_notify n;
+	struct wire_ike_notify n, natd;
 
 	if (!wire_ike_notify_find(in, IKE_N_COOKIE2, &n))
 		return;
 	p->cookies_taken++;
-	if (p->o.cookie2 != PEER_COOKIE2_NONE)
-		wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_COOKIE2,
-				    p->o.cookie2 == PEER_COOKIE2_ECHO ? n.data : BYTES_OF(other));
+	if (p->o.cookie2 == PEER_COOKIE2_NONE ||
+	    (p->o.cookie2 == PEER_COOKIE2_BESIDE_NATD &&
+	     !(wire_ike_notify_find(in, IKE_N_NAT_DETECTION_SOURCE_IP, &natd) &&
+	       wire_ike_notify_find(in, IKE_N_NAT_DETECTION_DESTINATION_IP, &natd))))
+		return;
+	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_COOKIE2,
+			    p->o.cookie2 == PEER_COOKIE2_OTHER ? BYTES_OF(other) : n.data);
 }
 
 static enum peer_event take_request(struct peer *p, struct peer_ike *sa, const struct wire_ike_header *h,

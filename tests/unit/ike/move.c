@@ -251,6 +251,21 @@ static void an_answer_with_another_cookie2_ends_the_sa(void **state)
 	}
 }
 
+/* As libreswan does; RFC 4555 3.8 lets NAT detection stand in every request. */
+static void a_peer_that_returns_cookie2_beside_nat_detection_alone_is_followed(void **state)
+{
+	struct net *n = make_mobile(true);
+
+	(void)state;
+	n->p.o.cookie2 = PEER_COOKIE2_BESIDE_NATD;
+	n->peer_seen = endpoint("203.0.113.77", 4500);
+	assert_int_equal(say(n, (struct say){ .update = true, .natd = true }), 0);
+	assert_int_equal(n->p.cookies_taken, 1);
+	assert_true(is_at(n, &n->peer_seen));
+	net_check(n);
+	free_net(n);
+}
+
 /* RFC 4555 3.5: NAT detection in the update turns encapsulation on and off; where the address is the same, at once. */
 static void an_update_says_whether_there_is_a_nat(void **state)
 {
@@ -345,6 +360,7 @@ TESTS(cmocka_unit_test(mobike_is_for_those_who_ask),
       cmocka_unit_test(a_tunnel_with_a_customer_endpoint_takes_no_other_address),
       cmocka_unit_test(where_the_peer_forbids_nat_the_addresses_must_be_its_own),
       cmocka_unit_test(cookie2_comes_back_as_it_is), cmocka_unit_test(an_answer_with_another_cookie2_ends_the_sa),
+      cmocka_unit_test(a_peer_that_returns_cookie2_beside_nat_detection_alone_is_followed),
       cmocka_unit_test(an_update_says_whether_there_is_a_nat),
       cmocka_unit_test(a_request_on_its_way_is_answered_at_the_new_address),
       cmocka_unit_test(a_peer_that_comes_back_at_once_is_where_it_was), cmocka_unit_test(a_former_record_keeps_its_check))
