@@ -83,7 +83,7 @@ class Ipsec:
 
     def read_tun(self):
         packet = os.read(self.tun, 1 << 16)
-        if sadb.addresses_of(packet)[1].is_multicast:
+        if sadb.selected_by(packet)[1].is_multicast:
             return  # the kernel's own, to see who else is on the device
         sa, why = self.sadb.outbound(packet)
         if not sa:

@@ -52,11 +52,12 @@ class Selector:
     src: object  # networks of module ipaddress
     dst: object
     protocol: int = 0
+    kind: int = 0  # of ICMP; of no other protocol is there a policy for less than all of it
 
     def takes(self, inner):
-        src, dst, protocol = inner
+        src, dst, protocol, kind = inner
         return (src.version == self.src.version and src in self.src and dst in self.dst and
-                self.protocol in (0, protocol))
+                self.protocol in (0, protocol) and self.kind in (0, kind))
 
 
 @dataclasses.dataclass
@@ -72,11 +73,11 @@ def network(address, bits):
     return ipaddress.ip_network((address, bits), strict=False)
 
 
-def addresses_of(packet):
-    """(source, destination, protocol) of an IP packet."""
+def selected_by(packet):
+    """(source, destination, protocol, first octet behind the header, which is the type of ICMP) of an IP packet."""
     if packet[0] >> 4 == 6:
-        return ipaddress.ip_address(packet[8:24]), ipaddress.ip_address(packet[24:40]), packet[6]
-    return ipaddress.ip_address(packet[12:16]), ipaddress.ip_address(packet[16:20]), packet[9]
+        return ipaddress.ip_address(packet[8:24]), ipaddress.ip_address(packet[24:40]), packet[6], packet[40]
+    return ipaddress.ip_address(packet[12:16]), ipaddress.ip_address(packet[16:20]), packet[9], packet[4 * (packet[0] & 15)]
 
 
 class Sadb:
@@ -109,7 +110,7 @@ class Sadb:
 
     def outbound(self, packet):
         """The SA that a packet leaves by: of the first policy that takes it, the newest. None, and why."""
-        inner = addresses_of(packet)
+        inner = selected_by(packet)
         found = [policy for (way, selector), policy in self.policies.items() if way == OUT and selector.takes(inner)]
         if not found:
             return None, "no policy"
@@ -122,7 +123,7 @@ class Sadb:
 
     def takes_in(self, sa, packet):
         """Whether what came by an SA may have come by it."""
-        inner = addresses_of(packet)
+        inner = selected_by(packet)
         return any(way in (IN, FORWARD) and selector.takes(inner) and
                    (policy.src, policy.dst, policy.reqid) == (sa.src, sa.dst, sa.reqid)
                    for (way, selector), policy in self.policies.items())

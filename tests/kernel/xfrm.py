@@ -1,6 +1,7 @@
 """Linux's XFRM netlink messages (linux/xfrm.h), as far as libreswan's pluto sends them: each gets one answer."""
 import errno
 import ipaddress
+import socket
 import struct
 
 import esp
@@ -45,10 +46,11 @@ def family_of(text):
 
 
 def selector(data):
-    dst, src, _, _, _, _, family, bits_dst, bits_src, protocol, _, _ = SELECTOR.unpack(data)
+    dst, src, _, _, src_port, _, family, bits_dst, bits_src, protocol, _, _ = SELECTOR.unpack(data)
     if family not in (2, 10):
         raise Refused(errno.EINVAL)
-    return sadb.Selector(sadb.network(address(src, family), bits_src), sadb.network(address(dst, family), bits_dst), protocol)
+    return sadb.Selector(sadb.network(address(src, family), bits_src), sadb.network(address(dst, family), bits_dst), protocol,
+                         socket.ntohs(src_port))
 
 
 def attributes(data):

@@ -55,7 +55,7 @@ class Pluto:
                     **{key.replace("_", "-"): value for key, value in more.items()}}
         self.secrets.write_text(f'{identity} {gateway_id} : PSK "{psk}"\n')
         self.conf.write_text("config setup\n\n" + f"conn {name}\n" +
-                             "".join(f"\t{key}={value}\n" for key, value in settings.items()))
+                             "".join(f"\t{key}={value}\n" for key, value in settings.items() if value != ""))
         self.whack("--rereadsecrets")
         done = self.command("addconn", "--config", self.conf, name)
         if done.returncode != 0 or "error" in done.stdout + done.stderr:
@@ -70,6 +70,10 @@ class Pluto:
     def terminate(self, name="onramp"):
         """With a Delete."""
         return self.whack("--name", name, "--terminate")
+
+    def delete(self, name="onramp"):
+        """Also forgets the connection, which initiate() and rekey() need."""
+        return self.whack("--name", name, "--delete")
 
     def rekey(self, ike, name="onramp"):
         """Only begins it: pluto deletes what is old a second later."""
