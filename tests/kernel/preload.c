@@ -3,6 +3,7 @@
 //
 // ONRAMP_KERNEL names the folder with the sockets `xfrm` and `pfkey`, whose messages are those of the kernel's interfaces.
 // ONRAMP_FILES is the folder that holds what the daemon looks for in /usr/libexec/ipsec and /etc/iked.
+#undef _FILE_OFFSET_BITS // which would give fopen and stat other names than those that the daemons call
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
