@@ -1,6 +1,7 @@
 #include "io/udp.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -130,6 +131,14 @@ void io_set_dont_fragment(int fd, uint8_t family, bool on)
 		(void)set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT);
 }
 
+static bool take_nothing(int fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog filter = { 1, &nothing };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0;
+}
+
 MUST_USE enum err io_esp_open_df(const struct addr *local, int *ret_fd)
 {
 	struct addr_endpoint nobody = { .addr = addr_from_v4_u32(INADDR_LOOPBACK) };
@@ -144,8 +153,9 @@ MUST_USE enum err io_esp_open_df(const struct addr *local, int *ret_fd)
 	if (e != ERR_NONE)
 		return e;
 	io_set_dont_fragment(fd, local->family, true);
-	/* It would get a copy of every ESP packet; of a connected socket's peer alone it does. */
-	if (connect(fd, (const struct sockaddr *)&ss, len) != 0) {
+	/* It would get a copy of every ESP packet; of a connected socket's peer alone it does. Where the address is not on
+	 * the host yet nothing can be connected from it: then the copies are made, and dropped. */
+	if (connect(fd, (const struct sockaddr *)&ss, len) != 0 && !take_nothing(fd)) {
 		int saved = errno;
 		close(fd);
 		errno = saved;

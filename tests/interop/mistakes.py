@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from checks import Checks, check
-from lab import ANYCAST4, PYTHON, Gateway, Lab, wait_until
+from lab import ANYCAST4, ANYCAST6, PYTHON, Gateway, Lab, wait_until
 
 FULL = """import sys
 with open(sys.argv[1], "wb", buffering=0) as f:
@@ -82,6 +82,12 @@ def start(checks, lab, gateway):
         check(wait_until(lambda: ":8080" in lab.run("gw", "ss", "-Hltn").stdout, 10), with_port.log_tail())
         refused(gateway, "api_listen = 127.0.0.1:8080", "ss -ltnp", options=())
         with_port.stop()
+    with checks.case("the gateway's addresses come after the daemon, as where a BGP speaker sets them when it is ready"):
+        gateway.start()
+        check(gateway.status()["gateway"] == "up", gateway.process.log_tail())
+        for address, length in ((ANYCAST4, 32), (ANYCAST6, 128)):
+            lab.ip("gw", f"addr add {address}/{length} dev lo")
+        gateway.stop()
     with checks.case("not root"):
         refused(gateway, "as root", options=(), before=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
     with checks.case("the service manager is told when it serves, and when it stops"):
@@ -153,9 +159,8 @@ def full_disk(checks, lab, gateway):
 def main():
     with Lab() as lab:
         lab.add_node("gw")
-        lab.ip("gw", f"addr add {ANYCAST4}/32 dev lo")
         (lab.directory / "listen.py").write_text("import socket, time\ns = socket.create_server(('127.0.0.1', 8080))\ntime.sleep(60)\n")
-        gateway = Gateway(lab, addresses=(ANYCAST4,))
+        gateway = Gateway(lab)
         checks = Checks("mistakes", lab)
         files(checks, gateway)
         start(checks, lab, gateway)
