@@ -4,10 +4,13 @@
 #include <stdio.h>
 
 #include "base/secret.h"
+#include "control/gather.h"
 #include "fwd/state.h"
+#include "cover.h"
 #include "fault.h"
 #include "history.h"
 #include "keys.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 static unsigned failures[CHECK_CNT];
@@ -15,7 +18,7 @@ static bool trying;            /* failures are only counted */
 
 const char *check_text(enum check what)
 {
-	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets", "numbers", "limit", "config", "place", "verdict" };
+	static const char *const text[CHECK_CNT] = { "iv", "answered", "store", "agree", "auth", "up", "anew", "packets", "numbers", "limit", "config", "place", "verdict", "gather" };
 	return text[what];
 }
 
@@ -203,20 +206,44 @@ static void check_verdicts(const struct process *p)
 	}
 }
 
+/* Whatever strangers send; a node that stood still has yet to look around. */
+static void check_gather(const struct process *p)
+{
+	const struct control_gather *g = p->c->gather;
+	unsigned used = 0, pieces = 0;
+
+	for (unsigned i = 0; g != NULL && i < CONTROL_GATHER_DATAGRAMS_MAX; i++) {
+		const struct control_datagram_parts *d = &g->datagrams[i];
+		used += d->used;
+		for (const struct control_piece *one = d->first; one != NULL; one = one->next)
+			pieces++;
+		if (d->first != NULL && !process_is_frozen(p) && p->c->now_us > d->since_us + CONTROL_GATHER_WAIT_US)
+			check_fail(CHECK_GATHER, "%s keeps an IP fragment for longer than it should", p->name);
+	}
+	if (g != NULL && (used != g->used_cnt || pieces != g->piece_cnt || pieces > CONTROL_GATHER_PIECES_MAX))
+		check_fail(CHECK_GATHER, "%s has %u IP fragments of %u datagrams, and believes it has %u of %u", p->name, pieces, used,
+			   g->piece_cnt, g->used_cnt);
+}
+
 void check_always(void)
 {
-	static unsigned seen;
+	static unsigned seen, wrong;
 
 	for (unsigned i = 0; i < all.cnt; i++)
 		if (all.p[i].c != NULL)
 			check_peers(&all.p[i]);
 	for (unsigned i = 0; i < all.gateways; i++)
-		if (all.p[i].c != NULL)
+		if (all.p[i].c != NULL) {
 			check_verdicts(&all.p[i]);
+			check_gather(&all.p[i]);
+		}
 	check_config_always();
 	if (world_repeated_ivs() != seen && world_repeated_ivs() != 0)
 		check_fail(CHECK_IV, "an IV was used twice");
 	seen = world_repeated_ivs();
+	if (world_ip_wrong() != wrong && world_ip_wrong() != 0)
+		check_fail(CHECK_GATHER, "a datagram came twice, and its IP fragments once");
+	wrong = world_ip_wrong();
 }
 
 /* ---- after quiet ---- */
@@ -403,6 +430,27 @@ bool check_all_up(void)
 	return true;
 }
 
+/* Each node counts all moves, by the record, and the one that judges tells the others. Nodes may change that duty, and one that is started
+ * again begins to count anew. */
+static void check_flapping(const struct process *p, const struct process *site)
+{
+	const struct control_tunnel *t = process_tunnel(p, process_site_number(site));
+	bool found = false;
+	struct ike_sa r;
+
+	for (unsigned i = 0; t != NULL && i < EXPLAIN_HISTORY_MAX; i++)
+		found = found || (t->why.slots[i] != NULL && t->why.slots[i]->code == MODEL_FAILURE_NAT_FLAPPING);
+	if (found)
+		cover_add(COVER_flapping);
+	for (const struct control_sa *sa = t == NULL || found ? NULL : t->sas; sa != NULL; sa = sa->next) {
+		control_record_read(&sa->r, &r);
+		unsigned moves = r.moves;
+		ike_sa_wipe(&r);
+		if (moves >= 2 * EXPLAIN_FLAPS && !fault_has(FAULT_CRASH) && !fault_has(FAULT_ALL))
+			check_fail(CHECK_VERDICT, "%s does not know that the NAT of %s has changed its mapping %u times", p->name, site->name, moves);
+	}
+}
+
 static void check_gateway(const struct process *p)
 {
 	check_config_quiet(p);
@@ -411,6 +459,7 @@ static void check_gateway(const struct process *p)
 		if (!process_is_wanted(&all.p[k]))
 			continue;
 		check_place(p, &all.p[k]);
+		check_flapping(p, &all.p[k]);
 		if (!is_up(p, &all.p[k]))
 			check_fail(CHECK_UP, "the tunnel of %s is not up at %s", all.p[k].name, p->name);
 	}

@@ -17,6 +17,7 @@ enum check {
 	CHECK_CONFIG,   /* nodes have what is configured; nothing is left of what is deleted, and no old key is good */
 	CHECK_PLACE,    /* nodes send to where a peer is, and never to where it was not */
 	CHECK_VERDICT,  /* where packets go both ways no node finds that they do not */
+	CHECK_GATHER,   /* a datagram in IP fragments comes no more often than its fragments, and none waits for long */
 	CHECK_CNT
 };
 

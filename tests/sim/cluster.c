@@ -6,6 +6,7 @@
 #include "keys.h"
 #include "run.h"
 #include "traffic.h"
+#include "world_ip.h"
 
 #define SITES_MAX 3
 #define SECOND_US UINT64_C(1000000)
@@ -31,6 +32,7 @@ static unsigned some_sites(const char *what, unsigned one_in)
 /* Lifetimes end in the middle of things, messages go in fragments, and each first message comes twice. */
 static struct tunnel_settings choose_settings(void)
 {
+	static const unsigned ways[] = { 44, 68, 128, 300 }; /* the first two: ESP goes in fragments as well, three or two */
 	struct tunnel_settings s = tunnel_usual;
 
 	if (world_choose("lifetimes", 4) == 0) {
@@ -39,6 +41,8 @@ static struct tunnel_settings choose_settings(void)
 	}
 	if (world_choose("fragments", 4) == 0)
 		s.fragment_mtu = 300;
+	if (world_choose("narrow", 3) == 0)
+		s.way_mtu = ways[world_choose("way", ARRAY_LEN(ways))];
 	s.cookies = world_choose("cookies", 4) == 0;
 	s.mobike = world_choose("mobike", 3) != 0;
 	s.rekey_packets = world_choose("rekey packets", 4) == 0 ? 100 : 0;
@@ -46,8 +50,8 @@ static struct tunnel_settings choose_settings(void)
 	s.extended = s.sequenced & some_sites("extended", 2);
 	s.ports = some_sites("ports", 4);
 	s.roaming = some_sites("roaming", 4);
-	history_add("lifetimes of %u s and %u s, fragments of %u bytes%s%s, sequenced %x, extended %x, NATs %x and %x, packets %llu", s.ike_lifetime_s,
-		    s.child_lifetime_s, s.fragment_mtu, s.cookies ? ", cookies" : "", s.mobike ? ", MOBIKE" : "", s.sequenced, s.extended, s.ports,
+	history_add("lifetimes of %u s and %u s, fragments of %u bytes, a way of %u%s%s, sequenced %x, extended %x, NATs %x and %x, packets %llu", s.ike_lifetime_s,
+		    s.child_lifetime_s, s.fragment_mtu, s.way_mtu, s.cookies ? ", cookies" : "", s.mobike ? ", MOBIKE" : "", s.sequenced, s.extended, s.ports,
 		    s.roaming, (unsigned long long)s.rekey_packets);
 	return s;
 }
@@ -102,7 +106,7 @@ static void pass_faults(unsigned honest)
 /* Of many messages that are lost, or transactions, all six tries of one request may be, and the SA ends as it should. */
 static bool may_start_anew(void)
 {
-	return fault_has(FAULT_LOSS) || fault_has(FAULT_AMNESIA) || fault_has(FAULT_CLOSE) || fault_has(FAULT_ADMIN) ||
+	return fault_has(FAULT_LOSS) || fault_flaps() || fault_has(FAULT_AMNESIA) || fault_has(FAULT_CLOSE) || fault_has(FAULT_ADMIN) ||
 	       (fault_has(FAULT_UNKNOWN) && fault_has(FAULT_ELECTION));
 }
 
@@ -117,6 +121,7 @@ void run_cluster(uint64_t seed, enum mutation m)
 	keys_begin();
 	const struct tunnel_settings settings = m == MUTATION_NONE ? choose_settings() : mutation_settings(m);
 	processes_init(nodes, true, honest, true, &settings);
+	world_ip_narrow(settings.way_mtu, &all.p[0].addr);
 	check_follow();
 	mutation_early(m);
 	run_up(UP_US);

@@ -20,8 +20,9 @@ static const enum model_counter needed_counters[] = {
 	MODEL_COUNTER_ike_sent_on, MODEL_COUNTER_ike_retransmit_answered, MODEL_COUNTER_ike_established,
 	MODEL_COUNTER_ike_rekeyed, MODEL_COUNTER_child_rekeyed, MODEL_COUNTER_ike_failed, MODEL_COUNTER_ike_cookies_sent,
 	MODEL_COUNTER_address_changes, MODEL_COUNTER_ike_fragmented_in, MODEL_COUNTER_ike_fragmented_out,
+	MODEL_COUNTER_ip_fragments_sent_on,
 };
-static const enum model_drop needed_drops[] = { MODEL_DROP_ike_cut, MODEL_DROP_mesh_replay };
+static const enum model_drop needed_drops[] = { MODEL_DROP_ike_cut, MODEL_DROP_mesh_replay, MODEL_DROP_ip_fragment };
 
 void cover_add(enum cover what)
 {

@@ -20,6 +20,8 @@ struct process;
 	X(amnesia, "a site forgets")                                                           \
 	X(closed, "an end closes an IKE SA")                                                   \
 	X(rekey, "somebody asks for a rekey")                                                  \
+	X(cut, "a datagram goes in IP fragments")                                              \
+	X(gathered, "one is put together where not all of its IP fragments came")              \
 	X(copied, "a stranger sends a datagram again")                                         \
 	X(withdrawn, "the router sends nothing to a node that lives")                          \
 	X(conflict, "a commit comes second")                                                   \
@@ -29,6 +31,7 @@ struct process;
 	X(took_over, "a node takes the numbers of an SA over from another")                    \
 	X(block, "a node takes the next block of numbers")                                     \
 	X(mapped, "a NAT has given a site another address or port")                            \
+	X(flapping, "a NAT that changes its mapping again and again is found out")             \
 	X(worn, "a key is used up to the limit of its tunnel")                                 \
 	X(created, "a tunnel is created")                                                      \
 	X(deleted, "a tunnel is deleted")                                                      \

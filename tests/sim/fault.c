@@ -1,8 +1,10 @@
 #include "fault.h"
 
 #include "admin.h"
+#include "control/gather.h"
 #include "cover.h"
 #include "history.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 #define SECOND_US UINT64_C(1000000)
@@ -27,6 +29,11 @@ const char *fault_text(enum fault_kind k)
 bool fault_has(enum fault_kind k)
 {
 	return has[k];
+}
+
+bool fault_flaps(void)
+{
+	return has[FAULT_NAT] && world_choose("NAT flaps", 2) == 0;
 }
 
 static void choose(enum fault_choice choice)
@@ -391,6 +398,10 @@ void fault_step(unsigned honest)
 		admin_step(honest);
 	if (has[FAULT_ADMIN] && world_random(ONE_IN * 2) == 0)
 		admin_change(some_site(honest));
+	if (has[FAULT_REPLAY] && world_ip_is_narrow() && world_random(ONE_IN * 4) == 0)
+		world_post_junk((unsigned)world_random(8 * CONTROL_GATHER_DATAGRAMS_MAX));
+	if (fault_flaps() && world_random(ONE_IN * 3) == 0)
+		change_mapping(honest);
 	if (has[FAULT_STORM] && world_random(ONE_IN / 4) == 0)
 		rekey(honest);
 	if (world_random(ONE_IN) != 0)

@@ -20,7 +20,7 @@ enum fault_kind {
 	FAULT_AMNESIA,    /* a site starts without what it had stored */
 	FAULT_CLOSE,      /* an end closes an IKE SA */
 	FAULT_STORM,      /* SAs are rekeyed all the time */
-	FAULT_REPLAY,     /* datagrams come again much later, some changed, some from elsewhere */
+	FAULT_REPLAY,     /* datagrams come again much later, some changed, some from elsewhere; fragments of nothing come */
 	FAULT_ALL,        /* all nodes die at once */
 	FAULT_ADMIN,      /* somebody changes what is configured */
 	FAULT_NAT,        /* a NAT gives a site another port or address */
@@ -31,6 +31,7 @@ enum fault_kind {
 enum fault_choice { FAULTS_NONE, FAULTS_HARMLESS, FAULTS_ANY };
 void fault_begin(enum fault_choice choice);
 bool fault_has(enum fault_kind k);
+bool fault_flaps(void); /* NATs change their mappings faster than anybody follows (design section 6.6: one check in ten seconds) */
 const char *fault_text(enum fault_kind k);
 void fault_step(unsigned honest); /* now and then something */
 void fault_end(void);  /* all of it */

@@ -3,6 +3,7 @@
 #include "history.h"
 #include "run.h"
 #include "worker.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 #define SECOND_US UINT64_C(1000000)
@@ -37,6 +38,8 @@ struct tunnel_settings mutation_settings(enum mutation m)
 		s.rekey_packets = MODEL_REKEY_PACKETS_MIN;
 	if (mutation_breaks(m) == CHECK_PLACE)
 		s.roaming = EVERY_SITE;
+	if (m == MUTATION_UNGATHERED || m == MUTATION_TWICE)
+		s.way_mtu = 68;
 	return s;
 }
 
@@ -165,6 +168,12 @@ void mutation_late(enum mutation m)
 	case MUTATION_LEFT_BEHIND:
 		run_silent = site->who;
 		world_nat_forget(site->who);
+		break;
+	case MUTATION_UNGATHERED:
+		world_ip_deaf = true;
+		break;
+	case MUTATION_TWICE:
+		world_ip_twice = true;
 		break;
 	case MUTATION_NONE:
 	case MUTATION_RIGHT_KEY:

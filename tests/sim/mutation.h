@@ -20,6 +20,8 @@
 	X(CONFIG, KEY_HIDDEN, "nodes do not hear of a new key")                              \
 	X(PLACE, NOWHERE, "a peer answers from where it never was")                          \
 	X(PLACE, LEFT_BEHIND, "a peer moves and says nothing")                               \
+	X(PACKETS, UNGATHERED, "nodes keep IP fragments to themselves")                      \
+	X(GATHER, TWICE, "IP fragments come to two nodes")                                   \
 	X(VERDICT, MUTE, "packets of a site are lost")
 
 #define MUTATION_ENUM(check, name, text) MUTATION_##name,

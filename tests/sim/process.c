@@ -8,6 +8,7 @@
 #include "cover.h"
 #include "history.h"
 #include "worker.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 #define RING_CNT 64
@@ -111,6 +112,7 @@ static enum err start_control(struct process *p)
 	const struct control_config config = {
 		.conf = &p->conf, .site = p->kind == PROCESS_GATEWAY ? NULL : &p->site,
 		.cluster = is_node(p) ? &p->conf.cluster : NULL, .mesh_fd = is_node(p) ? open_mesh(p) : -1,
+		.fragments = is_node(p) ? world_ip_open(p->who) : IO_FRAGMENTS_NONE,
 		.store = p->store, .store_ipc_fd = -1, .live_fd = -1, .seal_keys = &all.seal, .incarnation = p->incarnation,
 		.fwd = p->fwd, .rings = &p->rings, .worker_cnt = 1, .sockets = p->sockets, .socket_cnt = ARRAY_LEN(p->sockets),
 		.parent = { .fd = p->parent_fd, .want_offramp = want_offramp, .drop_offramp = drop_offramp,
@@ -149,6 +151,7 @@ void process_kill(struct process *p)
 	world_dying(true);
 	control_free(p->c);
 	world_dying(false);
+	world_ip_forget(p->who);
 	end_rest(p);
 	(void)world_enter(NULL);
 	p->dead_us = world_now_us();
@@ -170,7 +173,8 @@ void process_turn(struct process *p)
 
 	if (p->c == NULL || process_is_frozen(p))
 		return;
-	if (!due && !p->poked && world_now_us() < p->turn_us && !world_dh_due(p->c->dh) && !world_mesh_due(p->who))
+	if (!due && !p->poked && world_now_us() < p->turn_us && !world_dh_due(p->c->dh) && !world_mesh_due(p->who) &&
+	    !world_ip_due(p->who))
 		return;
 	p->poked = false;
 	p->turn_us = world_now_us() + world_random(TURN_US);

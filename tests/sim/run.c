@@ -4,6 +4,7 @@
 #include "cover.h"
 #include "history.h"
 #include "traffic.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 #define STEP_US 1000u
@@ -61,13 +62,8 @@ static struct process *find_site(struct world_datagram *d)
 	return who < WORLD_PROCESSES_MAX ? &all.p[who] : NULL;
 }
 
-static void deliver(struct world_datagram *d)
+static void arrive(struct process *to, const struct world_datagram *d)
 {
-	struct process *to = addr_eq(&all.p[0].addr, &d->to.addr) ? spray() : find_site(d);
-
-	history_mix(d->from, d->len);
-	if (to == NULL || to->who == run_silent || d->from == run_silent || (d->esp && d->from == run_mute))
-		return;
 	if (!d->esp && d->len >= 28)
 		history_add("%s -> %s: exchange %u, %s %u%s", all.p[d->from].name, to->name, d->b[18],
 			    (d->b[19] & 0x20) != 0 ? "response" : "request", (unsigned)(d->b[22] << 8 | d->b[23]),
@@ -77,6 +73,46 @@ static void deliver(struct world_datagram *d)
 		cover_add(COVER_old_key);
 	if (to->c != NULL)
 		process_deliver(to, d);
+}
+
+static void deliver(struct world_datagram *d)
+{
+	struct process *to = addr_eq(&all.p[0].addr, &d->to.addr) ? spray() : find_site(d);
+
+	history_mix(d->from, d->len);
+	if (to == NULL || to->who == run_silent || d->from == run_silent || (d->esp && d->from == run_mute))
+		return;
+	if (d->cut)
+		world_ip_come(to->who, d);
+	else
+		arrive(to, d);
+}
+
+/* By the same hash the same node, at each of them: else pieces of one datagram may meet nowhere. */
+static bool nodes_agree(void)
+{
+	const struct process *first = NULL;
+
+	for (unsigned i = 0; i < all.gateways; i++) {
+		const struct process *p = &all.p[i];
+		if (p->c == NULL || process_is_frozen(p))
+			continue;
+		first = first == NULL ? p : first;
+		if (memcmp(p->c->members.owner, first->c->members.owner, sizeof(p->c->members.owner)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void take_wholes(void)
+{
+	const struct world_datagram *d;
+	unsigned who;
+
+	while (world_ip_whole(&who, &d))
+		arrive(&all.p[who], d);
+	if (world_ip_is_narrow() && !nodes_agree())
+		world_ip_disturb(traffic_disturbed);
 }
 
 void run_step(void)
@@ -90,6 +126,7 @@ void run_step(void)
 	}
 	while (world_take(&d))
 		deliver(&d);
+	take_wholes();
 	for (unsigned i = 0; i < all.cnt; i++) {
 		struct process *p = &all.p[i];
 		if (p->c == NULL && p->start_us <= world_now_us() && !process_start(p))

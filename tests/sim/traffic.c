@@ -3,6 +3,7 @@
 #include "fault.h"
 #include "history.h"
 #include "worker.h"
+#include "world_ip.h"
 
 #define PACKETS_MAX 65536
 #define PAUSE_US 400000u
@@ -10,7 +11,7 @@
 #define NUMBERS_US 1000000u /* control waits no longer for the numbers of a packet */
 
 struct packet {
-	bool calm, come;
+	bool calm, come, to_nodes;
 	uint64_t handed_us; /* to be numbered elsewhere; 0: it was not */
 };
 
@@ -35,7 +36,11 @@ void traffic_calm(bool now)
 /* What goes through another node is lost with the mesh, and without the store a new SA has no numbers. */
 static bool may_be_lost(const struct packet *p)
 {
-	return p->handed_us != 0 && (fault_has(FAULT_MESH) || world_store_was_away(all.ws, p->handed_us, p->handed_us + NUMBERS_US));
+	bool gathered = p->to_nodes && world_ip_is_narrow();
+
+	if (fault_has(FAULT_MESH))
+		return gathered || p->handed_us != 0;
+	return p->handed_us != 0 && world_store_was_away(all.ws, p->handed_us, p->handed_us + NUMBERS_US);
 }
 
 void traffic_count(void)
@@ -71,7 +76,8 @@ void traffic_send(struct process *p)
 	struct fwd_child *child = worker_sender(p, 1 + (unsigned)world_random(tunnels));
 	if (child != NULL) {
 		must(cnt < PACKETS_MAX);
-		packets[cnt] = (struct packet){ .calm = calm && (p->kind == PROCESS_GATEWAY || process_is_wanted(p)) };
+		packets[cnt] = (struct packet){ .calm = calm && (p->kind == PROCESS_GATEWAY || process_is_wanted(p)),
+						  .to_nodes = p->kind == PROCESS_SITE };
 		worker_send(p, child, cnt++);
 	}
 	(void)world_enter(NULL);
@@ -107,5 +113,10 @@ void traffic_overtaken(const struct process *p, uint64_t packet)
 	if (packets[packet].come)
 		return;
 	history_add("%s: packet %llu comes behind its window", p->name, (unsigned long long)packet);
+	packets[packet].calm = false;
+}
+
+void traffic_disturbed(uint64_t packet)
+{
 	packets[packet].calm = false;
 }

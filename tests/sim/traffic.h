@@ -13,7 +13,7 @@ void traffic_send(struct process *p); /* what is due */
 unsigned traffic_sent(void);
 unsigned traffic_lost(void);
 
-/* ---- from worker.c ---- */
+/* ---- what becomes of one ---- */
 
 void traffic_sealed(const struct process *p, const struct fwd_child *child, uint64_t packet);
 /* To be numbered by another node, or when it is settled which one does. */
@@ -22,3 +22,6 @@ void traffic_came(const struct process *p, uint64_t packet);
 void traffic_dropped(const struct process *p, uint64_t packet, enum model_drop why);
 /* Later ones came first, or itself: no place of the peer's window is left for it. */
 void traffic_overtaken(const struct process *p, uint64_t packet);
+
+/* It goes in IP fragments, and the nodes do not agree on which of them gathers these. */
+void traffic_disturbed(uint64_t packet);

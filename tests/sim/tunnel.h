@@ -11,6 +11,7 @@ struct tunnel_settings {
 	uint32_t ike_lifetime_s, child_lifetime_s;
 	uint64_t rekey_packets;      /* a key is used for so many at most; 0: for any number */
 	unsigned fragment_mtu;
+	unsigned way_mtu;            /* from sites to gateways: longer datagrams go in IP fragments; 0: none do */
 	bool cookies;                /* are always asked for */
 	bool mobike;
 	unsigned sequenced, extended; /* set: replay_protection, and with extended numbers */

@@ -59,6 +59,7 @@ struct world_datagram {
 	bool marker;                 /* of IKE, behind a non-ESP marker (RFC 3948 2.2) */
 	bool esp;
 	bool native;                 /* without UDP */
+	bool cut;                    /* an IP fragment, from the IP header on, of one that was as the rest says (world_ip.h) */
 	uint64_t packet;             /* ESP: which one it is (traffic.h) */
 	uint64_t told_rev;           /* of the cluster's store when it was sent */
 	size_t len;
@@ -76,7 +77,8 @@ extern const struct world_store *world_told;
 extern bool world_mesh_cut[WORLD_PROCESSES_MAX][WORLD_PROCESSES_MAX];
 bool world_mesh_due(unsigned who);
 
-void world_post(const struct world_datagram *d); /* with the faults of the network */
+void world_post(const struct world_datagram *d); /* with the faults of the network, in IP fragments where the way is narrow */
+void world_post_junk(unsigned cnt);              /* IP fragments of nothing, to the nodes */
 /* The next datagram that has come to its time; false: none. */
 bool world_take(struct world_datagram *ret);
 

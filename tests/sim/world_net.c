@@ -6,11 +6,13 @@
 #include "cover.h"
 #include "history.h"
 #include "io/udp.h"
+#include "world_ip.h"
 #include "world_nat.h"
 
 #define SOCKETS 2             /* of a process */
 #define SOCKET_FIRST 100000   /* above all real descriptors */
 #define DATAGRAMS_MAX 4096
+#define JUNK_US 5000u
 #define IV_SLOTS (1u << 18)
 #define PAYLOAD_SK 46         /* RFC 7296 3.14 */
 #define PAYLOAD_SKF 53        /* RFC 7383 2.5 */
@@ -47,6 +49,7 @@ void world_net_begin(void)
 {
 	world_told = NULL;
 	world_nat_begin();
+	world_ip_begin();
 	repeated = datagram_cnt = mesh_cnt = iv_cnt = 0;
 	memset(ivs, 0, sizeof(ivs));
 	memset(inits, 0, sizeof(inits));
@@ -141,7 +144,7 @@ static void replay(const struct world_datagram *d)
 		again->b[world_random(d->len)] ^= (uint8_t)(1u << world_random(8));
 }
 
-void world_post(const struct world_datagram *d)
+static void pass(const struct world_datagram *d)
 {
 	if (!world_befalls(world_faults.loss))
 		queue(d);
@@ -149,6 +152,25 @@ void world_post(const struct world_datagram *d)
 		queue(d);
 	if (world_befalls(world_faults.replay))
 		replay(d);
+}
+
+void world_post(const struct world_datagram *d)
+{
+	if (!world_ip_cut(d, pass))
+		pass(d);
+}
+
+static void queue_soon(const struct world_datagram *d)
+{
+	queue(d);
+	datagrams[datagram_cnt - 1].due_us = world_now_us() + 1 + world_random(JUNK_US);
+}
+
+void world_post_junk(unsigned cnt)
+{
+	unsigned room = datagram_cnt < DATAGRAMS_MAX / 2 ? DATAGRAMS_MAX / 2 - datagram_cnt : 0;
+
+	world_ip_junk(cnt < room ? cnt : room, queue_soon);
 }
 
 bool world_take(struct world_datagram *ret)
