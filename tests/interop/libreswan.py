@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "netns"))
 from checks import Checks, check
+from ipsec_kernel import cut_batches
 from lab import ANYCAST4, HQ, ROOT, SITE_A, SITE_B, Gateway, Lab, wait_until
 from pluto import Pluto
 from site_role import Site
@@ -108,8 +109,7 @@ def suites(w):
             ("aes256-sha2_256-modp1536", "aes128-sha1;modp1536", "magic", "cbc-128/sha1-96"),
             ("aes_gcm256-sha2_384-dh19", "aes_gcm256;dh19", "modern", "gcm-256"),
             ("aes_gcm256-sha2_256-dh31", "aes256-sha2_256;dh31", "modern", "cbc-256/sha256-128"),
-            ("aes_gcm256-sha2_512-dh21", "aes_gcm256;dh21", "modern", "gcm-256"),
-            ("aes_gcm256-sha2_512-modp4096", "aes_gcm256;modp4096", "modern", "gcm-256")):
+            ("aes_gcm256-sha2_512-dh21", "aes_gcm256;dh21", "modern", "gcm-256")):
         with w.checks.case(f"{profile}: ike={ike} esp={esp}, with a Child rekey"):
             w.change(onramp={"profile": profile})
             w.up(ike=ike, esp=esp)
@@ -272,12 +272,12 @@ def moves(w):
         w.change(customer_endpoint="")
         w.up(mobike="yes", left="%defaultroute")
         old = w.pluto.ike_numbers(), {sa["spi"] for sa in w.pluto.kernel.sas()}
-        for device, address, router, former in (("wan", f"{SITE_A}/24", "198.18.0.1", SECOND), ("wan2", f"{SECOND}/24", "203.0.113.1", SITE_A)):
+        for device, former, now, router in (("wan", SITE_A, SECOND, "198.18.0.1"), ("wan2", SECOND, SITE_A, "203.0.113.1")):
             w.lab.ip("site-a", f"route replace default via {router}")
-            w.lab.ip("site-a", f"addr del {address} dev {device}")
-            check(wait_until(lambda: w.status()["remote"].startswith(former + ":"), 8), f"still at {w.status()['remote']}")
+            w.lab.ip("site-a", f"addr del {former}/24 dev {device}")
+            check(wait_until(lambda: w.status()["remote"].startswith(now + ":"), 8), f"still at {w.status()['remote']}")
             w.traffic("moved")
-            w.lab.ip("site-a", f"addr add {address} dev {device}")
+            w.lab.ip("site-a", f"addr add {former}/24 dev {device}")
         check((w.pluto.ike_numbers(), {sa["spi"] for sa in w.pluto.kernel.sas()}) == old, "the SAs are others")
         w.down()
 
@@ -330,6 +330,7 @@ def as_gateway(lab, checks):
 def main():
     with Lab() as lab:
         lab.build_network()
+        cut_batches(lab)
         for address in (f"{LAN}/32", f"{SECOND_LAN}/32", f"{LAN6}/128"):
             lab.ip("site-a", f"addr add {address} dev lo")
         lab.ip("site-b", f"addr add {NAT_LAN}/32 dev lo")

@@ -10,6 +10,13 @@ from lab import PYTHON, ROOT, LabError, wait_until
 PEERS = ROOT / "build" / "peers"
 
 
+def cut_batches(lab):
+    """What Onramp gives to the kernel as one piece (UDP_SEGMENT) becomes packets before it is sent: the raw socket by which
+    tests/kernel takes ESP in UDP would get the piece."""
+    for node in ("gw", "site-a"):
+        lab.ip(node, "link set wan gso_max_segs 1")
+
+
 class IpsecKernel:
     def __init__(self, lab, node, device="ipsec0"):
         self.lab, self.node, self.device = lab, node, device
