@@ -23,7 +23,7 @@ static const struct family {
 /* Counters of the node that may also fall. */
 static const struct family node_gauges[] = {
 	{ "onramp_half_open_handshakes", NULL, "Handshakes that are half open", "half_open" },
-	{ "onramp_ike_sas", NULL, "IKE SAs that are established", "ike_sas" },
+	{ "onramp_ike_sas", NULL, "IKE SAs, for a minute also those that ended, which still answer what is repeated", "ike_sas" },
 	{ "onramp_child_sas", NULL, "Child SAs that are installed", "child_sas" },
 };
 
