@@ -1,5 +1,7 @@
 // Records of SAs whose tunnel is not configured any more, and that no node has in its tables: all that knew the tunnel were started again
-// before the goodbye was over, or one that had not heard of the end has made an SA after it. One node deletes them, by its duty.
+// before the goodbye was over, or one that had not heard of the end has made an SA after it. One node deletes them, by its duty. A node
+// that never knew the tunnel cannot tell that others still have its IKE SA, and deletes that before they have said goodbye: then the
+// Child SAs are orphans too.
 //
 // A record may be newer than what this node knows of the configuration. So it is an orphan when all that the store had at its
 // revision is installed here, and there is still no such tunnel: ids are not given out again.
@@ -73,6 +75,24 @@ void control_orphan_child(struct control *c, const struct model_child_sa *m, uin
 {
 	note(c, &(struct control_orphan){ .child = true, .spi = m->spi_in, .rev = rev, .tunnel_id = m->tunnel_id,
 					  .after_us = c->now_us + LOOK_US });
+}
+
+void control_orphan_children(struct control *c, const struct control_sa *sa)
+{
+	struct ike_sa r;
+
+	if (!c->clustered || sa->tunnel->configured || sa->r.child_cnt == 0)
+		return;
+	control_record_read(&sa->r, &r);
+	for (unsigned i = 0; i < r.child_cnt; i++) {
+		const struct control_child *child = control_child_find(c, r.children[i].spi_in);
+		if (child == NULL || child->ike_spi != sa->r.spi)
+			continue;
+		note(c, &(struct control_orphan){ .child = true, .spi = child->spi_in, .rev = child->rev,
+						  .tunnel_id = child->tunnel_id, .after_us = c->now_us + LOOK_US });
+		control_child_remove(c, child->spi_in, child->rev);
+	}
+	ike_sa_wipe(&r);
 }
 
 static bool is_orphan(const struct control *c, const struct control_orphan *o)

@@ -175,6 +175,7 @@ void control_sa_remove(struct control *c, struct control_sa *sa)
 	struct control_sa **p = &t->sas;
 
 	must(!sa->busy);
+	control_orphan_children(c, sa);
 	control_mirror_bury(c, false, sa->r.spi, sa->mod_rev, 0);
 	while (*p != sa)
 		p = &(*p)->next;

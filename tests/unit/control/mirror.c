@@ -72,6 +72,28 @@ static void a_child_sa_that_has_expired_goes_with_its_numbers(void **state)
 	}
 }
 
+/* A node that has started meanwhile knew nothing of the tunnel, took the IKE SA for an orphan and deleted it. */
+static void a_child_sa_without_its_ike_sa_and_its_tunnel_is_deleted(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	const uint32_t spi = sa_at(n, 1).children[0].spi_in;
+	const struct model_key ike = model_key_ike(n->spi);
+	const struct store_op op = { .kind = STORE_DELETE, .key = model_key_bytes(&ike) };
+
+	n->node[1].tunnel.configured = false;
+	n->node[1].tunnel.has_psk = true; /* the entry is the test's */
+	must(store_thread_submit(n->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }, CONTROL_TAG_QUIET) == ERR_NONE);
+	read_key(n, 1, ike);
+	assert_null(control_sa_find(c, n->spi));
+	assert_null(control_child_find(c, spi));
+	c->seen_rev = UINT64_MAX;
+	c->now_us += 2000000;
+	control_orphans_tick(c);
+	read_key(n, NODES, model_key_child(spi));
+	assert_true(n->kept_deleted);
+}
+
 /* A read may give what was there before a deletion that has come by already. */
 static void a_row_that_is_older_than_its_end_comes_to_nothing(void **state)
 {
@@ -245,6 +267,7 @@ int main(void)
 		TEST(rows_that_come_late_change_nothing),
 		TEST(a_child_sa_that_comes_again_goes_on_with_its_counters),
 		TEST(a_child_sa_that_has_expired_goes_with_its_numbers),
+		TEST(a_child_sa_without_its_ike_sa_and_its_tunnel_is_deleted),
 		TEST(a_row_that_is_older_than_its_end_comes_to_nothing),
 		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),

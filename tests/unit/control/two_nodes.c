@@ -91,6 +91,7 @@ void free_node(struct node *d)
 	control_reads_free(c);
 	control_park_free(c);
 	control_relist_free(c);
+	control_orphans_free(c);
 	explain_history_free(&d->tunnel.why);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		hmap_fini(maps[i]);
