@@ -95,6 +95,7 @@ uint8_t ike_request_exchange(const struct ike_request *q);
 /* An INFORMATIONAL one. */
 void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi);
 void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
+void ike_request_copy(struct ike_ctx *c);     /* to where the message of this step came from; it counts as no try */
 void ike_request_next(struct ike_ctx *c);     /* starts what waits for the window, if it is free */
 void ike_request_done(struct ike_sa *sa);
 bool ike_request_waits(const struct ike_sa *sa, uint32_t msg_id); /* for the answer with that id */

@@ -117,6 +117,13 @@ enum ike_state ike_move_address(struct ike_ctx *c)
 	return c->sa->state;
 }
 
+/* A peer that asks all the time has no reason to look whether its NAT still has the same mapping. Until it does, and says so, what we
+ * ask goes to where it was; it is there no more, or an answer would have come. */
+static bool is_unanswered(const struct ike_request *q)
+{
+	return q->kind != IKE_REQUEST_NONE && q->tries > 1;
+}
+
 void ike_move_check(struct ike_ctx *c)
 {
 	/* RFC 4555 3.8: with MOBIKE no address changes by an IKE message that does not say so. */
@@ -124,6 +131,8 @@ void ike_move_check(struct ike_ctx *c)
 		see(c);
 	else if (c->moved && !c->sa->closing)
 		probe(c);
+	else if (is_unanswered(&c->sa->request) && !is_on_path(c->sa, &c->ev->remote, c->ev->local.port))
+		ike_request_copy(c);
 }
 
 /* ---- what the peer's request says (RFC 4555 3.5, 3.7 to 3.9) ---- */

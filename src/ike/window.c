@@ -79,6 +79,15 @@ void ike_request_send(struct ike_ctx *c)
 	c->changed = true;
 }
 
+void ike_request_copy(struct ike_ctx *c)
+{
+	const struct ike_request *q = &c->sa->request;
+	struct wr w = wr_of(SPACE_OF(c->out->room[1]));
+
+	wr_put(&w, bytes_of(q->b, q->len));
+	ike_out_send(c->out, wr_bytes(&w), &c->ev->local, &c->ev->remote);
+}
+
 void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b)
 {
 	must(c->sa->request.kind == IKE_REQUEST_NONE);

@@ -290,6 +290,25 @@ static void a_new_mapping_of_an_idle_tunnel_is_found_by_the_liveness_check(void 
 	release(d);
 }
 
+/* The peer asks so much that it has no reason to check, and what we ask goes where it is not any more. */
+static void a_busy_peer_behind_a_new_mapping_gets_what_we_ask(void **state)
+{
+	struct duo *d = make_behind_nat(11, true);
+
+	(void)state;
+	d->nat = endpoint("192.0.2.98", 32000);
+	duo_event(d, 1, IKE_EV_REKEY_CHILD);
+	for (unsigned s = 0; s < 60; s++) {
+		duo_event(d, 0, IKE_EV_REKEY_CHILD);
+		duo_run(d, SECOND_US);
+	}
+	assert_int_equal(d->end[1].failures[MODEL_FAILURE_LIVENESS], 0);
+	assert_true(d->end[1].counters[MODEL_COUNTER_child_rekeyed] > 20);
+	duo_run(d, 40 * SECOND_US);
+	must_be_whole(d, "busy", 0, 0);
+	release(d);
+}
+
 static void a_peer_without_mobike_is_left(void **state)
 {
 	struct duo *d = make(8);
@@ -357,6 +376,7 @@ int main(void)
 		cmocka_unit_test(nat_comes_and_goes_with_the_address),
 		cmocka_unit_test(a_new_mapping_is_followed_by_traffic_with_and_without_mobike),
 		cmocka_unit_test(a_new_mapping_of_an_idle_tunnel_is_found_by_the_liveness_check),
+		cmocka_unit_test(a_busy_peer_behind_a_new_mapping_gets_what_we_ask),
 		cmocka_unit_test(a_peer_without_mobike_is_left),
 		cmocka_unit_test(a_refused_move_ends_the_tunnel_and_both_say_why),
 		cmocka_unit_test(old_messages_from_elsewhere_move_nothing),
