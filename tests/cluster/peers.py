@@ -9,10 +9,11 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from anycast import Anycast, Flows, Window, audited, lost_outside  # noqa: E402
+from anycast import Anycast, Flows, Window, audited, build_of, lost_outside  # noqa: E402
 from checks import Checks, check  # noqa: E402
 from fire import ask_rekey, count_drops, more_drops  # noqa: E402
 from lab import ANYCAST4, ANYCAST6, HQ, LabError, ping_argv, pings_lost, wait_until  # noqa: E402
+from pieces import ANSWERED, ANSWERED6, SILENT, SILENT6, ask  # noqa: E402
 
 NODES = int(os.environ.get("NODES", 3))
 NAT, NAT_AGAIN = "192.0.2.2", "192.0.2.3"
@@ -152,6 +153,31 @@ def esp_in_ip6_fragments(lab, customer):
     lab.ip(customer.node, way)
     check(pings_lost(out, 20) == 0 and "DUP" not in out, f"{out}\n{more_drops(drops, count_drops(lab))}")
     check(total(lab, "ip_fragments_sent_on") >= before + 20, f"{total(lab, 'ip_fragments_sent_on') - before} fragments were sent on")
+
+
+def auth_in_ip6_fragments(lab, customer):
+    """A second router at the customer's link. Fifteen selectors of IPv6 a side are more than a packet of the least MTU holds."""
+    tunnel = lab.node(1).create_tunnel("v6", "10.252.1.0/31", endpoint=ANYCAST6)
+    psk = lab.node(1).generate_psk(tunnel)
+    way, local = f"-6 route replace default via {customer.address6[:-1]}1", f"{customer.address6[:-1]}9"
+    selectors = [word for side in ("local", "remote") for n in range(256, 271) for word in (f"--ts-{side}", f"2001:db8:{n:x}::/48")]
+    lab.ip(customer.node, f"addr add {local}/64 dev wan nodad")
+    lab.ip(customer.node, f"{way} mtu 1280")
+    before = total(lab, "ip_fragments_sent_on")
+    done = lab.run(customer.node, build_of() / "tests/peer/onramp-peer", "--gateway", ANYCAST6, "--local", local, "--id",
+                   f"fqdn:{tunnel['remote_identities']['fqdn_id']}", "--timeout", 20, *selectors, "--do", "delete", "--expect", "up",
+                   check=False, env={**os.environ, "ONRAMP_PEER_PSK": psk})
+    lab.ip(customer.node, way)
+    check(done.returncode == 0, f"{done.stdout}{done.stderr}")
+    check(total(lab, "ip_fragments_sent_on") > before, "none was sent on")
+
+
+def pieces_at_different_nodes(lab, customer, source, target, answered, silent):
+    """Requests made by hand: each fragment comes to the node after that of the one before."""
+    before = total(lab, "ip_fragments_sent_on")
+    found = ask(lab, customer.node, source, target, answered, silent)
+    check(found == set(answered), f"answered: {sorted(found)}")
+    check(total(lab, "ip_fragments_sent_on") > before, "none was sent on")
 
 
 # ---- ESP that does not arrive ----
@@ -331,6 +357,12 @@ def main():
             esp_in_ip_fragments(lab)
         with checks.case("ESP in UDP in IPv6 fragments that come to different nodes: likewise"):
             esp_in_ip6_fragments(lab, talking)
+        with checks.case("IKE requests in IPv4 fragments of every kind that come to different nodes: the whole ones are answered, no other"):
+            pieces_at_different_nodes(lab, lab.customers[1], lab.customers[1].address, ANYCAST4, ANSWERED, SILENT)
+        with checks.case("IKE requests in IPv6 fragments: likewise"):
+            pieces_at_different_nodes(lab, talking, talking.address6, ANYCAST6, ANSWERED6, SILENT6)
+        with checks.case("an IKE_AUTH in IPv6 fragments that come to different nodes"):
+            auth_in_ip6_fragments(lab, talking)
         cut_off(lab)
         since = time.monotonic()
         with checks.case("an IKE_AUTH in fragments, each at another node"):
