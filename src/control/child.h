@@ -58,20 +58,22 @@ void control_children_timers(struct control *c);
 /* The record of the marks, CONTROL_MARKS_LEN bytes. decode takes all that cluster_sequence_decode takes. False: none of that. */
 void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
 bool control_marks_decode(struct bytes record, struct control_marks *ret);
-/* Once a second: raises the marks in the store of SAs that have used half of their block, and asks for the rekey of those that
- * have reached a soft limit, for the end of those at a hard one. */
+/* Each of them once a second, or less often where there are more than a hundred thousand: raises the marks in the store of SAs that
+ * have used half of their block, and asks for the rekey of those that have reached a soft limit, for the end of those at a hard one. */
 void control_children_check(struct control *c);
+uint64_t control_children_next_us(const struct control *c);
 
 /* ---- use.c: how much of a key all nodes together have used ---- */
 
-/* What is to be told to the others in one turn. */
+/* What is to be told to the others in one part of a round over the Child SAs. */
 struct control_use_list {
 	void (*send)(struct control *c, struct bytes list);
-	unsigned sent;
+	unsigned sent, most;          /* datagrams */
 	struct wr w;
 	uint8_t b[WIRE_MESH_USED_MAX * WIRE_MESH_USED_LEN];
 };
-void control_use_begin(struct control_use_list *l, void (*send)(struct control *c, struct bytes list));
+/* What finds no room in so many datagrams waits for the next round. */
+void control_use_begin(struct control_use_list *l, unsigned most, void (*send)(struct control *c, struct bytes list));
 /* own: what this process has used. Told if it is more than a little. */
 void control_use_look(struct control *c, struct control_use_list *l, struct control_child *child, const struct fwd_child_stats *own);
 void control_use_end(struct control *c, struct control_use_list *l);

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#define CHECK_US 1000000u
+#define USES_MAX 16    /* datagrams to each of the others, of what was used of the keys of all SAs */
+#define USES_OF_PART 2 /* or of a part of them */
 #define ASK_AGAIN_US UINT64_C(300000000) /* after a rekey that was not made, and of which the IKE SA has no pause */
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -227,27 +230,42 @@ static void check_limits(struct control *c, struct control_child *child, const s
 	}
 }
 
+struct checking {
+	struct control *c;
+	struct control_use_list uses;
+};
+
+static void check_child(void *arg, struct hmap_node *n)
+{
+	struct checking *k = arg;
+	struct control *c = k->c;
+	struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
+	struct fwd_child_stats s;
+
+	if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
+		return;
+	const struct control_marks now = marks_of(child, &s);
+	/* Of several nodes each numbers for itself, or one does by blocks (seq.c); what must not repeat has its incarnation. */
+	if (!c->clustered && marks_are_old(child, &now))
+		write_marks(c, child, &now);
+	control_seq_check(c, child, &s);
+	control_use_look(c, &k->uses, child, &s);
+	check_limits(c, child, &s);
+}
+
+/* Between two looks an SA must not use the other half of its block, two million packets. */
 void control_children_check(struct control *c)
 {
-	struct control_use_list uses;
-	struct fwd_child_stats s;
-	struct hmap_walk w;
+	struct checking k = { .c = c };
 
-	if (c->now_us < c->check_us)
+	if (c->now_us < c->check.next_us)
 		return;
-	c->check_us = c->now_us + 1000000;
-	control_use_begin(&uses, control_mesh_used);
-	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
-		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
-		if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
-			continue;
-		const struct control_marks now = marks_of(child, &s);
-		/* Of several nodes each numbers for itself, or one does by blocks (seq.c); what must not repeat has its incarnation. */
-		if (!c->clustered && marks_are_old(child, &now))
-			write_marks(c, child, &now);
-		control_seq_check(c, child, &s);
-		control_use_look(c, &uses, child, &s);
-		check_limits(c, child, &s);
-	}
-	control_use_end(c, &uses);
+	control_use_begin(&k.uses, c->children.cnt <= CONTROL_PART ? USES_MAX : USES_OF_PART, control_mesh_used);
+	(void)control_round_part(&c->check, c->now_us, CHECK_US, &c->children, check_child, &k);
+	control_use_end(c, &k.uses);
+}
+
+uint64_t control_children_next_us(const struct control *c)
+{
+	return c->children.cnt == 0 ? UINT64_MAX : c->check.next_us;
 }

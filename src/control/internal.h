@@ -6,6 +6,7 @@
 #include "base/siphash.h"
 #include "control/cluster.h"
 #include "control/op.h"
+#include "control/round.h"
 #include "control/why.h"
 #include "model/live.h"
 
@@ -88,7 +89,7 @@ struct control {
 	struct control_step *idle_steps;
 	uint64_t next_tag;
 	uint64_t flush_us;            /* when states are written again */
-	uint64_t check_us;            /* when the use of the Child SAs is looked at again */
+	struct control_round check;   /* of the use of the Child SAs */
 	uint64_t publish_us;          /* routes are not published before */
 	bool publish_due;
 	struct control_tunnel *dirty;

@@ -451,6 +451,8 @@ static int next_timeout_ms(const struct control *c)
 		at = start;
 	if (control_mesh_next_us(c) < at)
 		at = control_mesh_next_us(c);
+	if (control_children_next_us(c) < at)
+		at = control_children_next_us(c);
 	if (control_held_next_us(c) < at)
 		at = control_held_next_us(c);
 	if (control_gather_next_us(c) < at)

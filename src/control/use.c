@@ -7,7 +7,6 @@
 
 #define PARTS 16         /* all nodes together tell less of a limit than one of so many parts late */
 #define PROCESSES_MAX (4 * CLUSTER_NODES_MAX) /* of one Child SA */
-#define DATAGRAMS_MAX 16 /* of one turn; the rest waits for the next */
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {
@@ -41,10 +40,11 @@ static bool is_news(const struct control *c, const struct control_child *child, 
 
 /* ---- telling ---- */
 
-void control_use_begin(struct control_use_list *l, void (*send)(struct control *c, struct bytes list))
+void control_use_begin(struct control_use_list *l, unsigned most, void (*send)(struct control *c, struct bytes list))
 {
 	l->send = send;
 	l->sent = 0;
+	l->most = most;
 	l->w = wr_of(SPACE_OF(l->b));
 }
 
@@ -70,7 +70,7 @@ void control_use_look(struct control *c, struct control_use_list *l, struct cont
 	const struct wire_mesh_used now = used_of(c, child, own);
 	bool joined = child->told_epoch != c->use_epoch;
 
-	if (!c->clustered || l->sent >= DATAGRAMS_MAX || (!joined && !is_news(c, child, &now)))
+	if (!c->clustered || l->sent >= l->most || (!joined && !is_news(c, child, &now)))
 		return;
 	if (child->told.incarnation != 0 || is_news(c, child, &now)) {
 		tell(c, l, &now);

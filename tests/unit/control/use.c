@@ -65,12 +65,12 @@ static void begin(uint64_t packets)
 		make_node(&node[i], i, packets);
 }
 
-/* A turn of control_children_check. */
+/* A part of control_children_check. */
 static void look(unsigned at)
 {
 	struct control_use_list l;
 
-	control_use_begin(&l, tell_other);
+	control_use_begin(&l, 1, tell_other);
 	control_use_look(&node[at].c, &l, &node[at].child, &node[at].own);
 	control_use_end(&node[at].c, &l);
 }
