@@ -96,7 +96,8 @@ struct control {
 	struct control_unknown unknown[CONTROL_UNKNOWN_MAX];
 	unsigned gone_cnt;            /* ever; the last of them are kept */
 	struct control_gone gone[CONTROL_GONE_MAX];
-	uint64_t sample_us;           /* when the watches are fed again */
+	struct control_round samples; /* with which the watches are fed */
+	uint64_t solve_us;            /* when it is looked again for who was meant, and what was found is written */
 	struct log_limit failure_log, commit_log;
 };
 

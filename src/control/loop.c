@@ -453,6 +453,8 @@ static int next_timeout_ms(const struct control *c)
 		at = control_mesh_next_us(c);
 	if (control_children_next_us(c) < at)
 		at = control_children_next_us(c);
+	if (control_why_next_us(c) < at)
+		at = control_why_next_us(c);
 	if (control_held_next_us(c) < at)
 		at = control_held_next_us(c);
 	if (control_gather_next_us(c) < at)

@@ -1,7 +1,7 @@
 #include "control/round.h"
 
-/* Up to the end of a chain: what is behind it may change before the walk goes on. False: there is no more. */
-static bool walk_part(const struct hmap *m, size_t *bucket, void (*visit)(void *arg, struct hmap_node *n), void *arg)
+/* Up to the end of a chain: what is behind it may change before the walk goes on. */
+bool control_round_walk(const struct hmap *m, size_t *bucket, void (*visit)(void *arg, struct hmap_node *n), void *arg)
 {
 	struct hmap_walk w = { .bucket = *bucket };
 	unsigned cnt = 0;
@@ -35,7 +35,7 @@ bool control_round_part(struct control_round *r, uint64_t now_us, uint64_t perio
 		return false;
 	if (first == 0) /* who comes late by less than a period makes up for it */
 		r->end_us = (r->end_us != 0 && now_us - r->end_us < period_us ? r->end_us : now_us) + period_us;
-	bool more = walk_part(m, &r->bucket, visit, arg);
+	bool more = control_round_walk(m, &r->bucket, visit, arg);
 	if (!more)
 		r->bucket = 0;
 	r->next_us = next_part(r, now_us, (more ? r->bucket : all) - first, all - first);

@@ -22,8 +22,5 @@ struct control_round {
 /* Does the next part if it is due; visit may remove the entry that it is given. True: it was the last one of a round. */
 bool control_round_part(struct control_round *r, uint64_t now_us, uint64_t period_us, const struct hmap *m,
 			void (*visit)(void *arg, struct hmap_node *n), void *arg);
-/* Begins anew, at once. */
-static inline void control_round_restart(struct control_round *r)
-{
-	*r = (struct control_round){ 0 };
-}
+/* One part from that bucket on, whose time the caller chooses. False: it was the last one; else *bucket is where the next begins. */
+bool control_round_walk(const struct hmap *m, size_t *bucket, void (*visit)(void *arg, struct hmap_node *n), void *arg);

@@ -10,6 +10,7 @@
 
 #define ASK_BUSY_US 100000u
 #define ASK_DUTY_US 1000000u
+#define DUE_A_TURN 256 /* timers: after a start those of all SAs may be due at once */
 /* In a cluster: any node may have to answer again, also one that comes only then. */
 #define CLOSED_MORE_US UINT64_C(120000000)
 
@@ -606,7 +607,7 @@ static void halves_timers(struct control *c)
 	const struct ike_event ev = { .kind = IKE_EV_TIMER, .now_us = c->now_us };
 	struct heap_node *n;
 
-	while ((n = heap_first(&c->half_timers)) != NULL && n->at <= c->now_us) {
+	for (unsigned left = DUE_A_TURN; left-- > 0 && (n = heap_first(&c->half_timers)) != NULL && n->at <= c->now_us;) {
 		struct control_half *h = CONTAINER_OF(n, struct control_half, timer);
 		/* It is asked again soon if it is busy; the step sets its next time. */
 		if (heap_set(&c->half_timers, n, c->now_us + 100000) != ERR_NONE)
@@ -661,7 +662,7 @@ void control_sas_timers(struct control *c)
 	struct heap_node *n;
 
 	halves_timers(c);
-	while ((n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us) {
+	for (unsigned left = DUE_A_TURN; left-- > 0 && (n = heap_first(&c->sa_timers)) != NULL && n->at <= c->now_us;) {
 		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, timer);
 		uint64_t last_esp_us;
 		/* ESP that arrived since the timer was set puts the liveness check off. */

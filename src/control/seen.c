@@ -14,6 +14,7 @@
 #define ROUND_US 2000000u    /* a round lasts that long at least */
 #define TURN_US 100000u      /* so often questions are asked */
 #define ASKED_A_TURN 10      /* questions; what is more makes the rounds longer */
+#define PARTS_A_TURN 4       /* of the tunnels, to find some that are this node's duty */
 #define QUESTIONS_MAX 128    /* under way; an answer that comes after as many more is late */
 #define QUIET_US 30000000u
 
@@ -34,8 +35,10 @@ _Static_assert(CLUSTER_NODES_MAX <= 64, "the bit set above is too small");
 struct control_seen {
 	uint64_t gone, quiet_us;     /* processes that had gone, and until when that matters */
 	uint64_t round_us, turn_us;  /* when the next ones begin */
-	size_t cnt, at, cap;         /* IKE SAs of this round, and how far it is */
-	uint64_t *spis;
+	bool over;                   /* the round is: all tunnels were looked at */
+	size_t bucket;               /* else where the next part of them begins */
+	size_t cnt, at;              /* IKE SAs of the part before, and how many of them were asked for */
+	uint64_t spis[ASKED_A_TURN * WIRE_MESH_SEEN_MAX + 2 * CONTROL_PART];
 	uint32_t number;
 	struct question questions[QUESTIONS_MAX];
 };
@@ -47,6 +50,7 @@ enum err control_seen_start(struct control *c)
 	c->seen = calloc(1, sizeof(*c->seen));
 	if (c->seen == NULL)
 		return ERR_MEMORY;
+	c->seen->over = true;
 	c->seen->quiet_us = c->now_us + QUIET_US;
 	c->seen->gone = c->members.gone;
 	return ERR_NONE;
@@ -54,8 +58,6 @@ enum err control_seen_start(struct control *c)
 
 void control_seen_free(struct control *c)
 {
-	if (c->seen != NULL)
-		free(c->seen->spis);
 	free(c->seen);
 	c->seen = NULL;
 }
@@ -177,25 +179,32 @@ void control_seen_answered(struct control *c, const struct cluster_member *by, u
 
 /* ---- rounds ---- */
 
-/* Without memory for all, some are left out. */
-static void begin_round(struct control *c)
+static void find_sa(void *arg, struct hmap_node *n)
+{
+	struct control *c = arg;
+	struct control_seen *s = c->seen;
+	const struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+	const struct control_sa *sa = t->sas != NULL && t->configured && control_duty_tunnel(c, t) ? control_why_newest(t) : NULL;
+
+	if (sa != NULL && s->cnt < ARRAY_LEN(s->spis))
+		s->spis[s->cnt++] = sa->r.spi;
+}
+
+/* What the next questions are about. */
+static void find_more(struct control *c)
 {
 	struct control_seen *s = c->seen;
-	struct hmap_walk w;
 
-	s->round_us = c->now_us + ROUND_US;
+	if (s->over && c->now_us < s->round_us)
+		return;
+	if (s->over) {
+		s->round_us = c->now_us + ROUND_US;
+		s->bucket = 0;
+		s->over = false;
+	}
 	s->cnt = s->at = 0;
-	if (s->cap < c->tunnels.cnt) {
-		uint64_t *more = realloc(s->spis, (c->tunnels.cnt + c->tunnels.cnt / 2) * sizeof(*more));
-		s->spis = more != NULL ? more : s->spis;
-		s->cap = more != NULL ? c->tunnels.cnt + c->tunnels.cnt / 2 : s->cap;
-	}
-	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL && s->cnt < s->cap; n = hmap_walk_next(&c->tunnels, &w)) {
-		const struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		const struct control_sa *sa = t->sas != NULL && t->configured && control_duty_tunnel(c, t) ? control_why_newest(t) : NULL;
-		if (sa != NULL)
-			s->spis[s->cnt++] = sa->r.spi;
-	}
+	for (unsigned i = 0; i < PARTS_A_TURN && !s->over && s->cnt < ASKED_A_TURN * WIRE_MESH_SEEN_MAX; i++)
+		s->over = !control_round_walk(&c->tunnels, &s->bucket, find_sa, c);
 }
 
 static void ask(struct control *c)
@@ -232,8 +241,8 @@ void control_seen_timers(struct control *c)
 	}
 	if (!cluster_whole(&c->members) || c->now_us < s->quiet_us)
 		return;
-	if (s->at == s->cnt && c->now_us >= s->round_us)
-		begin_round(c);
+	if (s->at == s->cnt)
+		find_more(c);
 	for (unsigned i = 0; i < ASKED_A_TURN && s->at < s->cnt; i++)
 		ask(c);
 }

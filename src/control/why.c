@@ -417,31 +417,32 @@ void control_why_moves(struct control *c, struct control_tunnel *t, const struct
 	}
 }
 
-static void sample(struct control *c, struct control_tunnel *t)
+static void sample(void *arg, struct hmap_node *n)
 {
+	struct control *c = arg;
+	struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
 	struct explain_sign signs[EXPLAIN_SIGNS_MAX];
 	struct explain_sample s;
 
-	if (take_sample(c, t, &s))
+	if (t->configured && take_sample(c, t, &s))
 		take_signs(c, t, signs, explain_watch_sample(&t->watch, c->now_us, &s, signs));
 }
 
 void control_why_tick(struct control *c)
 {
-	struct hmap_walk w;
-
-	if (c->now_us < c->sample_us)
-		return;
-	c->sample_us = c->now_us + SAMPLE_US;
 	/* Of many nodes one alone does not see what a tunnel carries: see seen.c. */
-	struct hmap_node *n = c->clustered ? NULL : hmap_walk_first(&c->tunnels, &w);
-	for (; n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (t->sas != NULL && t->configured)
-			sample(c, t);
-	}
+	if (!c->clustered)
+		(void)control_round_part(&c->samples, c->now_us, SAMPLE_US, &c->tunnels, sample, c);
+	if (c->now_us < c->solve_us)
+		return;
+	c->solve_us = c->now_us + SAMPLE_US;
 	solve_some(c);
 	control_why_flush(c);
+}
+
+uint64_t control_why_next_us(const struct control *c)
+{
+	return c->clustered || c->tunnels.cnt == 0 ? UINT64_MAX : c->samples.next_us;
 }
 
 /* ---- the store's copy ---- */

@@ -46,6 +46,7 @@ void control_why_path(struct control_tunnel *t, const struct model_path *path); 
 void control_why_moves(struct control *c, struct control_tunnel *t, const struct ike_sa *before, const struct ike_sa *now);
 void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
+uint64_t control_why_next_us(const struct control *c); /* of the samples */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */
 MUST_USE enum err control_why_load(struct control *c, struct store *s);
 /* A row of a tunnel's failures: another node's, or our own that comes back. */
