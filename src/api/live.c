@@ -10,7 +10,7 @@
 
 #define WAIT_MS 1000u
 #define QUIET_MS 2000u
-#define OWED_MAX 8 /* a gateway that owes this many answers is not asked again */
+#define OWED_MAX 8 /* a gateway that owes this many answers is not asked before it has given one */
 #define PAGES_MAX 4096
 
 void api_live_init(struct api_live *l, int fd)
@@ -36,6 +36,15 @@ static enum err drop_link(struct api_live *l)
 	log_warn("the gateway closed the status socket");
 	api_live_fini(l);
 	return ERR_AWAY;
+}
+
+/* A gateway that is starting reads its store for as long as that takes, and then answers all that it was asked. */
+static void drop_late(struct api_live *l)
+{
+	uint8_t none;
+
+	while (l->owed > 0 && recv(l->fd, &none, sizeof(none), MSG_DONTWAIT) > 0)
+		l->owed--;
 }
 
 /* One reply that belongs to our question: late ones to former questions come first and are skipped. */
@@ -141,7 +150,10 @@ MUST_USE enum err api_live_ask(struct api_live *l, const struct model_live_reque
 	struct pager pager = { .sink = sink };
 	bool more = true;
 
-	if (l->fd < 0 || l->owed >= OWED_MAX || clock_mono_ms() < l->quiet_until_ms)
+	if (l->fd < 0 || clock_mono_ms() < l->quiet_until_ms)
+		return ERR_AWAY;
+	drop_late(l);
+	if (l->owed >= OWED_MAX)
 		return ERR_AWAY;
 	for (unsigned i = 0; more; i++) {
 		if (i == PAGES_MAX)

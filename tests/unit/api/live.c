@@ -129,6 +129,22 @@ static void late_answer_is_not_taken_for_the_next_question(void **state)
 	assert_int_equal(s.last, 7);
 }
 
+/* While it reads a large store at its start somebody may ask for its health again and again. */
+static void gateway_that_was_silent_for_many_questions_is_asked_again_when_it_has_answered(void **state)
+{
+	struct wire *w = *state;
+	struct seen s = { 0 };
+
+	w->live.owed = 8;
+	assert_int_equal(ask(w, &s), ERR_AWAY);
+	for (unsigned i = 0; i < 8; i++)
+		queue_reply(w, ERR_NONE, 100, 1, false);
+	queue_reply(w, ERR_NONE, 7, 1, false);
+	assert_int_equal(ask(w, &s), ERR_NONE);
+	assert_int_equal(s.tunnels, 1);
+	assert_int_equal(s.last, 7);
+}
+
 static void closed_gateway_is_away_until_it_is_set_again(void **state)
 {
 	struct wire *w = *state;
@@ -166,6 +182,7 @@ int main(void)
 		TEST(own_answer_of_the_gateway_is_returned),
 		TEST(silence_costs_a_second_and_then_nothing_for_a_while),
 		TEST(late_answer_is_not_taken_for_the_next_question),
+		TEST(gateway_that_was_silent_for_many_questions_is_asked_again_when_it_has_answered),
 		TEST(closed_gateway_is_away_until_it_is_set_again),
 		TEST(broken_answer_is_refused),
 	};
