@@ -209,6 +209,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 		e = control_seq_start(c);
 	if (e == ERR_NONE)
 		e = load_all(c, &rev);
+	control_clock_read(c); /* that may have taken longer than a lease lasts */
 	if (e == ERR_NONE)
 		e = control_mesh_start(c);
 	if (e == ERR_NONE)
