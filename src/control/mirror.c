@@ -225,12 +225,14 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 		       struct control_tunnel *t)
 {
 	bool just = r->created_us + JUST_US > c->now_us, replaced = control_why_newest(t) != NULL;
+	/* The watch may be sooner than what the store says to our own commit, with which the start is counted. */
+	bool own = ike_spi_slot(ike_sa_our_spi(r)) == c->world.node_slot;
 
 	if (control_sa_add(c, r, made, rev, t) == NULL)
 		return;
 	if (r->ike_rekeys != 0 && just)
 		t->ike_rekeys++;
-	else if (just)
+	else if (just && !own)
 		control_why_started(c, t, &r->path, replaced);
 	control_why_path(t, &r->path);
 	link_children(c, r, true);

@@ -450,7 +450,7 @@ static void take_unknown(struct control *c, const struct fwd_punt *p, const stru
 {
 	if (j.looked_up)
 		control_drop(c, j.forwarded ? MODEL_DROP_ike_forwarded : MODEL_DROP_ike_unknown_spi);
-	else if (is_pinned(h) && !j.forwarded && send_on(c, (uint16_t)(ours >> 52), p))
+	else if (is_pinned(h) && !j.forwarded && send_on(c, ike_spi_slot(ours), p))
 		return;
 	else if (control_read_ike(c, ours, p, j.forwarded) != ERR_NONE)
 		control_drop(c, MODEL_DROP_ike_looked_up);

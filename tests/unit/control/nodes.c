@@ -245,6 +245,23 @@ static void of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier(void 
 	assert_int_equal(n->node[0].tunnel.cur_spi, third);
 }
 
+static void a_start_that_the_watch_tells_of_first_is_counted_once(void **state)
+{
+	struct bench *n = *state;
+	const struct explain_watch *maker = &n->node[0].tunnel.watch, *other = &n->node[1].tunnel.watch;
+	const unsigned made = maker->start_cnt, seen = other->start_cnt;
+
+	shake_hands(n, 0);
+	learn(n, 1);
+	assert_int_equal(maker->start_cnt, made + 1);
+	assert_int_equal(other->start_cnt, seen + 1);
+	/* As to a node that has made it itself, and has not heard of its own commit. */
+	n->node[1].c.world.node_slot = ike_spi_slot(shake_hands(n, 0));
+	learn(n, 1);
+	assert_int_equal(maker->start_cnt, made + 2);
+	assert_int_equal(other->start_cnt, seen + 1);
+}
+
 /* All duties are the other node's, or this one's. */
 static void give_duties(struct bench *n, unsigned node, bool ours)
 {
@@ -390,6 +407,7 @@ int main(void)
 		TEST(of_two_requests_for_the_same_only_one_leaves),
 		TEST(an_answer_that_comes_before_its_request_is_known_is_taken),
 		TEST(an_answer_in_fragments_that_comes_before_its_request_is_known_is_taken),
+		TEST(a_start_that_the_watch_tells_of_first_is_counted_once),
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
 		TEST(a_mapping_that_changes_at_alternating_nodes_flaps),
