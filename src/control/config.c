@@ -179,6 +179,7 @@ struct control_tunnel *control_config_put_tunnel(struct control *c, const struct
 		count_profile(c, t, false);
 	t->m = *m;
 	t->configured = true;
+	control_address_customer(c, t, &m->customer_endpoint);
 	count_profile(c, t, true);
 	install_tunnel(c, t);
 	if (ended)
@@ -201,6 +202,7 @@ static void free_tunnel(struct control *c, struct control_tunnel *t)
 	t->account->dirty = true;
 	forget_order(t->account);
 	hmap_remove(&c->tunnels, &t->by_id);
+	control_address_forget(c, t);
 	explain_history_free(&t->why);
 	free(t);
 }
@@ -606,27 +608,12 @@ void control_config_free(struct control *c)
 	hmap_fini(&c->accounts_by_id);
 	hmap_fini(&c->accounts_by_number);
 	hmap_fini(&c->tunnels);
+	hmap_fini(&c->by_customer);
+	hmap_fini(&c->by_remote);
 	hmap_fini(&c->routes);
 }
 
 /* ---- what a handshake asks ---- */
-
-/* An address identity is good only where the pair of endpoints is unique (magic-api 4.1). */
-static struct control_tunnel *find_by_address(const struct control *c, const struct addr *id, const struct addr *local)
-{
-	struct control_tunnel *found = NULL;
-	struct hmap_walk w;
-
-	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (!t->configured || !addr_eq(&t->m.customer_endpoint, id) || !addr_eq(&t->m.cloudflare_endpoint, local))
-			continue;
-		if (found != NULL)
-			return NULL;
-		found = t;
-	}
-	return found;
-}
 
 bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
 			 const struct addr *remote, struct ike_peer *ret)
@@ -636,7 +623,7 @@ bool control_find_tunnel(void *arg, const struct model_identity *id, const struc
 
 	(void)remote;
 	if (id->by_address) {
-		t = find_by_address(c, &id->addr, local);
+		t = control_address_find(c, &id->addr, local);
 	} else {
 		t = control_tunnel_find(c, &id->tunnel_id);
 		if (t != NULL && !(id->account_is_number ? t->account->m.number == id->account_number

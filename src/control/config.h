@@ -43,6 +43,9 @@ struct control_account {
 
 struct control_tunnel {
 	struct hmap_node by_id;
+	struct hmap_node by_customer, by_remote; /* while there is such an address (address.c) */
+	struct addr customer;         /* its customer_endpoint, as that map has it */
+	struct addr last_remote;      /* where its last IKE SA came from */
 	struct control_tunnel *next;  /* in its account */
 	struct control_account *account;
 	struct model_id id;
@@ -56,7 +59,6 @@ struct control_tunnel {
 	struct control_sa *sas;
 	/* of the store's cur/, in a cluster: the IKE SA that came last, what a commit compares, and how new that is */
 	uint64_t cur_spi, cur_rev, cur_seen;
-	struct addr last_remote;      /* where its last IKE SA came from */
 	/* life (state.c) */
 	bool up;
 	uint64_t since_us;
@@ -89,6 +91,16 @@ struct control_boxes {
 	size_t cnt, cap;
 	struct model_id *ids;
 };
+
+/* ---- address.c: tunnels by where their peers are ---- */
+
+void control_address_customer(struct control *c, struct control_tunnel *t, const struct addr *customer); /* family none: it has none */
+void control_address_remote(struct control *c, struct control_tunnel *t, const struct addr *remote);
+void control_address_forget(struct control *c, struct control_tunnel *t); /* before it is freed */
+/* Of an address identity, which is good only where the pair of endpoints is one tunnel's (magic-api 4.1). NULL: none, or several. */
+struct control_tunnel *control_address_find(const struct control *c, const struct addr *id, const struct addr *local);
+/* Before IKE_AUTH the peer has no name: its address may tell whose it is. NULL: it may be nobody's, or that of several. */
+struct control_tunnel *control_address_guess(const struct control *c, const struct addr *remote);
 
 /* ---- config.c ---- */
 

@@ -64,6 +64,7 @@ struct control {
 	uint64_t cookie_turn_us;      /* when the cookie secret changes */
 
 	struct hmap accounts_by_id, accounts_by_number, tunnels, routes;
+	struct hmap by_customer, by_remote; /* tunnels (address.c) */
 	struct hmap halves_by_spi, halves_by_init, sas, children, ops, sources;
 	/* what other nodes do */
 	struct hmap buried, reads, lots;

@@ -88,7 +88,7 @@ static enum err make_world(struct control *c)
 
 static enum err make_tables(struct control *c)
 {
-	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->routes, &c->halves_by_spi,
+	struct hmap *all[] = { &c->accounts_by_id, &c->accounts_by_number, &c->tunnels, &c->routes, &c->by_customer, &c->by_remote, &c->halves_by_spi,
 			       &c->halves_by_init, &c->sas, &c->children, &c->ops, &c->sources, &c->buried, &c->reads, &c->lots, &c->relist.seen };
 	enum err e = ERR_NONE;
 	for (size_t i = 0; e == ERR_NONE && i < ARRAY_LEN(all); i++)

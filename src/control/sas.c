@@ -136,7 +136,7 @@ struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, str
 	sa->tunnel = t;
 	sa->next = t->sas;
 	t->sas = sa;
-	t->last_remote = r->path.remote.addr;
+	control_address_remote(c, t, &r->path.remote.addr);
 	hmap_add(&c->sas, &sa->by_spi, control_spi_hash(c, sa->r.spi));
 	control_sa_arm(c, sa, r);
 	control_site_follow(c, sa);

@@ -44,23 +44,6 @@ static void log_failure(struct control *c, const struct control_tunnel *t, const
 
 /* ---- whose it is ---- */
 
-/* Before IKE_AUTH the peer has no name: its address may tell whose it is. */
-static struct control_tunnel *guess_tunnel(const struct control *c, const struct addr *remote)
-{
-	struct control_tunnel *found = NULL;
-	struct hmap_walk w;
-
-	for (struct hmap_node *n = hmap_walk_first(&c->tunnels, &w); n != NULL; n = hmap_walk_next(&c->tunnels, &w)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (!t->configured || !(addr_eq(&t->m.customer_endpoint, remote) || addr_eq(&t->last_remote, remote)))
-			continue;
-		if (found != NULL)
-			return NULL; /* several: it could be any */
-		found = t;
-	}
-	return found;
-}
-
 /* A router that got no Child SA deletes its IKE SA at once, starts again, or leaves it without one: nothing of that must hide
  * why it got none. */
 static bool hides_the_cause(const struct control_tunnel *t, const struct model_failure *f)
@@ -163,7 +146,7 @@ void control_failure(struct control *c, struct control_tunnel *t, const struct m
 	if (t == NULL && !model_id_is_zero(&f.tunnel_id))
 		t = control_tunnel_find(c, &f.tunnel_id);
 	if (t == NULL && f.identity[0] == 0)
-		t = guess_tunnel(c, &f.remote.addr);
+		t = control_address_guess(c, &f.remote.addr);
 	if (t != NULL && t->configured)
 		keep_known(c, t, &f);
 	else
@@ -189,7 +172,7 @@ static bool find_gone(const struct control *c, const struct explain_near *asked,
 static void name_by_address(const struct control *c, struct model_failure *f)
 {
 	const struct control_tunnel *t =
-		model_id_is_zero(&f->near_tunnel_id) ? guess_tunnel(c, &f->remote.addr) : NULL;
+		model_id_is_zero(&f->near_tunnel_id) ? control_address_guess(c, &f->remote.addr) : NULL;
 
 	if (t == NULL)
 		return;

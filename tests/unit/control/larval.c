@@ -41,7 +41,7 @@ static void prepare(struct bench *n)
 {
 	static const struct store_role nobody = { .read = NULL };
 	struct hmap *maps[] = { &n->c.tunnels, &n->c.sas, &n->c.children, &n->c.ops, &n->c.halves_by_spi, &n->c.halves_by_init,
-				&n->c.sources, &n->c.buried, &n->c.reads };
+				&n->c.sources, &n->c.buried, &n->c.reads, &n->c.by_customer, &n->c.by_remote };
 	struct control_record made = { 0 };
 	struct ike_sa sa;
 	uint8_t sealed[IKE_SA_RECORD_MAX + CRYPT_SEAL_OVERHEAD];
@@ -89,7 +89,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct bench *n = *state;
-	struct hmap *maps[] = { &n->c.tunnels, &n->c.ops };
+	struct hmap *maps[] = { &n->c.tunnels, &n->c.ops, &n->c.by_customer, &n->c.by_remote };
 
 	store_thread_stop(n->c.store);
 	control_dh_free(n->c.dh);

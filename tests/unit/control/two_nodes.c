@@ -49,7 +49,7 @@ void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	struct control *c = &n->node[at].c;
 	struct control_tunnel *t = &n->node[at].tunnel;
 	struct hmap *maps[] = { &c->tunnels, &c->sas, &c->children, &c->ops, &c->halves_by_spi, &c->halves_by_init,
-				&c->sources, &c->buried, &c->reads, &c->lots, &c->relist.seen };
+				&c->sources, &c->buried, &c->reads, &c->lots, &c->relist.seen, &c->by_customer, &c->by_remote };
 	const struct fwd_tunnel_config config = { .tunnel_id = sa->tunnel_id, .account_number = 7, .outer_mtu = 1500 };
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
@@ -81,7 +81,7 @@ void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 void free_node(struct node *d)
 {
 	struct control *c = &d->c;
-	struct hmap *maps[] = { &c->tunnels, &c->ops };
+	struct hmap *maps[] = { &c->tunnels, &c->ops, &c->by_customer, &c->by_remote };
 
 	control_held_free(c);
 	control_dh_free(c->dh);

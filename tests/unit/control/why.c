@@ -40,6 +40,7 @@ static void add_tunnel(struct bench *n, struct control_tunnel *t, uint8_t id, co
 	t->m.customer_endpoint = address(customer);
 	snprintf(t->m.name, sizeof(t->m.name), "%s", name);
 	hmap_add(&n->c.tunnels, &t->by_id, siphash(&n->c.hash_key, BYTES_OF(t->id.b)));
+	control_address_customer(&n->c, t, &t->m.customer_endpoint);
 }
 
 static int setup(void **state)
@@ -48,6 +49,7 @@ static int setup(void **state)
 	struct store *s;
 
 	must(n != NULL && hmap_init(&n->c.tunnels) == ERR_NONE && store_memory_new(&s) == ERR_NONE);
+	must(hmap_init(&n->c.by_customer) == ERR_NONE && hmap_init(&n->c.by_remote) == ERR_NONE);
 	must(store_thread_start(s, -1, &nobody, &n->c.store) == ERR_NONE);
 	n->c.cfg.conf = &conf;
 	n->c.now_us = 1000 * S;
@@ -78,6 +80,8 @@ static int teardown(void **state)
 	explain_history_free(&n->a.why);
 	explain_history_free(&n->b.why);
 	hmap_fini(&n->c.tunnels);
+	hmap_fini(&n->c.by_customer);
+	hmap_fini(&n->c.by_remote);
 	free(n);
 	return 0;
 }
@@ -129,11 +133,41 @@ static void before_it_has_a_name_a_peer_is_known_by_an_address_that_one_tunnel_h
 	assert_true(model_id_eq(&last_of(&n->b)->tunnel_id, &n->b.id));
 	assert_null(last_of(&n->a));
 	/* two with that address: it could be either */
-	n->a.last_remote = address("203.0.113.2");
+	const struct addr there = address("203.0.113.2"), elsewhere = address("203.0.113.3");
+	control_address_remote(&n->c, &n->a, &there);
 	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
 	assert_null(last_of(&n->a));
 	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_NO_GROUP_IKE);
 	assert_non_null(unknown_with(n, ""));
+	/* one whose peer came from where it is set to be is one all the same */
+	control_address_remote(&n->c, &n->a, &elsewhere);
+	control_address_remote(&n->c, &n->b, &there);
+	n->c.now_us += S;
+	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
+	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_IKEV1);
+	/* and where its last one came from tells as well */
+	fails(n, NULL, MODEL_FAILURE_NO_GROUP_IKE, "203.0.113.3");
+	assert_int_equal(last_of(&n->a)->code, MODEL_FAILURE_NO_GROUP_IKE);
+	control_address_forget(&n->c, &n->a);
+	assert_true(control_address_guess(&n->c, &elsewhere) == NULL);
+}
+
+/* An address identity (magic-api 4.1). */
+static void an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own(void **state)
+{
+	struct bench *n = *state;
+	const struct addr gateway = address("198.51.100.1"), other = address("198.51.100.2"), customer = address("203.0.113.1");
+
+	n->a.m.cloudflare_endpoint = n->b.m.cloudflare_endpoint = gateway;
+	assert_true(control_address_find(&n->c, &customer, &gateway) == &n->a);
+	assert_true(control_address_find(&n->c, &customer, &other) == NULL);
+	control_address_customer(&n->c, &n->b, &customer);
+	assert_true(control_address_find(&n->c, &customer, &gateway) == NULL);
+	n->b.m.cloudflare_endpoint = other;
+	assert_true(control_address_find(&n->c, &customer, &gateway) == &n->a);
+	assert_true(control_address_find(&n->c, &customer, &other) == &n->b);
+	n->a.configured = false;
+	assert_true(control_address_find(&n->c, &customer, &gateway) == NULL);
 }
 
 static void a_name_that_is_none_is_not_put_down_to_the_address(void **state)
@@ -378,6 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(before_it_has_a_name_a_peer_is_known_by_an_address_that_one_tunnel_has),
+		TEST(an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own),
 		TEST(a_name_that_is_none_is_not_put_down_to_the_address),
 		TEST(an_unknown_name_is_compared_with_all_tunnels_after_the_answer),
 		TEST(the_name_of_a_deleted_tunnel_is_known),
