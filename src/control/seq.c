@@ -9,6 +9,7 @@
 #define LEAVE_US 250000u         /* a holder that has lost an SA goes on for so long, unless all know earlier */
 #define START_US 400000u         /* its successor waits so long for its word */
 #define DOUBT_US 1000000u        /* when the store does not say whether a block is ours, it is */
+#define FIRST_DOUBT_US 300000u   /* likewise of the first one, which nobody takes from a node that lives: its packets wait no longer */
 #define POLL_US 2000u
 #define PATIENCE_US 2000000u     /* an SA that was taken by a node that we believe dead; each time twice as long, */
 #define PATIENCE_MAX_US 64000000u /* up to this */
@@ -91,8 +92,9 @@ static void take_first(struct control *c, struct control_seq *s)
 	s->former_slot = 0;
 	s->start_us = 0;
 	s->low = false;
-	s->doubted = cluster_passed(&c->members, s->rev) || (all->woken_us != 0 && c->now_us < all->woken_us + DOUBT_US);
-	s->doubt_us = c->now_us + DOUBT_US;
+	bool woken = all->woken_us != 0 && c->now_us < all->woken_us + DOUBT_US;
+	s->doubted = woken || cluster_passed(&c->members, s->rev);
+	s->doubt_us = c->now_us + (woken ? DOUBT_US : FIRST_DOUBT_US);
 	s->phase = CONTROL_SEQ_WAITS;
 }
 

@@ -164,6 +164,26 @@ static void old_news_are_asked_about(void **state)
 	assert_int_equal(seal(first), 1);
 }
 
+/* What waits for its numbers would be lost before the store has a leader again. */
+static void a_store_that_does_not_answer_costs_no_packet_of_a_new_sa(void **state)
+{
+	(void)state;
+	struct cluster_members *m = &nodes[first].c.members;
+	cluster_members_applied(m, m->m[0].slot, store.mod_rev + 1);
+	tell(first);
+	hand_over(first, 'a');
+	for (unsigned i = 0; i < 3; i++) {
+		turn(first);
+		answer_as(first, ERR_AWAY, false);
+		assert_false(numbers(first));
+		now_us += 100000;
+	}
+	turn(first);
+	assert_true(numbers(first));
+	assert_string_equal(given(first), "a");
+	assert_int_equal(dropped_all(), 0);
+}
+
 static void who_has_slept_asks_before_it_begins(void **state)
 {
 	(void)state;
@@ -197,6 +217,7 @@ int main(void)
 		RUN(of_what_comes_early_little_is_kept),
 		RUN(an_sa_that_comes_back_does_not_begin_anew),
 		RUN(old_news_are_asked_about),
+		RUN(a_store_that_does_not_answer_costs_no_packet_of_a_new_sa),
 		RUN(who_has_slept_asks_before_it_begins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
