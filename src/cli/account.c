@@ -63,12 +63,7 @@ int cli_account_create(struct cli *cli)
 	if (value(cli, "no-offramp") != NULL)
 		json_object_set_new(body, "offramp_default", json_false());
 	int r = cli_call(cli, "POST", "/admin/accounts", body, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		print_account(result);
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, NULL, print_account);
 }
 
 /* The account that the command names, in the path of the administrator's call. */
@@ -116,12 +111,12 @@ int cli_account_update(struct cli *cli)
 	if (r == CLI_OK)
 		r = cli_call(cli, "PUT", path, json_incref(body), &result);
 	json_decref(body);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		print_account(result);
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, NULL, print_account);
+}
+
+static void print_deleted(const json_t *account)
+{
+	printf("deleted %s\n", cli_text(account, "name"));
 }
 
 int cli_account_delete(struct cli *cli)
@@ -132,12 +127,7 @@ int cli_account_delete(struct cli *cli)
 
 	if (r == CLI_OK)
 		r = cli_call(cli, "DELETE", path, NULL, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		printf("deleted %s\n", cli_text(result, "name"));
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, NULL, print_deleted);
 }
 
 int cli_account_list(struct cli *cli)
@@ -233,12 +223,17 @@ int cli_token_list(struct cli *cli)
 	return r;
 }
 
+static void print_revoked(const json_t *token)
+{
+	printf("revoked %s\n", cli_text(token, "id"));
+}
+
 int cli_token_revoke(struct cli *cli)
 {
 	json_t *result = NULL;
 	char path[128];
 
-	if (strlen(cli->args.words[0]) != 32 || strspn(cli->args.words[0], "0123456789abcdefABCDEF") != 32) {
+	if (!cli_is_id(cli->args.words[0])) {
 		fprintf(stderr,
 			"onramp: a token is revoked by its id of 32 hexadecimal characters, not by itself; "
 			"\"onramp token list\" shows the ids\n");
@@ -246,10 +241,5 @@ int cli_token_revoke(struct cli *cli)
 	}
 	snprintf(path, sizeof(path), "/admin/tokens/%s", cli->args.words[0]);
 	int r = cli_call(cli, "DELETE", path, NULL, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		printf("revoked %s\n", cli_text(result, "id"));
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, NULL, print_revoked);
 }

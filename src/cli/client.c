@@ -304,6 +304,30 @@ int cli_call(struct cli *cli, const char *method, const char *path, json_t *body
 	return r;
 }
 
+int cli_answer(const struct cli *cli, int r, json_t *result, const char *member, void (*print)(const json_t *shown))
+{
+	const json_t *shown = member == NULL ? result : json_object_get(result, member);
+
+	if (r == CLI_OK && cli->args.json)
+		cli_print_json(shown);
+	else if (r == CLI_OK)
+		print(shown);
+	json_decref(result);
+	return r;
+}
+
+json_t *cli_number_or_text(const char *text)
+{
+	uint64_t v;
+	return text_u64_parse(bytes_str(text), INT64_MAX, &v) == ERR_NONE ? json_integer((json_int_t)v)
+									  : json_string(text);
+}
+
+bool cli_is_id(const char *text)
+{
+	return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
+}
+
 /* ---- the account ---- */
 
 static bool is_account_id(const char *s)

@@ -25,6 +25,16 @@ void cli_client_fini(struct cli *cli);
  * by json_decref; warnings were told on standard error. Else the reason was told there. */
 int cli_call(struct cli *cli, const char *method, const char *path, json_t *body, json_t **ret_result);
 
+/* The end of a command that made one call with that outcome: shows the result's member (NULL: all of it), by print or as JSON. Takes
+ * result (NULL: there is none). Returns r. */
+int cli_answer(const struct cli *cli, int r, json_t *result, const char *member, void (*print)(const json_t *shown));
+
+/* The value of an option as a whole number; else as text, so that the API's refusal names the field. */
+json_t *cli_number_or_text(const char *text);
+
+/* Whether it may stand in a path as the id of something: 32 hexadecimal digits. */
+bool cli_is_id(const char *text);
+
 /* Fills cli->account: the one that was named, or the only one that there is. Tells what is wrong. */
 int cli_find_account(struct cli *cli);
 

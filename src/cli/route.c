@@ -9,13 +9,6 @@ static const char *value(const struct cli *cli, const char *name)
 	return cli_args_value(&cli->args, name);
 }
 
-static json_t *number_or_text(const char *text)
-{
-	uint64_t v;
-	return text_u64_parse(bytes_str(text), INT64_MAX, &v) == ERR_NONE ? json_integer((json_int_t)v)
-									  : json_string(text);
-}
-
 static void print_weight(const json_t *r, char text[static 24])
 {
 	const json_t *w = json_object_get(r, "weight");
@@ -35,24 +28,12 @@ static void print_route(const json_t *r)
 	cli_line("id", cli_text(r, "id"));
 }
 
-static int show_member(struct cli *cli, int r, json_t *result, const char *member)
-{
-	const json_t *route = member == NULL ? result : json_object_get(result, member);
-
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(route);
-	else if (r == CLI_OK)
-		print_route(route);
-	json_decref(result);
-	return r;
-}
-
 /* An id goes into the path, so it must be one. */
 static int make_path(const struct cli *cli, char path[static 128])
 {
 	const char *id = cli->args.words[0];
 
-	if (strlen(id) != 32 || strspn(id, "0123456789abcdefABCDEF") != 32) {
+	if (!cli_is_id(id)) {
 		fprintf(stderr, "onramp: a route is named by its id of 32 hexadecimal characters; \"onramp "
 				"route list\" shows them\n");
 		return CLI_USAGE;
@@ -71,14 +52,14 @@ int cli_route_create(struct cli *cli)
 		fprintf(stderr, "onramp: prefix or next hop is not valid UTF-8\n");
 		return CLI_USAGE;
 	}
-	json_object_set_new(body, "priority", number_or_text(priority != NULL ? priority : "100"));
+	json_object_set_new(body, "priority", cli_number_or_text(priority != NULL ? priority : "100"));
 	if (value(cli, "weight") != NULL)
-		json_object_set_new(body, "weight", number_or_text(value(cli, "weight")));
+		json_object_set_new(body, "weight", cli_number_or_text(value(cli, "weight")));
 	if (value(cli, "description") != NULL)
 		json_object_set_new(body, "description", json_string(value(cli, "description")));
 	int r = cli_account_call(cli, "POST", ROUTES, body, &result);
 	json_object_del(result, "routes");
-	return show_member(cli, r, result, NULL);
+	return cli_answer(cli, r, result, NULL, print_route);
 }
 
 int cli_route_update(struct cli *cli)
@@ -91,7 +72,7 @@ int cli_route_update(struct cli *cli)
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		const char *v = value(cli, fields[i]);
 		bool number = strcmp(fields[i], "priority") == 0 || strcmp(fields[i], "weight") == 0;
-		if (v != NULL && json_object_set_new(body, fields[i], number ? number_or_text(v) : json_string(v)) != 0) {
+		if (v != NULL && json_object_set_new(body, fields[i], number ? cli_number_or_text(v) : json_string(v)) != 0) {
 			fprintf(stderr, "onramp: --%s is not valid UTF-8\n", fields[i]);
 			r = CLI_USAGE;
 		}
@@ -105,7 +86,7 @@ int cli_route_update(struct cli *cli)
 		return r;
 	}
 	r = cli_account_call(cli, "PUT", path, body, &result);
-	return show_member(cli, r, result, "modified_route");
+	return cli_answer(cli, r, result, "modified_route", print_route);
 }
 
 int cli_route_list(struct cli *cli)
@@ -146,7 +127,12 @@ int cli_route_show(struct cli *cli)
 
 	if (r == CLI_OK)
 		r = cli_account_call(cli, "GET", path, NULL, &result);
-	return show_member(cli, r, result, "route");
+	return cli_answer(cli, r, result, "route", print_route);
+}
+
+static void print_deleted(const json_t *route)
+{
+	printf("deleted %s via %s\n", cli_text(route, "prefix"), cli_text(route, "nexthop"));
 }
 
 int cli_route_delete(struct cli *cli)
@@ -157,11 +143,5 @@ int cli_route_delete(struct cli *cli)
 
 	if (r == CLI_OK)
 		r = cli_account_call(cli, "DELETE", path, NULL, &result);
-	const json_t *deleted = json_object_get(result, "deleted_route");
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(deleted);
-	else if (r == CLI_OK)
-		printf("deleted %s via %s\n", cli_text(deleted, "prefix"), cli_text(deleted, "nexthop"));
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, "deleted_route", print_deleted);
 }

@@ -111,12 +111,7 @@ static int show_tunnel(struct cli *cli)
 	snprintf(path, sizeof(path), "/onramp/tunnels/%s/status", id);
 	if (r == CLI_OK)
 		r = cli_account_call(cli, "GET", path, NULL, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(result);
-	else if (r == CLI_OK)
-		print_one(result);
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, NULL, print_one);
 }
 
 /* ---- everything ---- */

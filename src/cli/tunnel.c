@@ -13,17 +13,12 @@ static const char *value(const struct cli *cli, const char *name)
 	return cli_args_value(&cli->args, name);
 }
 
-static bool is_id(const char *s)
-{
-	return strlen(s) == 32 && strspn(s, "0123456789abcdefABCDEF") == 32;
-}
-
 int cli_tunnel_find(struct cli *cli, const char *word, char id[static 40])
 {
 	json_t *result = NULL, *t;
 	size_t i;
 
-	if (is_id(word)) {
+	if (cli_is_id(word)) {
 		snprintf(id, 40, "%s", word);
 		return CLI_OK;
 	}
@@ -141,14 +136,8 @@ static int show_member(struct cli *cli, const char *method, const char *path, js
 {
 	json_t *result = NULL;
 	int r = cli_account_call(cli, method, path, body, &result);
-	const json_t *t = member == NULL ? result : json_object_get(result, member);
 
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(t);
-	else if (r == CLI_OK)
-		print_tunnel(t);
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, member, print_tunnel);
 }
 
 static int find_path(struct cli *cli, char path[static 128], const char *more)
@@ -168,6 +157,11 @@ int cli_tunnel_show(struct cli *cli)
 	return r != CLI_OK ? r : show_member(cli, "GET", path, NULL, "ipsec_tunnel");
 }
 
+static void print_deleted(const json_t *tunnel)
+{
+	printf("deleted %s\n", cli_text(tunnel, "name"));
+}
+
 int cli_tunnel_delete(struct cli *cli)
 {
 	json_t *result = NULL;
@@ -176,12 +170,7 @@ int cli_tunnel_delete(struct cli *cli)
 
 	if (r == CLI_OK)
 		r = cli_account_call(cli, "DELETE", path, NULL, &result);
-	if (r == CLI_OK && cli->args.json)
-		cli_print_json(json_object_get(result, "deleted_ipsec_tunnel"));
-	else if (r == CLI_OK)
-		printf("deleted %s\n", cli_text(json_object_get(result, "deleted_ipsec_tunnel"), "name"));
-	json_decref(result);
-	return r;
+	return cli_answer(cli, r, result, "deleted_ipsec_tunnel", print_deleted);
 }
 
 /* ---- keys ---- */
@@ -295,14 +284,6 @@ int cli_tunnel_rekey(struct cli *cli)
 
 /* ---- making and changing ---- */
 
-/* A whole number of an option; else it is sent as text, so that the API's refusal names the field. */
-static json_t *number_or_text(const char *text)
-{
-	uint64_t v;
-	return text_u64_parse(bytes_str(text), INT64_MAX, &v) == ERR_NONE ? json_integer((json_int_t)v)
-									  : json_string(text);
-}
-
 static int set_texts(const struct cli *cli, json_t *body)
 {
 	static const struct {
@@ -337,7 +318,7 @@ static void set_numbers(const struct cli *cli, json_t *body)
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (value(cli, numbers[i].option) != NULL)
 			json_object_set_new(onramp, numbers[i].field,
-					    number_or_text(value(cli, numbers[i].option)));
+					    cli_number_or_text(value(cli, numbers[i].option)));
 	if (value(cli, "profile") != NULL)
 		json_object_set_new(onramp, "profile", json_string(value(cli, "profile")));
 	if (value(cli, "esn") != NULL)
