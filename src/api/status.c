@@ -87,7 +87,7 @@ static const char *find_help(const char *name)
 	static const struct {
 		const char *name, *help;
 	} present[] = { { "half_open", "handshakes that are half open now" },
-			{ "ike_sas", "IKE SAs that are there now" },
+			{ "ike_sas", "IKE SAs, for a minute also those that ended, which still answer what is repeated" },
 			{ "child_sas", "Child SAs that are installed now" } };
 
 	for (unsigned i = 0; i < MODEL_COUNTER_CNT; i++)
