@@ -137,11 +137,14 @@ void control_held_run(struct control *c)
 {
 	uint64_t applied = c->held == NULL ? 0 : control_mesh_site_applied(c);
 
-	while (c->held != NULL && (c->held->news.rev <= applied || c->held->until_us <= c->now_us))
+	while (c->held != NULL && c->held->news.rev <= applied)
 		take_first(c, true);
+	/* before what is overdue goes: a late turn may find it untold */
 	for (struct control_held *h = c->held; h != NULL && h->tell_us <= c->now_us; h = h->next)
 		if (!h->told)
 			tell(c, h);
+	while (c->held != NULL && c->held->until_us <= c->now_us)
+		take_first(c, true);
 }
 
 uint64_t control_held_next_us(const struct control *c)

@@ -236,6 +236,16 @@ static void answer_waits_and_its_child_sa_comes_by_the_mesh(void **state)
 	control_held_run(a);
 	assert_int_equal(dropped(a, MODEL_DROP_send_failed), 1);
 	assert_int_equal(control_held_next_us(a), UINT64_MAX);
+	/* No peer is told, and the turn comes too late for the one after it. */
+	child.spi_in++;
+	control_hold_news(a, &(struct control_news){ .rev = 10, .child = &child });
+	a->now_us += 1000000;
+	control_held_run(a);
+	assert_int_equal(control_held_next_us(a), UINT64_MAX);
+	hear(b, 2);
+	assert_non_null(control_child_find(b, child.spi_in));
+	assert_int_equal(dropped(a, MODEL_DROP_send_failed), 1);
+	control_child_remove(b, child.spi_in - 1, 0);
 	remove_tunnel(b, t, child.spi_in);
 	hmap_fini(&a->sas);
 }
