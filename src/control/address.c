@@ -37,40 +37,44 @@ void control_address_forget(struct control *c, struct control_tunnel *t)
 	control_address_remote(c, t, &none);
 }
 
+/* False: there are several. */
+static bool is_only(struct control_tunnel **found, struct control_tunnel *t)
+{
+	if (*found != NULL && *found != t)
+		return false;
+	*found = t;
+	return true;
+}
+
+/* local: NULL: any. False: there are several. */
+static bool find_customer(const struct control *c, const struct addr *customer, const struct addr *local, struct control_tunnel **found)
+{
+	for (struct hmap_node *n = hmap_first(&c->by_customer, hash_addr(c, customer)); n != NULL; n = hmap_next(n)) {
+		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_customer);
+		if (t->configured && addr_eq(&t->customer, customer) && (local == NULL || addr_eq(&t->m.cloudflare_endpoint, local)) &&
+		    !is_only(found, t))
+			return false;
+	}
+	return true;
+}
+
 struct control_tunnel *control_address_find(const struct control *c, const struct addr *id, const struct addr *local)
 {
 	struct control_tunnel *found = NULL;
 
-	for (struct hmap_node *n = hmap_first(&c->by_customer, hash_addr(c, id)); n != NULL; n = hmap_next(n)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_customer);
-		if (!t->configured || !addr_eq(&t->customer, id) || !addr_eq(&t->m.cloudflare_endpoint, local))
-			continue;
-		if (found != NULL)
-			return NULL;
-		found = t;
-	}
-	return found;
+	return find_customer(c, id, local, &found) ? found : NULL;
 }
 
 struct control_tunnel *control_address_guess(const struct control *c, const struct addr *remote)
 {
 	struct control_tunnel *found = NULL;
 
-	for (struct hmap_node *n = hmap_first(&c->by_customer, hash_addr(c, remote)); n != NULL; n = hmap_next(n)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_customer);
-		if (!t->configured || !addr_eq(&t->customer, remote))
-			continue;
-		if (found != NULL)
-			return NULL;
-		found = t;
-	}
+	if (!find_customer(c, remote, NULL, &found))
+		return NULL;
 	for (struct hmap_node *n = hmap_first(&c->by_remote, hash_addr(c, remote)); n != NULL; n = hmap_next(n)) {
 		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_remote);
-		if (!t->configured || !addr_eq(&t->last_remote, remote) || t == found)
-			continue;
-		if (found != NULL)
+		if (t->configured && addr_eq(&t->last_remote, remote) && !is_only(&found, t))
 			return NULL;
-		found = t;
 	}
 	return found;
 }

@@ -162,23 +162,22 @@ static void take_failure(struct control *c, struct control_op *op, struct contro
 	control_failure(c, t, f);
 }
 
+static bool has_action(const struct ike_out *out, enum ike_action_kind kind)
+{
+	for (unsigned i = 0; i < out->cnt; i++)
+		if (out->actions[i].kind == kind)
+			return true;
+	return false;
+}
+
 /* What is told must be true at every node of the site: Child SAs, and SPIs at which the answer to a request of ours will arrive. */
 static bool concerns_all(const struct control_op *op)
 {
 	const struct control_step *s = op->step;
 
-	for (unsigned i = 0; i < s->out.cnt; i++)
-		if (s->out.actions[i].kind == IKE_ACT_CHILD_PUT || s->out.actions[i].kind == IKE_ACT_CHILD_DELETE)
-			return true;
+	if (has_action(&s->out, IKE_ACT_CHILD_PUT) || has_action(&s->out, IKE_ACT_CHILD_DELETE))
+		return true;
 	return s->out.has_rekeyed || (op->kind == OP_SA && s->out.has_sa && s->new_sa.tx_next != s->sa.tx_next);
-}
-
-static bool sends(const struct ike_out *out)
-{
-	for (unsigned i = 0; i < out->cnt; i++)
-		if (out->actions[i].kind == IKE_ACT_SEND)
-			return true;
-	return false;
 }
 
 /* Of a commit. rev 0: there was none. */
@@ -246,7 +245,7 @@ static void act(struct control *c, struct control_op *op, struct control_sa *sa,
 			break;
 		}
 	}
-	if (hold && !sends(&op->step->out))
+	if (hold && !has_action(&op->step->out, IKE_ACT_SEND))
 		control_hold_news(c, &news);
 	if (t != NULL)
 		control_tunnel_check_up(c, t);
@@ -356,18 +355,10 @@ static void adopt_children(struct control *c, const struct ike_sa *rekeyed)
 	}
 }
 
-static bool has_failure(const struct ike_out *out)
-{
-	for (unsigned i = 0; i < out->cnt; i++)
-		if (out->actions[i].kind == IKE_ACT_FAILURE)
-			return true;
-	return false;
-}
-
 /* The tunnel may start again at once: the peer has deleted the SA, or we have moved away from it. */
 static bool ended_well(const struct ike_out *out)
 {
-	return has_failure(out) &&
+	return has_action(out, IKE_ACT_FAILURE) &&
 	       (out->failure.code == MODEL_FAILURE_PEER_DELETED || out->failure.code == MODEL_FAILURE_MOVED);
 }
 

@@ -80,22 +80,28 @@ static void catch_up(struct control *c, const struct control_seq *s)
 		fwd_child_seen(c->fwd, s->child->spi_in, s->is.in);
 }
 
+/* The numbers above that one, up to s->is.out, are ours by s->rev; from: who may number until start_us, 0: nobody. */
+static void hold_block(struct control_seq *s, uint64_t above, uint16_t from, uint64_t start_us)
+{
+	s->above = above;
+	s->block = s->is.out - above;
+	s->taken_rev = s->rev;
+	s->former_slot = from;
+	s->start_us = start_us;
+	s->low = false;
+	s->phase = CONTROL_SEQ_WAITS;
+}
+
 /* The commit that has made the SA says that its first block is ours, and none of it was used: the SA was not here before (its record
  * may be one that we had). Of what is old we ask first whether it still is so. */
 static void take_first(struct control *c, struct control_seq *s)
 {
 	const struct control_seqs *all = c->seqs;
-
-	s->above = 0;
-	s->block = s->is.out;
-	s->taken_rev = s->rev;
-	s->former_slot = 0;
-	s->start_us = 0;
-	s->low = false;
 	bool woken = all->woken_us != 0 && c->now_us < all->woken_us + DOUBT_US;
+
+	hold_block(s, 0, 0, 0);
 	s->doubted = woken || cluster_passed(&c->members, s->rev);
 	s->doubt_us = c->now_us + (woken ? DOUBT_US : FIRST_DOUBT_US);
-	s->phase = CONTROL_SEQ_WAITS;
 }
 
 /* first: the record is as the SA's own commit has put it. */
@@ -237,16 +243,11 @@ static void take(struct control *c, struct control_seq *s, const struct store_do
 	bool is_news = done->tag > c->seqs->doubt_tag;
 
 	crash_point("after-block");
-	s->former_slot = s->asked_from;
-	s->start_us = s->asked_from == 0 ? 0 : c->now_us + START_US;
-	s->above = s->asked_above;
-	s->block = s->asked_out - s->asked_above;
 	s->is = (struct cluster_sequence){ s->asked_out, s->is.in, s->is.bytes, c->members.self, c->cfg.incarnation };
-	s->rev = s->taken_rev = done->result.rev;
-	s->low = false;
+	s->rev = done->result.rev;
+	hold_block(s, s->asked_above, s->asked_from, s->asked_from == 0 ? 0 : c->now_us + START_US);
 	s->doubted = !is_news;
 	s->doubt_us = c->now_us + DOUBT_US;
-	s->phase = CONTROL_SEQ_WAITS;
 	log_debug("Child SA %08x is numbered here, above %llu", s->child->spi_in, (unsigned long long)s->above);
 	control_mesh_taken(c, s->child->spi_in, s->rev, s->is.out);
 }

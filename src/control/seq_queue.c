@@ -89,6 +89,14 @@ static void drop_copy(struct control *c, struct control_inner *in)
 	free(in);
 }
 
+static void append(struct control_inner **first, struct control_inner ***last, struct control_inner *in)
+{
+	if (*first == NULL)
+		*last = first;
+	**last = in;
+	*last = &in->next;
+}
+
 static void keep(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
 {
 	struct control_inner *in = s->waiting < WAITING_MAX ? copy(c, s->child->spi_in, packet, forwarded) : NULL;
@@ -97,10 +105,7 @@ static void keep(struct control *c, struct control_seq *s, struct bytes packet, 
 		control_drop(c, MODEL_DROP_seq_full);
 		return;
 	}
-	if (s->first == NULL)
-		s->last = &s->first;
-	*s->last = in;
-	s->last = &in->next;
+	append(&s->first, &s->last, in);
 	s->waiting++;
 }
 
@@ -147,10 +152,7 @@ static void keep_early(struct control *c, uint32_t spi_in, struct bytes packet)
 		control_drop(c, MODEL_DROP_seq_full);
 		return;
 	}
-	if (all->early == NULL)
-		all->early_last = &all->early;
-	*all->early_last = in;
-	all->early_last = &in->next;
+	append(&all->early, &all->early_last, in);
 	all->early_cnt++;
 }
 
