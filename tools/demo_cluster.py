@@ -10,6 +10,7 @@ import time
 from demo_stage import KEEP, play, say, title
 from anycast import Anycast
 from counted import Traffic
+from fire import count_drops, more_drops
 from lab import ANYCAST4, HQ, LabError, wait_until
 
 NODES, CUSTOMERS, MEMBERS = 3, 2, 3
@@ -110,14 +111,17 @@ class Demo:
     def step(self, number, text, name, act):
         title(f"{number}. {text}")
         self.now = Step(name)
-        before = self.handshakes()
+        before, drops = self.handshakes(), count_drops(self.lab)
         act()
         time.sleep(PAUSE)
         self.now.finish(self.traffic, self.handshakes() - before)
         loss = self.now.loss
         if loss.packets:
             say(f"  lost: {loss.packets} of {loss.sent} packets, all of them sent within {1000 * loss.seconds:.0f} ms")
-        self.failed += self.now.faults()
+        faults = list(self.now.faults())
+        if faults:
+            say(f"  that should not be; who has dropped packets: {more_drops(drops, count_drops(self.lab))}")
+        self.failed += faults
         self.steps.append(self.now)
 
     # ---- what happens ----
