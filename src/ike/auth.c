@@ -261,7 +261,7 @@ static enum err put_first_child(struct ike_ctx *c, uint16_t refusal, const struc
 	uint32_t spi;
 
 	if (refusal != 0) {
-		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, refusal, (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&c->reply, refusal, (struct bytes){ 0 });
 		return ERR_NONE;
 	}
 	enum err e = ike_child_add(c, plan, bytes_of(c->half->ni, c->half->ni_len), bytes_of(c->half->nr, c->half->nr_len),
@@ -293,8 +293,7 @@ static void agree_on_mobike(struct ike_ctx *c)
 
 	c->sa->mobike = wire_ike_notify_find(&c->in, IKE_N_MOBIKE_SUPPORTED, &n);
 	if (c->sa->mobike)
-		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_MOBIKE_SUPPORTED,
-				    (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&c->reply, IKE_N_MOBIKE_SUPPORTED, (struct bytes){ 0 });
 }
 
 static enum ike_state admit(struct ike_ctx *c, const struct ike_peer *peer)

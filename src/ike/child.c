@@ -1,10 +1,6 @@
-// CREATE_CHILD_SA for Child SAs (RFC 7296 1.3.1, 1.3.3), and what IKE_AUTH shares with it:
-//
-//   HDR, SK {[N(REKEY_SA)], SA, Ni, [KEi], TSi, TSr}  -->
-//                                <--  HDR, SK {SA, Nr, [KEr], TSi, TSr}
-//                           or   <--  HDR, SK {one error notify}
+// Child SAs of the record: found, decided and made, for IKE_AUTH and CREATE_CHILD_SA alike (RFC 7296 2.9, 2.17, 3.3).
 #include "base/secret.h"
-#include "ike/exchanges.h"
+#include "ike/child.h"
 
 /* ---- children of the record ---- */
 
@@ -55,14 +51,14 @@ void ike_child_want(struct ike_ctx *c)
 
 /* ---- deciding ---- */
 
-static struct model_failure *fail_child(struct ike_ctx *c, enum model_failure_code code)
+struct model_failure *ike_child_fail(struct ike_ctx *c, enum model_failure_code code)
 {
 	return ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_CHILD);
 }
 
 static uint16_t refuse_malformed(struct ike_ctx *c, const char *what)
 {
-	struct model_failure *f = fail_child(c, MODEL_FAILURE_BAD_MESSAGE);
+	struct model_failure *f = ike_child_fail(c, MODEL_FAILURE_BAD_MESSAGE);
 
 	ike_text_add(f->offered, sizeof(f->offered), "%s with %s", ike_exchange_name(c->h.exchange), what);
 	return IKE_N_INVALID_SYNTAX;
@@ -82,7 +78,7 @@ static uint16_t decide_selectors(struct ike_ctx *c, struct ike_ts_lists *ret)
 		return refuse_malformed(c, "traffic selectors that cannot be read");
 	if (!too_many && ike_ts_narrow(&tsi, &tsr, ret))
 		return 0;
-	struct model_failure *f = fail_child(c, MODEL_FAILURE_TS_UNACCEPTABLE);
+	struct model_failure *f = ike_child_fail(c, MODEL_FAILURE_TS_UNACCEPTABLE);
 	if (too_many) {
 		ike_text_add(f->offered, sizeof(f->offered), "more than %d selectors on a side", WIRE_IKE_TS_MAX);
 	} else {
@@ -106,7 +102,7 @@ static uint16_t decide_proposal(struct ike_ctx *c, const struct ike_ask *ask, st
 		return refuse_malformed(c, "proposals that cannot be read");
 	if (e == ERR_NONE && ike_select(&offer, ask, ret, &code))
 		return 0;
-	struct model_failure *f = fail_child(c, code);
+	struct model_failure *f = ike_child_fail(c, code);
 	if (e == ERR_RANGE)
 		ike_text_add(f->offered, sizeof(f->offered), "more proposals or transforms than are read");
 	ike_select_explain(&offer, ask, code, f);
@@ -223,170 +219,7 @@ void ike_child_put_sa(struct ike_ctx *c, const struct ike_child_plan *plan, uint
 void ike_child_put_ts(struct ike_ctx *c, const struct ike_child_plan *plan)
 {
 	/* RFC 7296 3.10.1: TFC padding behind the inner packet is cut off by its length; none is sent. */
-	wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED,
-			    (struct bytes){ 0 });
+	wire_ike_put_plain_notify(&c->reply, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED, (struct bytes){ 0 });
 	ike_ts_put(&c->reply, IKE_PL_TSI, plan->ts.remote, plan->ts.remote_cnt);
 	ike_ts_put(&c->reply, IKE_PL_TSR, plan->ts.local, plan->ts.local_cnt);
-}
-
-/* ---- CREATE_CHILD_SA ---- */
-
-static enum ike_state refuse(struct ike_ctx *c, uint16_t notify)
-{
-	ike_reply_notify(c, notify, (struct bytes){ 0 });
-	return c->sa->state;
-}
-
-/* RFC 7296 1.3.3, 2.25.1: which child the peer rekeys. False: the answer is written. */
-static bool find_replaced(struct ike_ctx *c, uint32_t *ret)
-{
-	struct wire_ike_notify n;
-
-	*ret = 0;
-	if (!wire_ike_notify_find(&c->in, IKE_N_REKEY_SA, &n))
-		return true;
-	struct rd r = rd_of(n.spi);
-	uint32_t spi = rd_u32(&r);
-	if (!rd_done(&r)) {
-		ike_reply_syntax(c, "a REKEY_SA without an SPI");
-		return false;
-	}
-	struct ike_child_ref *ref =
-		n.protocol == IKE_PROTO_ESP && spi != 0 ? ike_child_find(c->sa, 0, spi) : NULL;
-	/* The answer that brings this child may have been overtaken. */
-	if (ref == NULL && ike_request_exchange(&c->sa->request) == IKE_EX_CREATE_CHILD_SA) {
-		(void)refuse(c, IKE_N_TEMPORARY_FAILURE);
-		return false;
-	}
-	if (ref == NULL) {
-		ike_reply_notify(c, 0, (struct bytes){ 0 });
-		wire_ike_put_notify(&c->reply, n.protocol, n.spi, IKE_N_CHILD_SA_NOT_FOUND, (struct bytes){ 0 });
-		return false;
-	}
-	if (ref->closing || ref->replaced) {
-		(void)refuse(c, IKE_N_TEMPORARY_FAILURE);
-		return false;
-	}
-	*ret = ref->spi_in;
-	return true;
-}
-
-/* RFC 7296 1.3: the peer is told the group with which to try again. */
-static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wanted)
-{
-	char name[MODEL_TRANSFORM_TEXT_MAX];
-	uint8_t group[2];
-	struct wr w = wr_of(SPACE_OF(group));
-
-	wr_u16(&w, wanted);
-	ike_reply_notify(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
-	struct model_failure *f = fail_child(c, MODEL_FAILURE_WRONG_GROUP);
-	ike_text_add(f->offered, sizeof(f->offered), "%s", model_transform_text(IKE_TT_KE, sent, 0, name));
-	ike_text_add(f->allowed, sizeof(f->allowed), "%s", model_transform_text(IKE_TT_KE, wanted, 0, name));
-	return c->sa->state;
-}
-
-/* The peer deletes the old one (RFC 7296 2.8). Where our own rekey of it is on its way the two have met (2.8.1): which
- * one stands is known when that is answered. */
-static void replace_by_peer(struct ike_ctx *c, uint32_t old_spi, uint32_t spi, struct bytes ni, struct bytes nr)
-{
-	struct ike_sa *sa = c->sa;
-	struct ike_child_ref *old = ike_child_find(sa, old_spi, 0);
-
-	must(old != NULL);
-	old->replaced = true;
-	old->due_us = c->ev->now_us + IKE_REPLACED_KEEP_US;
-	if (sa->request.kind == IKE_REQUEST_REKEY_CHILD && sa->request.child_spi == old_spi) {
-		ike_rival_note(sa, ni, nr);
-		sa->rival.child_spi = spi;
-	}
-}
-
-static enum ike_state make_child(struct ike_ctx *c, const struct ike_child_plan *plan, struct bytes ni)
-{
-	struct bytes nr = bytes_of(&c->ev->random[IKE_RANDOM_NONCE], IKE_NONCE_LEN);
-	struct bytes secret = { 0 };
-	uint16_t group = plan->choice.suite.group;
-	uint32_t spi;
-
-	if (group != IKE_GROUP_NONE)
-		secret = bytes_of(c->ev->dh->secret, c->ev->dh->secret_len);
-	if (ike_child_add(c, plan, ni, nr, secret, &spi) != ERR_NONE)
-		return refuse(c, IKE_N_TEMPORARY_FAILURE);
-	if (plan->replaces != 0)
-		replace_by_peer(c, plan->replaces, spi, ni, nr);
-	ike_child_put_sa(c, plan, spi);
-	wire_ike_put_nonce(&c->reply, nr);
-	if (group != IKE_GROUP_NONE)
-		wire_ike_put_ke(&c->reply, group, bytes_of(c->ev->dh->public, c->ev->dh->public_len));
-	ike_child_put_ts(c, plan);
-	struct wire_ike_notify n;
-	if (wire_ike_notify_find(&c->in, IKE_N_USE_TRANSPORT_MODE, &n))
-		(void)fail_child(c, MODEL_FAILURE_TRANSPORT_MODE); /* tunnel mode is what it got (1.3.1) */
-	return c->sa->state;
-}
-
-static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke *ke, struct bytes ni)
-{
-	struct ike_child_plan plan = { 0 };
-	uint32_t replaces;
-
-	if (c->sa->request.kind == IKE_REQUEST_REKEY_IKE) /* RFC 7296 2.25.2 */
-		return refuse(c, IKE_N_TEMPORARY_FAILURE);
-	if (!find_replaced(c, &replaces))
-		return c->sa->state;
-	if (c->sa->child_cnt == IKE_CHILDREN_MAX) {
-		struct model_failure *f = fail_child(c, MODEL_FAILURE_TOO_MANY_CHILDREN);
-		ike_text_add(f->allowed, sizeof(f->allowed), "%d", IKE_CHILDREN_MAX);
-		return refuse(c, IKE_N_NO_ADDITIONAL_SAS);
-	}
-	uint16_t refusal = ike_child_decide(c, IKE_KE_OPTIONAL, ke->group, &plan);
-	if (refusal != 0)
-		return refuse(c, refusal);
-	plan.replaces = replaces;
-	uint16_t group = plan.choice.suite.group;
-	if (plan.choice.wrong_ke)
-		return refuse_ke(c, ke->group, group);
-	if (group != IKE_GROUP_NONE && ke->data.len != crypt_dh_public_len(group)) {
-		ike_reply_syntax(c, "a key exchange of a wrong length");
-		return c->sa->state;
-	}
-	if (group != IKE_GROUP_NONE && c->ev->dh == NULL) {
-		ike_want_dh(c, group, ke->data);
-		return c->sa->state;
-	}
-	if (group != IKE_GROUP_NONE && c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */
-		ike_reply_syntax(c, "a key exchange value that its group does not have");
-		return c->sa->state;
-	}
-	return make_child(c, &plan, ni);
-}
-
-enum ike_state ike_create_request(struct ike_ctx *c)
-{
-	const struct wire_ike_payload *ke_payload = wire_ike_find(&c->in, IKE_PL_KE, 0);
-	struct wire_ike_ke ke = { 0 };
-	struct wire_ike_sa offer;
-	struct bytes ni;
-
-	/* RFC 7296 2.25.1: nothing new on an SA that is being closed. */
-	if (c->sa->closing)
-		return ike_create_refuse(c);
-	if (wire_ike_nonce_parse(wire_ike_find(&c->in, IKE_PL_NONCE, 0)->body, &ni) != ERR_NONE) {
-		ike_reply_syntax(c, "a nonce of a wrong length");
-		return c->sa->state;
-	}
-	if (ke_payload != NULL && wire_ike_ke_parse(ke_payload->body, &ke) != ERR_NONE) {
-		ike_reply_syntax(c, "a key exchange that is cut off");
-		return c->sa->state;
-	}
-	if (wire_ike_sa_parse(wire_ike_find(&c->in, IKE_PL_SA, 0)->body, &offer) == ERR_NONE &&
-	    offer.p[0].protocol == IKE_PROTO_IKE)
-		return ike_rekey_request(c, &offer, &ke, ni);
-	return request_child(c, &ke, ni);
-}
-
-enum ike_state ike_create_refuse(struct ike_ctx *c)
-{
-	return refuse(c, IKE_N_TEMPORARY_FAILURE);
 }

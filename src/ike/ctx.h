@@ -1,8 +1,9 @@
-// The working state of one step, and what every handler does with it: actions, failures, messages under protection, the window.
-// Inside ike/ only; any thread, pure. RFC 7296 2.1 to 2.3, 3.14, RFC 7383.
+// The working state of one step, and what every handler does with it: actions, failures, messages under protection, answers
+// and requests, the window. Inside ike/ only; any thread, pure. RFC 7296 2.1 to 2.3, 3.14, RFC 7383.
 //
 // A handler reads the checked payloads in ctx->in, decides, writes its answer to ctx->reply and returns the
-// state that follows; step.c opens and seals the messages, keeps the window and commits the record.
+// state that follows; step.c opens and seals the messages, keeps the window and commits the record. The sections below are
+// in the order of their floors: each uses those above it alone.
 #pragma once
 
 #include "ike/step.h"
@@ -79,46 +80,32 @@ void ike_text_add(char *text, size_t cap, const char *fmt, ...) __attribute__((f
 /* An error notify by the name of its RFC and its number: "NO_PROPOSAL_CHOSEN (14)". */
 void ike_text_notify(char *text, size_t cap, uint16_t type);
 
+/* ---- rules.c: RFC 7296 1.2 to 1.5 ---- */
+
+/* "IKE_AUTH"; "" for what is none. */
+const char *ike_exchange_name(uint8_t exchange);
+/* 0, or the notify by which a request with these payloads is refused. *ret_type: the unknown critical payload. */
+uint16_t ike_rules_check(uint8_t exchange, bool response, const struct wire_ike_payloads *in, uint8_t *ret_type);
+
 /* ---- window.c: RFC 7296 2.1 to 2.3 ---- */
 
 enum ike_window { IKE_WINDOW_NEW, IKE_WINDOW_REPEATED, IKE_WINDOW_OUTSIDE };
 bool ike_window_is_new(const struct ike_sa *sa, uint32_t msg_id); /* of a request, by its id alone */
 enum ike_window ike_window_judge(const struct ike_sa *sa, uint32_t msg_id, struct bytes request);
 void ike_window_keep(struct ike_sa *sa, uint32_t msg_id, struct bytes request, struct bytes reply);
-
-/* Our own requests: one at a time. begin opens SK, commit seals, takes the next message id and sends; facts are kept in
- * sa->request with the message. At most one in a step: it takes its IVs. False: it could not be made. */
-void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b);
-bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts);
-uint64_t ike_resend_delay(unsigned tries); /* after so many */
-uint8_t ike_request_exchange(const struct ike_request *q);
-/* An INFORMATIONAL one. */
-void ike_request_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi);
-void ike_request_send(struct ike_ctx *c);     /* once more, and sets the time of the next */
-void ike_request_copy(struct ike_ctx *c);     /* to where the message of this step came from; it counts as no try */
-void ike_request_next(struct ike_ctx *c);     /* starts what waits for the window, if it is free */
-void ike_request_done(struct ike_sa *sa);
-bool ike_request_waits(const struct ike_sa *sa, uint32_t msg_id); /* for the answer with that id */
+bool ike_window_awaits(const struct ike_sa *sa, uint32_t msg_id); /* the answer with that id */
 
 /* ---- protect.c: RFC 7296 3.14 ---- */
 
-/* Copies the message to scratch, checks and decrypts it. ERR_AUTH: the ICV; ERR_SYNTAX, ERR_SHORT, ERR_RANGE,
- * ERR_LONG: the outside is not one SK payload. */
-MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
-				   uint8_t *ret_first, struct bytes *ret_inner);
+/* Copies the message to scratch; checks and decrypts it there. Its only payload is of that type, SK or SKF. ERR_AUTH: the
+ * ICV; ERR_SYNTAX, ERR_SHORT, ERR_RANGE, ERR_LONG: the outside is not that one payload. */
+MUST_USE enum err ike_protect_open(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
+				   struct space scratch, uint8_t *ret_first, struct bytes *ret_inner);
 /* The n-th IV of a message of ours: a counter for GCM, random for CBC (design section 6.1). */
 struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev, bool response, unsigned n,
 			    uint8_t room[static CRYPT_IV_MAX]);
-/* A message of ours with its SK payload open; seal closes it, or makes fragments of it where it is long and the peer
- * takes them. *ret is what ike_out_send takes, in c->out. */
-void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
-		       uint32_t msg_id, struct space room, struct wire_ike_builder *b);
-MUST_USE enum err ike_protect_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret);
 /* Closes the SK or SKF payload and encrypts. */
 MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret);
-/* Checks and decrypts, in place, a message whose only payload is SK, or SKF; copied to scratch before. */
-MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
-				      struct space scratch, uint8_t *ret_first, struct bytes *ret_inner);
 
 /* ---- frag.c: RFC 7383 ---- */
 
@@ -126,3 +113,69 @@ MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload 
 MUST_USE enum err ike_frag_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret);
 /* Whether the message is too long for one datagram, and may be divided. */
 bool ike_frag_wanted(const struct ike_ctx *c, const struct wire_ike_builder *b);
+
+/* ---- message.c ---- */
+
+/* A message of ours with its SK payload open; seal closes it, or makes fragments of it where it is long and the peer
+ * takes them. *ret is what ike_out_send takes, in c->out. */
+void ike_message_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
+		       uint32_t msg_id, struct space room, struct wire_ike_builder *b);
+MUST_USE enum err ike_message_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret);
+
+/* ---- reply.c: RFC 7296 2.21 ---- */
+
+/* c->reply with its SK payload open, and nothing in it. */
+void ike_reply_begin(struct ike_ctx *c);
+/* The answer becomes this one notify (one error a request); 0: it becomes empty again. */
+void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data);
+/* A request that is authentic and yet not well formed: what names the payload. */
+void ike_reply_syntax(struct ike_ctx *c, const char *what);
+
+/* ---- dh.c: the step ends here with the single action IKE_ACT_DH ---- */
+
+void ike_dh_ask(struct ike_ctx *c, const struct ike_dh_job *job);
+/* For what the peer asks: a pair of ours and the secret. */
+void ike_dh_respond(struct ike_ctx *c, uint16_t group, struct bytes peer_public);
+/* The private value of the pending request, in the record of the caller. */
+struct bytes ike_dh_private(const struct ike_ctx *c);
+
+/* ---- duty.c: what is due when, with jitter and back-off ---- */
+
+/* The time for a rekey of an SA with this lifetime that begins now (RFC 7296 2.8: with jitter). */
+uint64_t ike_duty_soft(const struct ike_ctx *c, uint32_t lifetime_s, unsigned random_at);
+/* When to try again after so many tries. */
+uint64_t ike_duty_again(const struct ike_ctx *c, unsigned tries);
+/* Looks at message ids and IVs after each step of an SA that stands: a rekey is due when they are low. True: the SA has to
+ * end before they repeat; then the step's failure is filled. */
+bool ike_duty_wear(struct ike_ctx *c);
+
+/* ---- address.c: RFC 4555, RFC 7296 2.23 ---- */
+
+/* Another address of the peer is under test. */
+bool ike_address_has_candidate(const struct ike_sa *sa);
+/* The candidate has not answered, or is not asked any more: what was sent there goes on as liveness check of the path. */
+void ike_address_forget(struct ike_sa *sa);
+/* An own request about addresses waits for the window. */
+bool ike_address_due(const struct ike_sa *sa);
+/* The payloads of such a request, and NAT detection in liveness checks. */
+void ike_address_put(struct ike_ctx *c, enum ike_request_kind kind, const struct ike_request *facts,
+		     struct wire_ike_builder *b);
+
+/* ---- request.c: RFC 7296 2.1, 2.3 ---- */
+
+/* Our own requests: one at a time. begin opens SK, commit seals, takes the next message id and sends; facts are kept in
+ * sa->request with the message. At most one in a step: it takes its IVs. False: it could not be made. */
+void ike_request_begin(struct ike_ctx *c, uint8_t exchange, struct wire_ike_builder *b);
+bool ike_request_commit(struct ike_ctx *c, struct wire_ike_builder *b, const struct ike_request *facts);
+uint64_t ike_resend_delay(unsigned tries); /* after so many */
+uint8_t ike_request_exchange(const struct ike_request *q);
+void ike_request_send(struct ike_ctx *c);  /* once more, and sets the time of the next */
+void ike_request_copy(struct ike_ctx *c);  /* to where the message of this step came from; it counts as no try */
+void ike_request_done(struct ike_sa *sa);
+
+/* ---- inform.c: RFC 7296 1.4 ---- */
+
+/* An INFORMATIONAL request of ours. */
+void ike_inform_start(struct ike_ctx *c, enum ike_request_kind kind, uint32_t child_spi);
+/* Starts the one that waits for the window, if that is free. */
+void ike_inform_next(struct ike_ctx *c);

@@ -1,5 +1,5 @@
 // Times of what we do unasked: rekeys before the end of a lifetime, tries after a refusal (RFC 7296 2.8, 2.25).
-#include "ike/exchanges.h"
+#include "ike/ctx.h"
 
 #define SECOND_US ((uint64_t)1000000)
 
@@ -47,7 +47,7 @@ static enum ike_wear wear_of(const struct ike_ctx *c)
 
 /* RFC 7296 2.2: message ids do not wrap, the IKE SA is rekeyed or closed before; 2.8: likewise for all that wears its keys
  * out. A rekey that was refused has its own pauses. */
-enum ike_state ike_duty_wear(struct ike_ctx *c)
+bool ike_duty_wear(struct ike_ctx *c)
 {
 	static const uint64_t spread_us = 30 * SECOND_US;
 	struct ike_sa *sa = c->sa;
@@ -65,7 +65,7 @@ enum ike_state ike_duty_wear(struct ike_ctx *c)
 	case IKE_WEAR_ENDING:
 		if (!ike_out_has_failure(c->out))
 			(void)ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_EXPIRED, MODEL_STAGE_LIVE);
-		return ike_live_begin_end(c);
+		return true;
 	}
-	return (enum ike_state)sa->state;
+	return false;
 }

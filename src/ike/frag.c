@@ -59,7 +59,7 @@ static enum ike_frag_result take_repeated(const struct ike_sa *sa, const struct 
 		return drop(out, MODEL_DROP_ike_fragment);
 	if (ike_window_judge(sa, sa->reply.msg_id, ev->msg) != IKE_WINDOW_REPEATED &&
 	    (sa->state == IKE_STATE_CLOSED || /* its keys are gone */
-	     ike_protect_open_as(sa, IKE_PL_SKF, ev->msg, ike_out_scratch(out, ev->msg), &first, &inner) != ERR_NONE))
+	     ike_protect_open(sa, IKE_PL_SKF, ev->msg, ike_out_scratch(out, ev->msg), &first, &inner) != ERR_NONE))
 		return drop(out, MODEL_DROP_ike_auth);
 	wr_put(&w, bytes_of(sa->reply.b, sa->reply.len));
 	ike_out_send(out, wr_bytes(&w), &ev->local, &ev->remote);
@@ -71,7 +71,7 @@ static enum ike_frag_result take_repeated(const struct ike_sa *sa, const struct 
 static bool expected(const struct ike_sa *sa, const struct wire_ike_header *h)
 {
 	if ((h->flags & IKE_FLAG_RESPONSE) != 0)
-		return ike_request_waits(sa, h->msg_id);
+		return ike_window_awaits(sa, h->msg_id);
 	return ike_window_is_new(sa, h->msg_id);
 }
 
@@ -154,7 +154,7 @@ enum ike_frag_result ike_frag_take(struct ike_frags *f, const struct ike_sa *sa,
 	/* Verified before anything is kept, or thrown away for it. */
 	if (skf.total > IKE_FRAGS_MAX)
 		return drop(out, MODEL_DROP_ike_fragment);
-	enum err e = ike_protect_open_as(sa, IKE_PL_SKF, ev->msg, ike_out_scratch(out, ev->msg), &first, &text);
+	enum err e = ike_protect_open(sa, IKE_PL_SKF, ev->msg, ike_out_scratch(out, ev->msg), &first, &text);
 	if (e != ERR_NONE)
 		return drop(out, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
 	if (!make_room(f, &h, &skf, ev->now_us))

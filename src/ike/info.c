@@ -79,7 +79,7 @@ static enum ike_state end_by_peer(struct ike_ctx *c, const char *how)
 			ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_PEER_DELETED, MODEL_STAGE_LIVE);
 		ike_text_add(f->offered, sizeof(f->offered), "%s", how);
 	}
-	return ike_live_end(c); /* the answer is empty (1.4.1) */
+	return ike_end_now(c); /* the answer is empty (1.4.1) */
 }
 
 enum ike_state ike_info_request(struct ike_ctx *c)
@@ -117,9 +117,9 @@ enum ike_state ike_info_response(struct ike_ctx *c)
 	ike_request_done(sa);
 	c->changed = true;
 	if (kind == IKE_REQUEST_DELETE_IKE)
-		return ike_live_end(c);
+		return ike_end_now(c);
 	enum ike_state next = ike_move_response(c, &q);
 	if (next == IKE_STATE_ESTABLISHED || next == IKE_STATE_REKEYED)
-		ike_request_next(c);
+		ike_inform_next(c);
 	return next;
 }

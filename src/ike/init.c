@@ -40,7 +40,7 @@ void ike_init_notify(const struct ike_event *ev, struct ike_out *out, const stru
 		.flags = IKE_FLAG_RESPONSE,
 		.msg_id = h->msg_id,
 	});
-	wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
+	wire_ike_put_plain_notify(&b, type, data);
 	/* The source is not proven: never more than it sent (RFC 7296 2.21.1 leaves silence open). */
 	if (wire_ike_finish(&b, &msg) == ERR_NONE && msg.len <= ev->msg.len)
 		ike_out_send(out, msg, &ev->local, &ev->remote);
@@ -220,11 +220,9 @@ static enum err build_response(const struct ike_event *ev, const struct reply *r
 			return e;
 	}
 	if (reply->fragments) /* RFC 7383 2.3 */
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,
-				    (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&b, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, (struct bytes){ 0 });
 	if (reply->childless) /* RFC 6023 3 */
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_CHILDLESS_IKEV2_SUPPORTED,
-				    (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&b, IKE_N_CHILDLESS_IKEV2_SUPPORTED, (struct bytes){ 0 });
 	return wire_ike_finish(&b, ret);
 }
 

@@ -1,30 +1,6 @@
 // The life of an established SA: liveness, lifetimes, the end (RFC 7296 2.4, 2.8, 1.4.1).
 #include "ike/exchanges.h"
 
-enum ike_state ike_live_end(struct ike_ctx *c)
-{
-	ike_child_delete_all(c);
-	return IKE_STATE_CLOSED;
-}
-
-enum ike_state ike_live_begin_end(struct ike_ctx *c)
-{
-	struct ike_sa *sa = c->sa;
-
-	ike_child_delete_all(c);
-	sa->closing = true;
-	sa->new_child_us = 0;
-	sa->expires_us = c->ev->now_us + IKE_CLOSED_KEEP_US; /* if not even the Delete can be made */
-	/* Window 1: a request on its way must be answered before the Delete may leave; asked again at once. */
-	if (sa->request.kind == IKE_REQUEST_ADDRESS)
-		sa->request.kind = IKE_REQUEST_LIVENESS;
-	if (sa->request.kind != IKE_REQUEST_NONE)
-		ike_request_send(c);
-	else
-		ike_request_next(c);
-	return sa->state;
-}
-
 /* ---- timer ---- */
 
 static enum ike_state give_up(struct ike_ctx *c)
@@ -37,7 +13,7 @@ static enum ike_state give_up(struct ike_ctx *c)
 	}
 	if (ike_rival_promote(c))
 		return IKE_STATE_CLOSED;
-	return ike_live_end(c);
+	return ike_end_now(c);
 }
 
 static enum ike_state repeat_request(struct ike_ctx *c)
@@ -46,7 +22,7 @@ static enum ike_state repeat_request(struct ike_ctx *c)
 	unsigned there_max = c->sa->candidate.told ? IKE_TOLD_TRIES_MAX : IKE_ADDRESS_TRIES_MAX;
 
 	if (q->kind == IKE_REQUEST_ADDRESS && q->address_tries >= there_max) {
-		ike_move_forget(c->sa);
+		ike_address_forget(c->sa);
 		c->sa->next_check_us = c->ev->now_us + IKE_ADDRESS_PAUSE_US;
 	} else if (q->kind != IKE_REQUEST_ADDRESS && q->tries >= IKE_TRIES_MAX) {
 		return give_up(c);
@@ -72,7 +48,7 @@ uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us)
 	if (sa->state == IKE_STATE_CLOSED)
 		return at;
 	if (sa->request.kind == IKE_REQUEST_NONE) {
-		uint64_t duty = sa->closing || ike_move_due(sa) ? 0 : ike_own_time(sa);
+		uint64_t duty = sa->closing || ike_address_due(sa) ? 0 : ike_own_time(sa);
 		own = duty < own ? duty : own;
 	}
 	return own < at ? own : at;
@@ -84,19 +60,19 @@ enum ike_state ike_live_timer(struct ike_ctx *c)
 	uint64_t now = c->ev->now_us;
 
 	if (now >= sa->expires_us && sa->closing)
-		return ike_live_end(c);
+		return ike_end_now(c);
 	if (now >= sa->expires_us) {
 		if (sa->state == IKE_STATE_ESTABLISHED)
 			(void)ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_EXPIRED, MODEL_STAGE_LIVE);
-		return ike_live_begin_end(c);
+		return ike_end_begin(c);
 	}
 	if (sa->request.kind != IKE_REQUEST_NONE)
 		return now >= sa->request.resend_us ? repeat_request(c) : (enum ike_state)sa->state;
-	ike_request_next(c);
+	ike_inform_next(c);
 	if (sa->request.kind != IKE_REQUEST_NONE || ike_own_due(c))
 		return sa->state;
 	if (now >= liveness_due(sa, c->ev->last_esp_us))
-		ike_request_start(c, IKE_REQUEST_LIVENESS, 0);
+		ike_inform_start(c, IKE_REQUEST_LIVENESS, 0);
 	return sa->state;
 }
 
@@ -109,7 +85,7 @@ enum ike_state ike_live_close(struct ike_ctx *c)
 	if (c->sa->state == IKE_STATE_ESTABLISHED && c->ev->close_code != MODEL_FAILURE_CNT)
 		(void)ike_out_fail(c->out, c->ev, c->sa, (enum model_failure_code)c->ev->close_code,
 				   MODEL_STAGE_LIVE);
-	return ike_live_begin_end(c);
+	return ike_end_begin(c);
 }
 
 enum ike_state ike_live_child_expired(struct ike_ctx *c)
@@ -123,7 +99,7 @@ enum ike_state ike_live_child_expired(struct ike_ctx *c)
 	ref->lingers = false;
 	c->changed = true;
 	ike_child_want(c);
-	ike_request_next(c);
+	ike_inform_next(c);
 	return c->sa->state;
 }
 

@@ -10,69 +10,7 @@
 // Only who started the tunnel moves by message. A peer of whichever kind is followed only when it has answered from its new
 // address (design section 6.6). Our own addresses beside the one of the path are not told, those of the peer
 // (ADDITIONAL_IP4_ADDRESS and the like) not used.
-#include "base/secret.h"
 #include "ike/exchanges.h"
-
-static bool has_candidate(const struct ike_sa *sa)
-{
-	return sa->candidate.remote.addr.family != ADDR_NONE;
-}
-
-void ike_move_forget(struct ike_sa *sa)
-{
-	sa->candidate = (struct ike_candidate){ 0 };
-	/* The message id is taken: the same request goes on. */
-	if (sa->request.kind == IKE_REQUEST_ADDRESS)
-		sa->request.kind = IKE_REQUEST_LIVENESS;
-}
-
-static void put(struct wire_ike_builder *b, uint16_t type, struct bytes data)
-{
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
-}
-
-/* ---- our requests ---- */
-
-bool ike_move_due(const struct ike_sa *sa)
-{
-	return sa->state == IKE_STATE_ESTABLISHED && !sa->closing && (sa->update_due || has_candidate(sa));
-}
-
-void ike_move_start(struct ike_ctx *c)
-{
-	if (c->sa->update_due) {
-		c->sa->update_due = false;
-		ike_request_start(c, IKE_REQUEST_UPDATE, 0);
-		c->sa->update_due = c->sa->request.kind != IKE_REQUEST_UPDATE;
-	} else {
-		ike_request_start(c, IKE_REQUEST_ADDRESS, 0);
-	}
-}
-
-void ike_move_put(struct ike_ctx *c, enum ike_request_kind kind, const struct ike_request *facts,
-		  struct wire_ike_builder *b)
-{
-	const struct ike_sa *sa = c->sa;
-	struct addr_endpoint own = sa->path.local, remote = sa->path.remote;
-
-	if (!sa->mobike)
-		return;
-	if (kind == IKE_REQUEST_ADDRESS) {
-		put(b, IKE_N_COOKIE2, BYTES_OF(facts->nonce));
-		own.port = sa->candidate.local_port;
-		remote = sa->candidate.remote;
-	}
-	if (kind == IKE_REQUEST_UPDATE)
-		put(b, IKE_N_UPDATE_SA_ADDRESSES, (struct bytes){ 0 });
-	if (sa->encap == IKE_ENCAP_FORCED)
-		own.port = 0; /* as in IKE_SA_INIT: the gateway has to see a NAT */
-	/* RFC 4555 3.8: NAT detection may stand in any of these requests. Behind a NAT the liveness check shows whether it has
-	 * changed the mapping; and libreswan returns COOKIE2 only beside it. Without the hashes the message still does what else
-	 * it is for. */
-	if (kind == IKE_REQUEST_UPDATE || kind == IKE_REQUEST_ADDRESS ||
-	    (kind == IKE_REQUEST_LIVENESS && sa->started && sa->nat_local))
-		(void)!ike_natd_put(b, sa->spi_i, sa->spi_r, &own, &remote);
-}
 
 /* ---- a peer that is elsewhere ---- */
 
@@ -80,7 +18,7 @@ void ike_move_put(struct ike_ctx *c, enum ike_request_kind kind, const struct ik
 static void probe(struct ike_ctx *c)
 {
 	if (c->sa->request.kind == IKE_REQUEST_NONE)
-		ike_request_next(c);
+		ike_inform_next(c);
 	else
 		ike_request_send(c);
 }
@@ -102,7 +40,7 @@ static void see(struct ike_ctx *c)
 		remote.port = sa->path.remote.port;
 		local_port = sa->path.local.port;
 	}
-	if (sa->closing || has_candidate(sa) || c->ev->now_us < sa->next_check_us ||
+	if (sa->closing || ike_address_has_candidate(sa) || c->ev->now_us < sa->next_check_us ||
 	    !addr_eq(&c->ev->local.addr, &sa->path.local.addr) || is_on_path(sa, &remote, local_port) ||
 	    (sa->fixed_peer && !addr_eq(&remote.addr, &sa->path.remote.addr)))
 		return;
@@ -194,14 +132,14 @@ static void take_update(struct ike_ctx *c)
 	bool known = ike_natd_judge(&c->in, &c->h, ev, &natd) == ERR_NONE && natd.present;
 
 	if (is_on_path(sa, &ev->remote, ev->local.port)) {
-		ike_move_forget(sa);
+		ike_address_forget(sa);
 		if (known)
 			take_nat(c, &natd);
 		return;
 	}
 	/* A check that is on its way asks somewhere else, or asks already here. */
 	if (!addr_endpoint_eq(&ev->remote, &sa->candidate.remote) || ev->local.port != sa->candidate.local_port)
-		ike_move_forget(sa);
+		ike_address_forget(sa);
 	c->moved = sa->request.kind != IKE_REQUEST_ADDRESS;
 	sa->candidate = (struct ike_candidate){
 		.remote = ev->remote,
@@ -248,9 +186,9 @@ void ike_move_request(struct ike_ctx *c)
 		      sa->state == IKE_STATE_ESTABLISHED;
 	bool other = sa->fixed_peer && !addr_eq(&c->ev->remote.addr, &sa->path.remote.addr);
 	if (ike_move_nat_forbidden(c)) {
-		put(&c->reply, IKE_N_UNEXPECTED_NAT_DETECTED, (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&c->reply, IKE_N_UNEXPECTED_NAT_DETECTED, (struct bytes){ 0 });
 	} else if (update && other) {
-		put(&c->reply, IKE_N_UNACCEPTABLE_ADDRESSES, (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&c->reply, IKE_N_UNACCEPTABLE_ADDRESSES, (struct bytes){ 0 });
 		refuse_move(c);
 	} else {
 		if (update)
@@ -259,7 +197,7 @@ void ike_move_request(struct ike_ctx *c)
 			(void)!ike_natd_put(&c->reply, sa->spi_i, sa->spi_r, &c->ev->local, &c->ev->remote);
 	}
 	if (cookie.len != 0)
-		put(&c->reply, IKE_N_COOKIE2, cookie);
+		wire_ike_put_plain_notify(&c->reply, IKE_N_COOKIE2, cookie);
 }
 
 /* ---- what its answers say ---- */
@@ -277,7 +215,7 @@ static enum ike_state take_reachable(struct ike_ctx *c, const struct ike_request
 		struct model_failure *f =
 			ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_BAD_MESSAGE, MODEL_STAGE_LIVE);
 		ike_text_add(f->offered, sizeof(f->offered), "COOKIE2 is not the one that was sent");
-		return ike_live_begin_end(c);
+		return ike_end_begin(c);
 	}
 	if (!addr_endpoint_eq(&c->ev->remote, &there.remote) || c->ev->local.port != there.local_port)
 		return sa->state;
@@ -309,7 +247,7 @@ static enum ike_state take_update_answer(struct ike_ctx *c)
 			ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_MOVE_REFUSED, MODEL_STAGE_LIVE);
 		ike_text_add(f->offered, sizeof(f->offered), "UNACCEPTABLE_ADDRESSES to our move to %s",
 			     addr_format(&sa->path.local.addr, text));
-		return ike_live_begin_end(c);
+		return ike_end_begin(c);
 	}
 	(void)ike_natd_seen_as(&c->in, sa->seen_as);
 	if (ike_natd_judge(&c->in, &c->h, c->ev, &natd) != ERR_NONE || !natd.present)
@@ -347,10 +285,10 @@ enum ike_state ike_move_self(struct ike_ctx *c)
 		return sa->state;
 	if (sa->state == IKE_STATE_ESTABLISHED && !sa->closing && !sa->mobike) {
 		(void)ike_out_fail(c->out, c->ev, sa, MODEL_FAILURE_MOVED, MODEL_STAGE_LIVE);
-		return ike_live_end(c);
+		return ike_end_now(c);
 	}
 	sa->path.local.addr = c->ev->local.addr;
-	ike_move_forget(sa);
+	ike_address_forget(sa);
 	c->changed = true;
 	if (sa->state == IKE_STATE_ESTABLISHED && !sa->closing) {
 		struct ike_action *a = ike_out_add(c->out, IKE_ACT_PATH);

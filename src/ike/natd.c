@@ -77,8 +77,7 @@ MUST_USE enum err ike_natd_put(struct wire_ike_builder *b, uint64_t spi_i, uint6
 		e = ike_natd_hash(spi_i, spi_r, remote, destination);
 	if (e != ERR_NONE)
 		return e;
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_NAT_DETECTION_DESTINATION_IP,
-			    BYTES_OF(destination));
+	wire_ike_put_plain_notify(b, IKE_N_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
+	wire_ike_put_plain_notify(b, IKE_N_NAT_DETECTION_DESTINATION_IP, BYTES_OF(destination));
 	return ERR_NONE;
 }

@@ -17,7 +17,7 @@ static bool have_key_pair(struct ike_ctx *c, uint16_t group)
 		return true;
 	if (dh != NULL)
 		return dh->private_len != 0 && dh->public_len == crypt_dh_public_len(group);
-	ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_GENERATE, .group = group });
+	ike_dh_ask(c, &(struct ike_dh_job){ .op = IKE_DH_GENERATE, .group = group });
 	return false;
 }
 
@@ -135,7 +135,7 @@ static bool delete_due(struct ike_ctx *c, struct ike_child_ref *ref)
 {
 	ref->closing = ref->lingers = true;
 	c->changed = true;
-	ike_request_next(c);
+	ike_inform_next(c);
 	return true;
 }
 
@@ -195,48 +195,6 @@ uint64_t ike_own_time(const struct ike_sa *sa)
 
 /* ---- answers ---- */
 
-void ike_own_refused(struct ike_ctx *c, const struct ike_request *q, uint16_t type, const char *what)
-{
-	static const char *const asked[] = {
-		[IKE_REQUEST_NEW_CHILD] = "a new Child SA",
-		[IKE_REQUEST_REKEY_CHILD] = "the rekey of a Child SA",
-		[IKE_REQUEST_REKEY_IKE] = "the rekey of the IKE SA",
-	};
-	const uint8_t kind = q->kind;
-	bool first = kind == IKE_REQUEST_NEW_CHILD;
-	struct ike_ts_lists ts;
-	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa,
-					       first ? MODEL_FAILURE_CHILD_REFUSED : MODEL_FAILURE_REKEY_REFUSED,
-					       first ? MODEL_STAGE_CHILD : MODEL_STAGE_LIVE);
-
-	must(kind < ARRAY_LEN(asked) && asked[kind] != NULL);
-	if (what != NULL)
-		ike_text_add(f->offered, sizeof(f->offered), "%s", what);
-	else
-		ike_text_notify(f->offered, sizeof(f->offered), type);
-	ike_text_add(f->offered, sizeof(f->offered), " to %s", asked[kind]);
-	enum model_phase phase = kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD;
-	if (what == NULL && type == IKE_N_NO_PROPOSAL_CHOSEN)
-		ike_select_explain_own(phase, c->sa, ike_rows(c->world, c->sa, phase), c->sa->pfs != IKE_PFS_NEVER || kind == IKE_REQUEST_REKEY_IKE, f);
-	else if (what == NULL && type == IKE_N_TS_UNACCEPTABLE && ike_child_selectors(c, q->child_spi, &ts))
-		ike_ts_lists_text(&ts, f->allowed, sizeof(f->allowed));
-}
-
-bool ike_own_other_group(struct ike_ctx *c, const struct ike_request *q, const struct wire_ike_notify *n)
-{
-	enum model_phase phase = q->kind == IKE_REQUEST_REKEY_IKE ? MODEL_PHASE_IKE : MODEL_PHASE_CHILD;
-	const struct ike_offer offer = { .phase = phase, .profile = c->sa->profile, .rows = ike_rows(c->world, c->sa, phase) };
-	struct rd r = rd_of(n->data);
-	uint16_t group = rd_u16(&r);
-
-	/* RFC 7296 1.3: once more with the peer's group, if it is another one of those that we offer. */
-	if (n->type != IKE_N_INVALID_KE_PAYLOAD || !rd_done(&r) || group == q->group ||
-	    c->sa->next_group != IKE_GROUP_NONE || !ike_offer_has_group(&offer, group))
-		return false;
-	c->sa->next_group = group;
-	return true;
-}
-
 enum ike_state ike_own_response(struct ike_ctx *c)
 {
 	struct ike_request q = c->sa->request;
@@ -261,47 +219,4 @@ enum ike_state ike_own_response(struct ike_ctx *c)
 	}
 	secret_wipe(&q, sizeof(q));
 	return next;
-}
-
-/* ---- two that met (RFC 7296 2.8.1, 2.8.2) ---- */
-
-/* By octets; where one ends it is the lower one. */
-static int compare(struct bytes a, struct bytes b)
-{
-	size_t len = a.len < b.len ? a.len : b.len;
-
-	for (size_t i = 0; i < len; i++)
-		if (a.p[i] != b.p[i])
-			return a.p[i] < b.p[i] ? -1 : 1;
-	return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
-}
-
-static struct bytes lower(struct bytes ni, struct bytes nr)
-{
-	struct bytes low = compare(ni, nr) < 0 ? ni : nr;
-
-	if (low.len > IKE_RIVAL_NONCE_MAX)
-		low.len = IKE_RIVAL_NONCE_MAX;
-	return low;
-}
-
-void ike_rival_note(struct ike_sa *sa, struct bytes ni, struct bytes nr)
-{
-	struct ike_rival *v = &sa->rival;
-	struct bytes low = lower(ni, nr);
-	struct wr w = wr_of(SPACE_OF(v->nonce));
-
-	wr_put(&w, low);
-	v->nonce_len = (uint8_t)low.len;
-	v->present = true;
-}
-
-bool ike_rival_wins(const struct ike_rival *v, struct bytes ni, struct bytes nr)
-{
-	return v->present && compare(lower(ni, nr), bytes_of(v->nonce, v->nonce_len)) < 0;
-}
-
-void ike_rival_forget(struct ike_sa *sa)
-{
-	secret_wipe(&sa->rival, sizeof(sa->rival));
 }

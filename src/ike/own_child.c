@@ -1,131 +1,5 @@
-// Child SAs that we ask for: what stands in the request, and what its answer may be (RFC 7296 1.2, 1.3.1, 2.9).
+// The answer to our CREATE_CHILD_SA for a Child SA (RFC 7296 1.3.1, 1.3.3, 2.8).
 #include "ike/exchanges.h"
-
-static struct ike_offer offer_of(const struct ike_ctx *c, uint16_t group, struct bytes spi)
-{
-	const struct ike_sa *sa = c->sa;
-
-	return (struct ike_offer){
-		.phase = MODEL_PHASE_CHILD,
-		.profile = sa->profile,
-		.opt_ins = ike_opt_ins(sa),
-		.rows = ike_rows(c->world, sa, MODEL_PHASE_CHILD),
-		.ke_group = group,
-		.spi = spi,
-	};
-}
-
-bool ike_child_selectors(const struct ike_ctx *c, uint32_t spi_in, struct ike_ts_lists *ret)
-{
-	const struct model_ts any4 = { .port_last = UINT16_MAX, .first = { .family = ADDR_V4 },
-				       .last = { .b = { 0xff, 0xff, 0xff, 0xff }, .family = ADDR_V4 } };
-	struct model_ts any6 = { .port_last = UINT16_MAX, .first = { .family = ADDR_V6 }, .last = { .family = ADDR_V6 } };
-
-	if (c->world->find_selectors != NULL)
-		return c->world->find_selectors(c->world->arg, c->sa, spi_in, ret);
-	for (unsigned i = 0; i < sizeof(any6.last.b); i++)
-		any6.last.b[i] = 0xff;
-	*ret = (struct ike_ts_lists){ .remote_cnt = 2, .local_cnt = 2, .remote = { any4, any6 }, .local = { any4, any6 } };
-	return true;
-}
-
-void ike_child_put_offer(struct ike_ctx *c, struct wire_ike_builder *b, uint32_t spi, uint16_t group)
-{
-	uint8_t spi_bytes[4];
-	struct wr w = wr_of(SPACE_OF(spi_bytes));
-	struct wire_ike_sa sa;
-
-	wr_u32(&w, spi);
-	const struct ike_offer offer = offer_of(c, group, BYTES_OF(spi_bytes));
-	ike_offer_build(&offer, &sa);
-	wire_ike_put_sa(b, &sa);
-}
-
-void ike_child_put_selectors(struct wire_ike_builder *b, const struct ike_ts_lists *ts)
-{
-	ike_ts_put(b, IKE_PL_TSI, ts->local, ts->local_cnt);
-	ike_ts_put(b, IKE_PL_TSR, ts->remote, ts->remote_cnt);
-	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED,
-			    (struct bytes){ 0 });
-}
-
-/* ---- the answer ---- */
-
-uint16_t ike_error_of(const struct wire_ike_payloads *in, struct wire_ike_notify *ret)
-{
-	for (unsigned n = 0; n < in->cnt; n++) {
-		if (in->p[n].type == IKE_PL_NOTIFY && wire_ike_notify_parse(in->p[n].body, ret) == ERR_NONE &&
-		    ret->type != 0 && ret->type < IKE_N_STATUS_FIRST)
-			return ret->type;
-	}
-	return 0;
-}
-
-static bool within(const struct wire_ike_ts *ts, const struct model_ts *asked)
-{
-	return ts->first.family == asked->first.family && ts->last.family == asked->first.family &&
-	       addr_cmp(&ts->first, &ts->last) <= 0 && addr_cmp(&ts->first, &asked->first) >= 0 &&
-	       addr_cmp(&ts->last, &asked->last) <= 0 && (asked->protocol == 0 || asked->protocol == ts->protocol) &&
-	       ts->port_first <= ts->port_last && ts->port_first >= asked->port_first &&
-	       ts->port_last <= asked->port_last;
-}
-
-/* RFC 7296 2.9: the answer is a subset of what was asked, in any split. */
-static bool take_side(struct ike_ctx *c, uint8_t payload, const struct model_ts *asked, uint8_t asked_cnt,
-		      struct model_ts ret[static MODEL_TS_MAX], uint8_t *ret_cnt)
-{
-	const struct wire_ike_payload *p = wire_ike_find(&c->in, payload, 0);
-	struct wire_ike_tss tss = { 0 };
-
-	if (p == NULL || wire_ike_tss_parse(p->body, &tss) != ERR_NONE || tss.cnt == 0 || tss.cnt > MODEL_TS_MAX)
-		return false;
-	for (unsigned i = 0; i < tss.cnt; i++) {
-		const struct wire_ike_ts *ts = &tss.ts[i];
-		bool found = false;
-		for (unsigned n = 0; n < asked_cnt; n++)
-			found |= within(ts, &asked[n]);
-		if (!found)
-			return false;
-		ret[i] = (struct model_ts){ ts->protocol, ts->port_first, ts->port_last, ts->first, ts->last };
-	}
-	*ret_cnt = tss.cnt;
-	return true;
-}
-
-bool ike_child_take(struct ike_ctx *c, const struct ike_request *q, const struct ike_ts_lists *asked,
-		    struct ike_child_plan *ret, const char **ret_what)
-{
-	static const uint8_t any_spi[4];
-	const struct ike_offer offer = offer_of(c, q->group, BYTES_OF(any_spi));
-	const struct wire_ike_payload *sa = wire_ike_find(&c->in, IKE_PL_SA, 0);
-	struct ike_child_plan plan = { .ours = true, .spi_in = (uint32_t)q->new_spi };
-
-	*ret_what = "no proposal of ours";
-	if (sa == NULL || !ike_offer_take(&offer, sa->body, &plan.choice.suite, &plan.choice.peer_spi))
-		return false;
-	*ret_what = "an SPI that another Child SA of the peer has";
-	if (ike_child_find(c->sa, 0, (uint32_t)plan.choice.peer_spi) != NULL)
-		return false;
-	*ret_what = "selectors that were not asked for";
-	if (!take_side(c, IKE_PL_TSI, asked->local, asked->local_cnt, plan.ts.local, &plan.ts.local_cnt) ||
-	    !take_side(c, IKE_PL_TSR, asked->remote, asked->remote_cnt, plan.ts.remote, &plan.ts.remote_cnt))
-		return false;
-	*ret = plan;
-	return true;
-}
-
-void ike_child_disown(struct ike_ctx *c, uint32_t spi_in, uint32_t spi_out)
-{
-	struct ike_sa *sa = c->sa;
-
-	if (sa->child_cnt == IKE_CHILDREN_MAX || ike_child_find(sa, spi_in, 0) != NULL)
-		return;
-	sa->children[sa->child_cnt++] =
-		(struct ike_child_ref){ .spi_in = spi_in, .spi_out = spi_out, .closing = true };
-	c->changed = true;
-}
-
-/* ---- CREATE_CHILD_SA ---- */
 
 /* Make before break: what is on its way under the old one still comes through, then we delete it (RFC 7296 2.8). */
 static void replace_by_ours(struct ike_ctx *c, struct ike_child_ref *old)
@@ -194,13 +68,13 @@ static void refused(struct ike_ctx *c, const struct ike_request *q, const struct
 		child_is_gone(c, q);
 	} else if (n->type == IKE_N_TEMPORARY_FAILURE || met) {
 		try_again(c, q, 0);
-	} else if (ike_own_other_group(c, q, n)) {
+	} else if (ike_refusal_other_group(c, q, n)) {
 		if (old != NULL && !old->replaced)
 			old->due_us = c->ev->now_us;
 		else if (q->kind == IKE_REQUEST_NEW_CHILD)
 			c->sa->new_child_us = c->ev->now_us;
 	} else {
-		ike_own_refused(c, q, n->type, NULL);
+		ike_refusal_note(c, q, n->type, NULL);
 		try_again(c, q, 3);
 		/* RFC 7296 1.3: it will not take any; the child lives until its end. */
 		if (n->type == IKE_N_NO_ADDITIONAL_SAS && old != NULL && !old->replaced)
@@ -227,7 +101,7 @@ static bool read_ke(struct ike_ctx *c, const struct ike_request *q, uint16_t gro
 
 static void bad_answer(struct ike_ctx *c, const struct ike_request *q, const char *what)
 {
-	ike_own_refused(c, q, 0, what);
+	ike_refusal_note(c, q, 0, what);
 	try_again(c, q, 3);
 	ike_child_disown(c, (uint32_t)q->new_spi, 0);
 }
@@ -255,8 +129,8 @@ static void take_answer(struct ike_ctx *c, const struct ike_request *q)
 		return;
 	}
 	if (ke.len != 0 && c->ev->dh == NULL) {
-		ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_DERIVE, .group = q->group, .peer_public = ke,
-						    .private = ike_own_private(c) });
+		ike_dh_ask(c, &(struct ike_dh_job){ .op = IKE_DH_DERIVE, .group = q->group, .peer_public = ke,
+						    .private = ike_dh_private(c) });
 		return;
 	}
 	if (ke.len != 0)
@@ -288,7 +162,7 @@ enum ike_state ike_own_child_response(struct ike_ctx *c, const struct ike_reques
 	struct wire_ike_notify n;
 
 	if (!c->sa->closing) {
-		if (ike_error_of(&c->in, &n) != 0)
+		if (ike_refusal_of(&c->in, &n) != 0)
 			refused(c, q, &n);
 		else
 			take_answer(c, q);
@@ -298,7 +172,7 @@ enum ike_state ike_own_child_response(struct ike_ctx *c, const struct ike_reques
 	ike_request_done(c->sa);
 	c->changed = true;
 	if (!c->sa->closing && is_hopeless(c, q, tries_before))
-		return ike_live_begin_end(c);
-	ike_request_next(c);
+		return ike_end_begin(c);
+	ike_inform_next(c);
 	return c->sa->state;
 }

@@ -47,7 +47,7 @@ void ike_rekey_retire(struct ike_ctx *c)
 	forget_children(c->sa);
 	c->sa->update_due = false;
 	if (!c->sa->candidate.told) /* else its Delete goes there */
-		ike_move_forget(c->sa);
+		ike_address_forget(c->sa);
 	else if (c->sa->request.kind == IKE_REQUEST_ADDRESS)
 		c->sa->request.kind = IKE_REQUEST_LIVENESS;
 	c->sa->expires_us = c->ev->now_us + IKE_REKEYED_KEEP_US;
@@ -126,19 +126,19 @@ static enum ike_state refused(struct ike_ctx *c, const struct ike_request *q, co
 	ike_request_done(sa);
 	c->changed = true;
 	if (ike_rival_promote(c)) {
-		ike_request_next(c);
+		ike_inform_next(c);
 		return IKE_STATE_REKEYED;
 	}
 	if (n->type == IKE_N_TEMPORARY_FAILURE) {
 		sa->rekey_us = ike_duty_again(c, sa->rekey_tries++);
-	} else if (ike_own_other_group(c, q, n)) {
+	} else if (ike_refusal_other_group(c, q, n)) {
 		sa->rekey_us = c->ev->now_us;
 	} else {
 		if (!closing)
-			ike_own_refused(c, q, n->type, n->type == 0 ? "an answer that fits no proposal of ours" : NULL);
+			ike_refusal_note(c, q, n->type, n->type == 0 ? "an answer that fits no proposal of ours" : NULL);
 		sa->rekey_us = ike_duty_again(c, 3u + sa->rekey_tries++);
 	}
-	ike_request_next(c);
+	ike_inform_next(c);
 	return sa->state;
 }
 
@@ -166,7 +166,7 @@ static enum ike_state settle(struct ike_ctx *c, const struct ike_request *q, con
 	ike_out_count(c->out, MODEL_COUNTER_ike_rekeyed);
 	/* The old one is deleted by whoever began the rekey that stands. */
 	if (!lost || sa->closing)
-		(void)ike_live_begin_end(c);
+		(void)ike_end_begin(c);
 	return IKE_STATE_REKEYED;
 }
 
@@ -176,11 +176,11 @@ enum ike_state ike_own_ike_response(struct ike_ctx *c, const struct ike_request 
 	struct ike_answer a;
 	struct ike_sa made;
 
-	if (ike_error_of(&c->in, &n) != 0 || !read_answer(c, q, &a))
+	if (ike_refusal_of(&c->in, &n) != 0 || !read_answer(c, q, &a))
 		return refused(c, q, &n);
 	if (c->ev->dh == NULL) {
-		ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_DERIVE, .group = q->group, .peer_public = a.ke.data,
-						    .private = ike_own_private(c) });
+		ike_dh_ask(c, &(struct ike_dh_job){ .op = IKE_DH_DERIVE, .group = q->group, .peer_public = a.ke.data,
+						    .private = ike_dh_private(c) });
 		return c->sa->state;
 	}
 	if (c->ev->dh->secret_len == 0) /* RFC 6989 2.5 */

@@ -18,8 +18,8 @@ static struct crypt_ike_keys keys_from(const struct ike_sa *sa, enum ike_role se
 	};
 }
 
-MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
-				      struct space scratch, uint8_t *ret_first, struct bytes *ret_inner)
+MUST_USE enum err ike_protect_open(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
+				   struct space scratch, uint8_t *ret_first, struct bytes *ret_inner)
 {
 	enum ike_role sender = sa->role == IKE_RESPONDER ? IKE_INITIATOR : IKE_RESPONDER;
 	struct crypt_ike_keys keys = keys_from(sa, sender);
@@ -58,12 +58,6 @@ MUST_USE enum err ike_protect_open_as(const struct ike_sa *sa, enum ike_payload 
 	return ERR_NONE;
 }
 
-MUST_USE enum err ike_protect_open(const struct ike_sa *sa, struct bytes msg, struct space scratch,
-				   uint8_t *ret_first, struct bytes *ret_inner)
-{
-	return ike_protect_open_as(sa, IKE_PL_SK, msg, scratch, ret_first, ret_inner);
-}
-
 struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev, bool response, unsigned n,
 			    uint8_t room[static CRYPT_IV_MAX])
 {
@@ -81,27 +75,6 @@ struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev,
 	return bytes_of(room, w.bad ? 0 : wr_len(&w));
 }
 
-void ike_protect_begin(const struct ike_sa *sa, const struct ike_event *ev, bool response, uint8_t exchange,
-		       uint32_t msg_id, struct space room, struct wire_ike_builder *b)
-{
-	uint8_t iv[CRYPT_IV_MAX] = { 0 };
-	uint8_t flags = response ? IKE_FLAG_RESPONSE : 0;
-
-	if (sa->role == IKE_INITIATOR)
-		flags |= IKE_FLAG_INITIATOR;
-	wire_ike_begin(b, room, &(struct wire_ike_header){
-		.spi_i = sa->spi_i,
-		.spi_r = sa->spi_r,
-		.major = 2,
-		.exchange = exchange,
-		.flags = flags,
-		.msg_id = msg_id,
-	});
-	/* One IV each for the answer and for our own request. A message that is thrown away and begun again under its
-	 * IV, or sent in fragments whose first takes it, was never sealed with it. */
-	wire_ike_sk_open(b, ike_protect_iv(sa, ev, response, 0, iv));
-}
-
 MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_builder *b, struct bytes *ret)
 {
 	struct crypt_ike_keys keys = keys_from(sa, sa->role);
@@ -114,10 +87,4 @@ MUST_USE enum err ike_protect_close(const struct ike_sa *sa, struct wire_ike_bui
 	if (e == ERR_NONE)
 		e = wire_ike_finish(b, ret);
 	return e;
-}
-
-MUST_USE enum err ike_protect_seal(struct ike_ctx *c, struct wire_ike_builder *b, struct bytes *ret)
-{
-	c->out->sealed = true;
-	return ike_frag_wanted(c, b) ? ike_frag_seal(c, b, ret) : ike_protect_close(c->sa, b, ret);
 }

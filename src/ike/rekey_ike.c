@@ -110,7 +110,7 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 		return c->sa->state;
 	}
 	if (c->ev->dh == NULL) {
-		ike_want_dh(c, ke->group, ke->data);
+		ike_dh_respond(c, ke->group, ke->data);
 		return c->sa->state;
 	}
 	if (c->ev->dh->secret_len == 0) { /* RFC 6989 2.5 */

@@ -49,14 +49,12 @@ static enum err build_request(struct ike_half *half, struct bytes public)
 		.flags = IKE_FLAG_INITIATOR,
 	});
 	if (half->cookie_len != 0) /* RFC 7296 2.6: the first payload */
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_COOKIE,
-				    bytes_of(half->cookie, half->cookie_len));
+		wire_ike_put_plain_notify(&b, IKE_N_COOKIE, bytes_of(half->cookie, half->cookie_len));
 	ike_offer_build(&offer, &sa);
 	wire_ike_put_sa(&b, &sa);
 	wire_ike_put_ke(&b, half->group, public);
 	wire_ike_put_nonce(&b, bytes_of(half->ni, half->ni_len));
-	wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED,
-			    (struct bytes){ 0 });
+	wire_ike_put_plain_notify(&b, IKE_N_IKEV2_FRAGMENTATION_SUPPORTED, (struct bytes){ 0 });
 	enum err e = put_natd(half, &b);
 	if (e == ERR_NONE)
 		e = wire_ike_finish(&b, &msg);
@@ -382,7 +380,7 @@ void ike_start_message(struct ike_ctx *c)
 		take_cookie(c, n.data);
 	else if (wire_ike_notify_find(&c->in, IKE_N_INVALID_KE_PAYLOAD, &n))
 		take_other_group(c, n.data);
-	else if (ike_error_of(&c->in, &n) != 0 && !c->half->refused)
+	else if (ike_refusal_of(&c->in, &n) != 0 && !c->half->refused)
 		take_refusal(c, n.type);
 	else
 		drop(c, MODEL_DROP_ike_unexpected);

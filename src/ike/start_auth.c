@@ -51,11 +51,9 @@ MUST_USE enum err ike_start_auth(struct ike_ctx *c)
 	ike_child_put_offer(c, &b, (uint32_t)facts.new_spi, IKE_GROUP_NONE);
 	ike_child_put_selectors(&b, &start->ts);
 	if (start->initial_contact)
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_INITIAL_CONTACT,
-				    (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&b, IKE_N_INITIAL_CONTACT, (struct bytes){ 0 });
 	if (start->mobike) /* RFC 4555 3.1 */
-		wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_MOBIKE_SUPPORTED,
-				    (struct bytes){ 0 });
+		wire_ike_put_plain_notify(&b, IKE_N_MOBIKE_SUPPORTED, (struct bytes){ 0 });
 	return ike_request_commit(c, &b, &facts) ? ERR_NONE : ERR_CRYPTO;
 }
 
@@ -103,8 +101,7 @@ static enum ike_state reject_gateway(struct ike_ctx *c, enum model_failure_code 
 
 	ike_request_done(c->sa);
 	ike_request_begin(c, IKE_EX_INFORMATIONAL, &b);
-	wire_ike_put_notify(&b, IKE_PROTO_NONE, (struct bytes){ 0 }, IKE_N_AUTHENTICATION_FAILED,
-			    (struct bytes){ 0 });
+	wire_ike_put_plain_notify(&b, IKE_N_AUTHENTICATION_FAILED, (struct bytes){ 0 });
 	(void)ike_request_commit(c, &b, &facts);
 	struct model_failure *f = end_start(c, code);
 	ike_text_add(f->offered, sizeof(f->offered), "%s", what);
@@ -202,7 +199,7 @@ static void take_first_child(struct ike_ctx *c, const struct ike_request *q)
 	const char *what;
 	uint32_t spi;
 
-	if (ike_error_of(&c->in, &n) != 0) {
+	if (ike_refusal_of(&c->in, &n) != 0) {
 		miss_child(c, NULL, n.type);
 		return;
 	}
@@ -230,7 +227,7 @@ enum ike_state ike_start_auth_response(struct ike_ctx *c)
 	struct wire_ike_id idr;
 
 	if (auth_payload == NULL)
-		return be_refused(c, ike_error_of(&c->in, &n));
+		return be_refused(c, ike_refusal_of(&c->in, &n));
 	if (id_payload == NULL || wire_ike_id_parse(id_payload->body, &idr) != ERR_NONE ||
 	    wire_ike_auth_parse(auth_payload->body, &auth) != ERR_NONE)
 		return reject_gateway(c, MODEL_FAILURE_BAD_MESSAGE, "an IKE_AUTH answer without a good IDr or AUTH");
@@ -250,7 +247,7 @@ enum ike_state ike_start_auth_response(struct ike_ctx *c)
 	fill_record(c, &idr);
 	take_first_child(c, &q);
 	ike_out_count(c->out, MODEL_COUNTER_ike_established);
-	ike_request_next(c);
+	ike_inform_next(c);
 	secret_wipe(&q, sizeof(q));
 	return IKE_STATE_ESTABLISHED;
 }

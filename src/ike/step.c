@@ -3,48 +3,6 @@
 #include "base/secret.h"
 #include "ike/exchanges.h"
 
-/* ---- answers ---- */
-
-static void begin_reply(struct ike_ctx *c)
-{
-	ike_protect_begin(c->sa, c->ev, true, c->h.exchange, c->h.msg_id, ike_out_clear_room(c->out, true), &c->reply);
-}
-
-void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data)
-{
-	begin_reply(c);
-	if (type != 0)
-		wire_ike_put_notify(&c->reply, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
-}
-
-/* RFC 7296 2.21.3 lets both sides forget an SA over this without a word. Here it stays, so that one odd message
- * costs a tunnel nothing; a peer that did forget it no longer answers liveness checks. */
-void ike_reply_syntax(struct ike_ctx *c, const char *what)
-{
-	enum model_stage stage = c->half != NULL ? MODEL_STAGE_AUTH : MODEL_STAGE_LIVE;
-
-	ike_reply_notify(c, IKE_N_INVALID_SYNTAX, (struct bytes){ 0 });
-	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_BAD_MESSAGE, stage);
-	ike_text_add(f->offered, sizeof(f->offered), "%s with %s", ike_exchange_name(c->h.exchange), what);
-}
-
-void ike_ask_dh(struct ike_ctx *c, const struct ike_dh_job *job)
-{
-	ike_out_reset(c->out);
-	ike_out_add(c->out, IKE_ACT_DH)->dh = *job;
-	c->drop = true;
-}
-
-void ike_want_dh(struct ike_ctx *c, uint16_t group, struct bytes peer_public)
-{
-	ike_ask_dh(c, &(struct ike_dh_job){ .op = IKE_DH_RESPOND, .group = group, .peer_public = peer_public });
-}
-
-struct bytes ike_own_private(const struct ike_ctx *c)
-{
-	return bytes_of(c->before->request.private, c->before->request.private_len);
-}
-
 static void drop(struct ike_ctx *c, enum model_drop reason)
 {
 	ike_out_reset(c->out);
@@ -107,7 +65,7 @@ static bool open_message(struct ike_ctx *c, uint16_t *ret_notify, uint8_t *ret_t
 		first = c->ev->inner_first;
 		inner = c->ev->inner;
 	} else {
-		e = ike_protect_open(c->sa, c->ev->msg, ike_out_scratch(c->out, c->ev->msg), &first, &inner);
+		e = ike_protect_open(c->sa, IKE_PL_SK, c->ev->msg, ike_out_scratch(c->out, c->ev->msg), &first, &inner);
 	}
 	if (e != ERR_NONE) {
 		drop(c, e == ERR_AUTH ? MODEL_DROP_ike_auth : MODEL_DROP_ike_malformed);
@@ -169,7 +127,7 @@ static void finish_reply(struct ike_ctx *c)
 {
 	struct bytes msg;
 
-	if (ike_protect_seal(c, &c->reply, &msg) != ERR_NONE) {
+	if (ike_message_seal(c, &c->reply, &msg) != ERR_NONE) {
 		drop(c, MODEL_DROP_ike_busy);
 		return;
 	}
@@ -208,7 +166,7 @@ static enum ike_state take_request(struct ike_ctx *c)
 	if (!open_message(c, &notify, &type))
 		return state;
 	c->out->asks = notify != 0 || c->h.exchange != IKE_EX_INFORMATIONAL || wire_ike_find(&c->in, IKE_PL_DELETE, 0) != NULL;
-	begin_reply(c);
+	ike_reply_begin(c);
 	prove_children(c);
 	if (notify != 0)
 		refuse_rules(c, notify, type);
@@ -372,8 +330,8 @@ void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const s
 	ike_out_reset(out);
 	must(sa->state != IKE_STATE_HALF_OPEN && sa->auth_verified);
 	enum ike_state next = take_event(&c);
-	if (!c.drop && next == IKE_STATE_ESTABLISHED && sa->state == next && !work.closing)
-		next = ike_duty_wear(&c);
+	if (!c.drop && next == IKE_STATE_ESTABLISHED && sa->state == next && !work.closing && ike_duty_wear(&c))
+		next = ike_end_begin(&c);
 	if (!c.drop && (c.keep || c.changed || next != (enum ike_state)sa->state)) {
 		c.changed |= next != (enum ike_state)sa->state;
 		if (next == IKE_STATE_CLOSED)

@@ -175,6 +175,8 @@ void wire_ike_put_ke(struct wire_ike_builder *b, uint16_t group, struct bytes pu
 void wire_ike_put_nonce(struct wire_ike_builder *b, struct bytes nonce);
 void wire_ike_put_notify(struct wire_ike_builder *b, uint8_t protocol, struct bytes spi, uint16_t type,
 			 struct bytes data);
+/* One that is about no SA of AH or ESP: without protocol and SPI (RFC 7296 3.10). */
+void wire_ike_put_plain_notify(struct wire_ike_builder *b, uint16_t type, struct bytes data);
 void wire_ike_put_id(struct wire_ike_builder *b, uint8_t payload, uint8_t id_type, struct bytes data);
 void wire_ike_put_auth(struct wire_ike_builder *b, uint8_t method, struct bytes data);
 /* For the IKE SA: no SPIs (asserted). */

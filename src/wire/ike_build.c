@@ -82,6 +82,11 @@ void wire_ike_put_notify(struct wire_ike_builder *b, uint8_t protocol, struct by
 	wr_put(&b->w, data);
 }
 
+void wire_ike_put_plain_notify(struct wire_ike_builder *b, uint16_t type, struct bytes data)
+{
+	wire_ike_put_notify(b, IKE_PROTO_NONE, (struct bytes){ 0 }, type, data);
+}
+
 void wire_ike_put_id(struct wire_ike_builder *b, uint8_t payload, uint8_t id_type, struct bytes data)
 {
 	wire_ike_open(b, payload);

@@ -179,7 +179,7 @@ static struct bytes protect(const struct ike_sa *sa, bool response, uint8_t exch
 	struct bytes msg;
 
 	peer.role = IKE_INITIATOR;
-	ike_protect_begin(&peer, &ev, response, exchange, msg_id, room, &b);
+	ike_message_begin(&peer, &ev, response, exchange, msg_id, room, &b);
 	wr_set_u8(&b.w, b.next_at, first);
 	wr_put(&b.w, chain);
 	if (ike_protect_close(&peer, &b, &msg) != ERR_NONE)

@@ -22,7 +22,7 @@ static struct bytes seal(const struct ike_sa *sa, const struct ike_event *ev, bo
 	struct wire_ike_builder b;
 	struct bytes msg;
 
-	ike_protect_begin(sa, ev, response, IKE_EX_INFORMATIONAL, 3, room, &b);
+	ike_message_begin(sa, ev, response, IKE_EX_INFORMATIONAL, 3, room, &b);
 	wire_ike_put_notify(&b, 0, (struct bytes){ 0 }, IKE_N_INITIAL_CONTACT, bytes_str("data"));
 	must(ike_protect_close(sa, &b, &msg) == ERR_NONE);
 	return msg;
@@ -39,11 +39,11 @@ static void what_one_side_seals_the_other_opens(void **state)
 			struct ike_sa a = make_sa(&suites[i], (enum ike_role)role), b = make_sa(&suites[i], (enum ike_role)!role);
 			struct bytes inner, msg = seal(&a, &ev, role == IKE_RESPONDER, SPACE_OF(room));
 			uint8_t first;
-			assert_int_equal(ike_protect_open(&b, msg, SPACE_OF(scratch), &first, &inner), ERR_NONE);
+			assert_int_equal(ike_protect_open(&b, IKE_PL_SK, msg, SPACE_OF(scratch), &first, &inner), ERR_NONE);
 			assert_int_equal(first, IKE_PL_NOTIFY);
 			assert_int_equal(inner.len, 4 + 4 + 4);
 			/* not with the keys of the other direction */
-			assert_int_equal(ike_protect_open(&a, msg, SPACE_OF(scratch), &first, &inner), ERR_AUTH);
+			assert_int_equal(ike_protect_open(&a, IKE_PL_SK, msg, SPACE_OF(scratch), &first, &inner), ERR_AUTH);
 		}
 	}
 }
@@ -89,11 +89,11 @@ static void clear_payloads_and_fragments_are_refused(void **state)
 	for (size_t t = 0; t < ARRAY_LEN(types); t++) {
 		msg = seal(&i, &ev, false, SPACE_OF(room));
 		room[16] = types[t];
-		enum err e = ike_protect_open(&r, msg, SPACE_OF(scratch), &first, &inner);
+		enum err e = ike_protect_open(&r, IKE_PL_SK, msg, SPACE_OF(scratch), &first, &inner);
 		assert_true(e == ERR_SYNTAX || e == ERR_SHORT);
 	}
 	msg = seal(&i, &ev, false, SPACE_OF(room));
-	assert_int_equal(ike_protect_open(&r, msg, (struct space){ scratch, msg.len - 1 }, &first, &inner), ERR_LONG);
+	assert_int_equal(ike_protect_open(&r, IKE_PL_SK, msg, (struct space){ scratch, msg.len - 1 }, &first, &inner), ERR_LONG);
 }
 
 TESTS(cmocka_unit_test(what_one_side_seals_the_other_opens),
