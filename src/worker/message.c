@@ -51,7 +51,7 @@ static bool join_message(struct worker *w, struct worker_message *m, const struc
 {
 	const struct esp_job *j = &w->seals[seal];
 	uint8_t *at = j->buf.p + j->off;
-	struct iovec *last = &w->iovs[w->iov_cnt - 1];
+	struct iovec *last = &w->outgoing.iovs[w->iov_cnt - 1];
 
 	if (m->path != path || m->tos != w->sealing[seal].tos || m->dont_fragment != w->sealing[seal].dont_fragment ||
 	    m->cnt == SEGMENTS_MAX || m->closed ||
@@ -60,7 +60,7 @@ static bool join_message(struct worker *w, struct worker_message *m, const struc
 	if ((uint8_t *)last->iov_base + last->iov_len == at) {
 		last->iov_len += j->len;
 	} else {
-		w->iovs[w->iov_cnt++] = (struct iovec){ at, j->len };
+		w->outgoing.iovs[w->iov_cnt++] = (struct iovec){ at, j->len };
 		m->iov_cnt++;
 	}
 	w->sending[m->first + m->cnt++] = seal;
@@ -87,7 +87,7 @@ static void begin_message(struct worker *w, const struct model_path *path, unsig
 		.tos = w->sealing[seal].tos,
 		.dont_fragment = w->sealing[seal].dont_fragment,
 	};
-	w->iovs[w->iov_cnt++] = (struct iovec){ j->buf.p + j->off, j->len };
+	w->outgoing.iovs[w->iov_cnt++] = (struct iovec){ j->buf.p + j->off, j->len };
 }
 
 static void add_control(struct msghdr *m, size_t room, int level, int type, const void *value, size_t len)
@@ -131,21 +131,21 @@ static void put_name(struct worker *w, unsigned at)
 
 	if (!path->udp_encap)
 		to.port = 0;
-	io_sockaddr_from(&to, &w->names[at], &w->msgs[at].msg_hdr.msg_namelen);
+	io_sockaddr_from(&to, &w->outgoing.names[at], &w->outgoing.msgs[at].msg_hdr.msg_namelen);
 }
 
 static void finish_message(struct worker *w, unsigned at)
 {
 	const struct worker_message *m = &w->messages[at];
-	struct msghdr *h = &w->msgs[at].msg_hdr;
+	struct msghdr *h = &w->outgoing.msgs[at].msg_hdr;
 
 	*h = (struct msghdr){
-		.msg_name = &w->names[at],
-		.msg_iov = &w->iovs[m->iov],
+		.msg_name = &w->outgoing.names[at],
+		.msg_iov = &w->outgoing.iovs[m->iov],
 		.msg_iovlen = m->iov_cnt,
 	};
 	put_name(w, at);
-	put_controls(h, &w->controls[at], m, m->cnt > 1 ? (uint16_t)m->segment : 0);
+	put_controls(h, &w->outgoing.controls[at], m, m->cnt > 1 ? (uint16_t)m->segment : 0);
 }
 
 /* ---- sending ---- */
@@ -180,7 +180,7 @@ static void send_singly(struct worker *w, unsigned socket, unsigned at, bool df)
 {
 	const int fd = w->config.sockets[socket].fd;
 	const struct worker_message *m = &w->messages[at];
-	struct msghdr h = w->msgs[at].msg_hdr;
+	struct msghdr h = w->outgoing.msgs[at].msg_hdr;
 	struct worker_control control;
 	struct iovec iov;
 	ssize_t n;
@@ -210,7 +210,7 @@ static unsigned send_run(struct worker *w, unsigned socket, unsigned at, unsigne
 	const int fd = w->config.sockets[socket].fd;
 
 	while (at < end) {
-		int n = sendmmsg(fd, w->msgs + at, end - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int n = sendmmsg(fd, w->outgoing.msgs + at, end - at, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n > 0) {

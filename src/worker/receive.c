@@ -32,14 +32,14 @@ static size_t read_segment(const struct cmsghdr *c)
 static void prepare(struct worker *w, unsigned cnt)
 {
 	for (unsigned i = 0; i < cnt; i++) {
-		w->iovs[i] = (struct iovec){ w->bufs[i].p + WORKER_HEADROOM, WORKER_PACKET_MAX };
-		w->msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &w->names[i],
-			.msg_namelen = sizeof(w->names[i]),
-			.msg_iov = &w->iovs[i],
+		w->incoming.iovs[i] = (struct iovec){ w->bufs[i].p + WORKER_HEADROOM, WORKER_PACKET_MAX };
+		w->incoming.msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &w->incoming.names[i],
+			.msg_namelen = sizeof(w->incoming.names[i]),
+			.msg_iov = &w->incoming.iovs[i],
 			.msg_iovlen = 1,
-			.msg_control = w->controls[i].room,
-			.msg_controllen = sizeof(w->controls[i].room),
+			.msg_control = w->incoming.controls[i].room,
+			.msg_controllen = sizeof(w->incoming.controls[i].room),
 		};
 	}
 }
@@ -49,7 +49,7 @@ void worker_receive(struct worker *w, const struct worker_socket *s)
 	unsigned want = w->superpackets ? SUPERPACKETS : WORKER_BURST;
 
 	prepare(w, want);
-	int n = recvmmsg(s->fd, w->msgs, want, MSG_DONTWAIT, NULL);
+	int n = recvmmsg(s->fd, w->incoming.msgs, want, MSG_DONTWAIT, NULL);
 	w->superpackets = false;
 	w->arrival = (struct worker_arrival){ .cnt = n < 0 ? 0 : (unsigned)n };
 }
@@ -57,16 +57,16 @@ void worker_receive(struct worker *w, const struct worker_socket *s)
 /* The next datagram that was received. */
 static void open_datagram(struct worker *w, struct worker_arrival *a)
 {
-	struct msghdr *h = &w->msgs[a->at].msg_hdr;
+	struct msghdr *h = &w->incoming.msgs[a->at].msg_hdr;
 	size_t segment = 0;
 
 	a->tos = 0;
-	a->remote = io_sockaddr_to(&w->names[a->at]);
+	a->remote = io_sockaddr_to(&w->incoming.names[a->at]);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
 		a->tos |= read_tos(c);
 		segment += read_segment(c);
 	}
-	a->len = w->msgs[a->at].msg_len;
+	a->len = w->incoming.msgs[a->at].msg_len;
 	a->segment = segment == 0 || segment > a->len ? a->len : segment;
 	w->superpackets |= a->segment < a->len;
 	a->offset = 0;

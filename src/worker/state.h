@@ -39,8 +39,7 @@ struct worker_packet {
 	struct fwd_child *child;       /* the SA that it came on; NULL: it came from the off-ramp */
 	struct fwd_account *account;
 	struct wire_ip ip;             /* of the inner packet */
-	/* From a TUN: */
-	struct io_vnet vnet;
+	struct io_vnet vnet;           /* this and the rest: from a TUN */
 	size_t segment;                /* a superpacket: payload bytes of each packet; 0: one packet */
 	size_t longest;                /* a superpacket: its longest packet */
 	unsigned packets;
@@ -75,10 +74,15 @@ struct worker_message {
 };
 
 struct worker_control {
-	union {
-		char room[2 * CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	};
+	_Alignas(struct cmsghdr) char room[2 * CMSG_SPACE(sizeof(int))];
+};
+
+/* What the system calls for many datagrams take and give. */
+struct worker_calls {
+	struct mmsghdr msgs[WORKER_BURST];
+	struct iovec iovs[WORKER_BURST];
+	struct sockaddr_storage names[WORKER_BURST];
+	struct worker_control controls[WORKER_BURST];
 };
 
 /* A TUN queue that this worker reads, by a descriptor of its own. */
@@ -142,11 +146,8 @@ struct worker {
 	unsigned train_cnt;
 	bool udp_singly;                /* the kernel's TUN takes no superpackets of UDP */
 
-	/* for the system calls */
-	struct mmsghdr msgs[WORKER_BURST];
-	struct iovec iovs[WORKER_BURST];
-	struct sockaddr_storage names[WORKER_BURST];
-	struct worker_control controls[WORKER_BURST];
+	/* Apart, for packets leave while some of the datagrams that came together still wait to be taken. */
+	struct worker_calls incoming, outgoing;
 	uint8_t *memory;                /* all buffers */
 };
 
@@ -196,9 +197,8 @@ void worker_punt_flush(struct worker *w);
 /* ---- inbound.c, outbound.c ---- */
 
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt);
-/* Packets that control gives back, at most a burst; true: more may wait. */
+/* Packets that control gives back, and inner ones that it wants sealed: at most a burst; true: more may wait. */
 bool worker_returned(struct worker *w);
-/* Likewise inner packets that are to be sealed. */
 bool worker_seal_returned(struct worker *w);
 void worker_outbound(struct worker *w, const struct worker_queue *q, unsigned cnt);
 

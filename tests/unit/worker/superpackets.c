@@ -415,6 +415,45 @@ static void a_burst_is_sealed_again_for_another_tunnel(void **state)
 	}
 }
 
+/* What leaves between two superpackets of one system call has nothing to do with those that still wait. */
+static void superpackets_that_came_together_are_each_what_they_were(void **state)
+{
+	enum { BURSTS = 16, EACH = 64, LEN = 200 };
+	static struct rig_packet packets[EACH], got;
+	static uint8_t room[RIG_PACKET_MAX + 100], bursts[BURSTS][EACH * (LEN + 64)];
+	struct rig_peer *p = &rig.peers[SITE_A];
+	size_t sealed = 0;
+	(void)state;
+
+	if (!allowed)
+		skip();
+	for (unsigned k = 0; k < BURSTS; k++) {
+		struct wr w = wr_of(SPACE_OF(bursts[k]));
+		for (unsigned i = 0; i < EACH; i++) {
+			rig_make_udp(&packets[i], "10.1.0.5", "10.2.0.5", LEN);
+			packets[i].b[100] = (uint8_t)k;
+			packets[i].b[101] = (uint8_t)i;
+			rig_set4(&packets[i], 1, i % 2 == 0 ? 0 : 0x20); /* so that each leaves alone */
+			sealed = rig_seal(p, bytes_of(packets[i].b, LEN), IP_PROTO_IPIP, room);
+			wr_put(&w, bytes_of(room, sealed));
+		}
+		assert_false(w.bad);
+	}
+	rig_mark(&rig);
+	for (unsigned k = 0; k < BURSTS; k++)
+		assert_int_equal(send_burst(p->fd, &rig.natt, bursts[k], EACH * sealed, (uint16_t)sealed), EACH * sealed);
+	for (unsigned i = 0; i < BURSTS * EACH; i++) {
+		rig_peer_get(&rig, SITE_B, &got);
+		assert_int_equal(got.len, LEN);
+		assert_int_equal(got.b[100], i / EACH);
+		assert_int_equal(got.b[101], i % EACH);
+	}
+	assert_int_equal(rig_dropped_all(&rig), 0);
+	/* Nor did the peer move. */
+	for (const struct fwd_notice *n; (n = ring_peek(&rig.rings[0].notices)) != NULL; ring_done(&rig.rings[0].notices))
+		assert_int_not_equal(n->kind, FWD_NOTICE_ADDRESS);
+}
+
 int main(void)
 {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -427,6 +466,7 @@ int main(void)
 		RUN(two_flows_of_a_burst_are_two),
 		RUN(datagrams_of_a_burst_reach_a_socket_whole),
 		RUN(a_burst_is_sealed_again_for_another_tunnel),
+		RUN(superpackets_that_came_together_are_each_what_they_were),
 	};
 	fill(sizeof(data));
 	allowed = unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up 2>/dev/null");
