@@ -10,7 +10,6 @@
 
 #define WAIT_MS 1000u
 #define QUIET_MS 2000u
-#define OWED_MAX 8 /* a gateway that owes this many answers is not asked before it has given one */
 #define PAGES_MAX 4096
 
 void api_live_init(struct api_live *l, int fd)
@@ -38,16 +37,15 @@ static enum err drop_link(struct api_live *l)
 	return ERR_AWAY;
 }
 
-/* A gateway that is starting reads its store for as long as that takes, and then answers all that it was asked. */
-static void drop_late(struct api_live *l)
+/* Of a program that does not number its replies each one is taken. */
+static bool is_late(const struct api_live *l, struct bytes reply)
 {
-	uint8_t none;
-
-	while (l->owed > 0 && recv(l->fd, &none, sizeof(none), MSG_DONTWAIT) > 0)
-		l->owed--;
+	uint32_t number = model_live_reply_answers(reply);
+	return number != 0 && number != l->number;
 }
 
-/* One reply that belongs to our question: late ones to former questions come first and are skipped. */
+/* The reply to our question. A gateway that is starting reads its store for as long as that takes, and then answers all that it was asked,
+ * as far as there is room in the socket: replies to former questions are passed over. */
 static enum err take_reply(struct api_live *l, uint64_t deadline_ms, struct space room, size_t *ret_len)
 {
 	for (;;) {
@@ -57,7 +55,6 @@ static enum err take_reply(struct api_live *l, uint64_t deadline_ms, struct spac
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			l->owed++;
 			l->quiet_until_ms = clock_mono_ms() + QUIET_MS;
 			return ERR_AWAY;
 		}
@@ -66,10 +63,8 @@ static enum err take_reply(struct api_live *l, uint64_t deadline_ms, struct spac
 			continue;
 		if (got <= 0)
 			return drop_link(l);
-		if (l->owed > 0) {
-			l->owed--;
+		if (is_late(l, bytes_of(room.p, (size_t)got)))
 			continue;
-		}
 		*ret_len = (size_t)got;
 		return ERR_NONE;
 	}
@@ -152,14 +147,13 @@ MUST_USE enum err api_live_ask(struct api_live *l, const struct model_live_reque
 
 	if (l->fd < 0 || clock_mono_ms() < l->quiet_until_ms)
 		return ERR_AWAY;
-	drop_late(l);
-	if (l->owed >= OWED_MAX)
-		return ERR_AWAY;
 	for (unsigned i = 0; more; i++) {
 		if (i == PAGES_MAX)
 			return ERR_SYNTAX;
 		pager.moved = false;
 		more = false;
+		l->number = l->number == UINT32_MAX ? 1 : l->number + 1;
+		page.number = l->number;
 		enum err e = ask_page(l, &page, &pager, &more);
 		if (e != ERR_NONE)
 			return e;

@@ -6,7 +6,7 @@
 
 struct api_live {
 	int fd;	       /* -1: the gateway is away */
-	unsigned owed; /* replies that came too late or are still to come: the next so many are skipped */
+	uint32_t number; /* of the last question: replies to those before it come late, or never */
 	uint64_t quiet_until_ms; /* after a silence nobody is made to wait again before this time */
 };
 

@@ -219,6 +219,14 @@ static void add_nodes(const struct control *c, struct model_live_reply *r)
 	}
 }
 
+/* What was asked is known to who asked by its number. */
+static void begin(struct model_live_reply *r, struct space room, const struct model_live_request *q, enum err result)
+{
+	model_live_reply_begin(r, room, result);
+	if (q->number != 0)
+		model_live_reply_number(r, q->number);
+}
+
 static struct bytes answer(struct control *c, const struct model_live_request *q, struct space room)
 {
 	struct model_live_reply r;
@@ -228,45 +236,45 @@ static struct bytes answer(struct control *c, const struct model_live_request *q
 	switch ((enum model_live_op)q->op) {
 	case MODEL_LIVE_TUNNEL:
 		t = control_tunnel_find(c, &q->tunnel_id);
-		model_live_reply_begin(&r, room, t == NULL ? ERR_NOTFOUND : ERR_NONE);
+		begin(&r, room, q, t == NULL ? ERR_NOTFOUND : ERR_NONE);
 		if (t != NULL) {
 			struct model_live_tunnel l = live_of(c, t);
 			must(model_live_reply_add_tunnel(&r, &l) == ERR_NONE);
 		}
 		break;
 	case MODEL_LIVE_TUNNELS:
-		model_live_reply_begin(&r, room, ERR_NONE);
+		begin(&r, room, q, ERR_NONE);
 		more = add_tunnels(c, q, &r);
 		break;
 	case MODEL_LIVE_COUNTERS:
-		model_live_reply_begin(&r, room, ERR_NONE);
+		begin(&r, room, q, ERR_NONE);
 		add_counters(c, &r);
 		break;
 	case MODEL_LIVE_UNKNOWN:
-		model_live_reply_begin(&r, room, ERR_NONE);
+		begin(&r, room, q, ERR_NONE);
 		add_unknown(c, NULL, &r);
 		break;
 	case MODEL_LIVE_WHY:
 		t = control_tunnel_find(c, &q->tunnel_id);
-		model_live_reply_begin(&r, room, t == NULL ? ERR_NOTFOUND : ERR_NONE);
+		begin(&r, room, q, t == NULL ? ERR_NOTFOUND : ERR_NONE);
 		if (t != NULL)
 			add_why(c, t, &r);
 		break;
 	case MODEL_LIVE_REKEY_CHILD:
 	case MODEL_LIVE_REKEY_IKE:
-		model_live_reply_begin(&r, room, rekey(c, q));
+		begin(&r, room, q, rekey(c, q));
 		break;
 	case MODEL_LIVE_NODES:
 	case MODEL_LIVE_NODE_DRAIN:
 	case MODEL_LIVE_NODE_UNDRAIN:
-		model_live_reply_begin(&r, room, c->clustered ? ERR_NONE : ERR_UNSUPPORTED);
+		begin(&r, room, q, c->clustered ? ERR_NONE : ERR_UNSUPPORTED);
 		if (c->clustered && q->op != MODEL_LIVE_NODES)
 			control_node_drain(c, q->op == MODEL_LIVE_NODE_DRAIN);
 		if (c->clustered)
 			add_nodes(c, &r);
 		break;
 	default:
-		model_live_reply_begin(&r, room, ERR_UNSUPPORTED);
+		begin(&r, room, q, ERR_UNSUPPORTED);
 		break;
 	}
 	return model_live_reply_end(&r, more);

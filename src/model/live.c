@@ -3,7 +3,7 @@
 #include "model/record.h"
 
 enum { VERSION = 1 };
-enum request_field { Q_OP = 1, Q_ACCOUNT, Q_TUNNEL };
+enum request_field { Q_OP = 1, Q_ACCOUNT, Q_TUNNEL, Q_NUMBER };
 
 enum err model_live_request_encode(const struct model_live_request *r, struct wr *w)
 {
@@ -11,6 +11,8 @@ enum err model_live_request_encode(const struct model_live_request *r, struct wr
 	tlv_u8(w, Q_OP, r->op);
 	model_record_put_id(w, Q_ACCOUNT, &r->account_id);
 	model_record_put_id(w, Q_TUNNEL, &r->tunnel_id);
+	if (r->number != 0)
+		tlv_u32(w, Q_NUMBER, r->number);
 	return model_record_written(w);
 }
 
@@ -28,6 +30,7 @@ enum err model_live_request_decode(struct bytes b, struct model_live_request *re
 			break;
 		case Q_ACCOUNT: q.account_id = model_record_id(&d); break;
 		case Q_TUNNEL: q.tunnel_id = model_record_id(&d); break;
+		case Q_NUMBER: q.number = model_record_u32(&d); break;
 		}
 	}
 	if (e == ERR_NONE)
@@ -39,7 +42,7 @@ enum err model_live_request_decode(struct bytes b, struct model_live_request *re
 
 /* ---- the reply ---- */
 
-enum reply_field { R_ERROR = 1, R_TUNNEL, R_COUNTER, R_FAILURE, R_MORE, R_NODE };
+enum reply_field { R_ERROR = 1, R_TUNNEL, R_COUNTER, R_FAILURE, R_MORE, R_NODE, R_NUMBER };
 #define REPEATED (MODEL_RECORD_BIT(R_TUNNEL) | MODEL_RECORD_BIT(R_COUNTER) | MODEL_RECORD_BIT(R_FAILURE) | MODEL_RECORD_BIT(R_NODE))
 #define MORE_LEN 5 /* the last field, for which room is kept: type, length, value */
 
@@ -79,6 +82,12 @@ void model_live_reply_begin(struct model_live_reply *r, struct space room, enum 
 	tlv_u8(&r->w, R_ERROR, (uint8_t)result);
 	must(!r->w.bad && (size_t)(r->w.end - r->w.p) >= MORE_LEN);
 	r->w.end -= MORE_LEN;
+}
+
+void model_live_reply_number(struct model_live_reply *r, uint32_t number)
+{
+	tlv_u32(&r->w, R_NUMBER, number);
+	must(!r->w.bad);
 }
 
 /* After an entry: takes it back when it did not fit. */
@@ -317,4 +326,17 @@ enum err model_live_reply_parse(struct bytes b, const struct model_live_sink *si
 		*ret_more = more;
 	}
 	return e;
+}
+
+uint32_t model_live_reply_answers(struct bytes b)
+{
+	struct model_record d;
+	uint32_t number = 0;
+
+	if (model_record_start(&d, b, VERSION) != ERR_NONE)
+		return 0;
+	for (unsigned type; (type = model_record_next(&d, REPEATED)) != 0;)
+		if (type == R_NUMBER)
+			number = model_record_u32(&d);
+	return number;
 }

@@ -1,8 +1,8 @@
 // Live detail of a tunnel, and what to do with it now: asked of the gateway process by the api process, never stored.
 // Any thread; plain values. The messages are fixed TLV records (base/tlv.h) in one SOCK_SEQPACKET packet each.
 //
-//   request   version | op u8 | account id | tunnel id, or the one after which to go on (op TUNNELS)
-//   reply     version | error u8 | a nested record for each tunnel, counter or failure | more u8
+//   request   version | op u8 | account id | tunnel id, or the one after which to go on (op TUNNELS) | number u32
+//   reply     version | error u8 | number u32, of the request | a nested record for each tunnel, counter or failure | more u8
 #pragma once
 
 #include "model/failure.h"
@@ -28,6 +28,7 @@ struct model_live_request {
 	uint8_t op;
 	struct model_id account_id;
 	struct model_id tunnel_id;
+	uint32_t number; /* comes back with the reply; 0: none */
 };
 
 #define MODEL_LIVE_NAME_MAX 64
@@ -80,6 +81,7 @@ struct model_live_reply {
 	struct wr w;
 };
 void model_live_reply_begin(struct model_live_reply *r, struct space room, enum err result);
+void model_live_reply_number(struct model_live_reply *r, uint32_t number); /* right after that */
 MUST_USE enum err model_live_reply_add_tunnel(struct model_live_reply *r, const struct model_live_tunnel *t);
 MUST_USE enum err model_live_reply_add_counter(struct model_live_reply *r, const char *name, uint64_t value);
 MUST_USE enum err model_live_reply_add_node(struct model_live_reply *r, const struct model_live_node *n);
@@ -97,3 +99,5 @@ struct model_live_sink {
 };
 MUST_USE enum err model_live_reply_parse(struct bytes b, const struct model_live_sink *sink, enum err *ret_error,
 					 bool *ret_more);
+/* The number of the request that it answers; 0: it has none. */
+uint32_t model_live_reply_answers(struct bytes b);

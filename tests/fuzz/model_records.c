@@ -192,6 +192,7 @@ static void try_live_reply(struct bytes record)
 	enum err error = ERR_NONE, error2 = ERR_NONE;
 	bool more = false, more2 = false;
 
+	(void)model_live_reply_answers(record);
 	model_live_reply_begin(&second, SPACE_OF(room), ERR_NONE);
 	if (model_live_reply_parse(record, &into, &error, &more) != ERR_NONE) {
 		must(a.tunnels + a.counters + a.failures + a.nodes == 0);

@@ -71,7 +71,7 @@ static struct model_live_tunnel a_tunnel(void)
 static void request_comes_back_as_it_was(void **state)
 {
 	(void)state;
-	struct model_live_request q = { MODEL_LIVE_TUNNELS, { { 1 } }, { { 2 } } }, r;
+	struct model_live_request q = { MODEL_LIVE_TUNNELS, { { 1 } }, { { 2 } }, 3 }, r;
 	uint8_t room[128];
 	struct wr w = wr_of(SPACE_OF(room));
 	assert_int_equal(model_live_request_encode(&q, &w), ERR_NONE);
@@ -79,6 +79,7 @@ static void request_comes_back_as_it_was(void **state)
 	assert_int_equal(r.op, MODEL_LIVE_TUNNELS);
 	assert_true(model_id_eq(&q.account_id, &r.account_id));
 	assert_true(model_id_eq(&q.tunnel_id, &r.tunnel_id));
+	assert_int_equal(r.number, 3);
 	codec_keeps_the_rules(&codec, wr_bytes(&w), 0);
 	for (unsigned op = 0; op < 256; op++) {
 		w = wr_of(SPACE_OF(room));
@@ -100,10 +101,12 @@ static void reply_gives_each_entry_to_its_callback(void **state)
 	bool more = false;
 
 	model_live_reply_begin(&r, SPACE_OF(room), ERR_NONE);
+	model_live_reply_number(&r, 78);
 	assert_int_equal(model_live_reply_add_tunnel(&r, &t), ERR_NONE);
 	assert_int_equal(model_live_reply_add_counter(&r, "esp_in_packets", 77), ERR_NONE);
 	assert_int_equal(model_live_reply_add_failure(&r, &t.failure), ERR_NONE);
 	struct bytes b = model_live_reply_end(&r, true);
+	assert_int_equal(model_live_reply_answers(b), 78);
 	assert_int_equal(model_live_reply_parse(b, &sink, &error, &more), ERR_NONE);
 	assert_int_equal(error, ERR_NONE);
 	assert_true(more);
@@ -181,6 +184,7 @@ static void broken_reply_calls_nobody(void **state)
 	assert_int_equal(model_live_reply_add_tunnel(&r, &t), ERR_NONE);
 	assert_int_equal(model_live_reply_add_counter(&r, "c", 1), ERR_NONE);
 	struct bytes b = model_live_reply_end(&r, false);
+	assert_int_equal(model_live_reply_answers(b), 0);
 	for (size_t n = 0; n < b.len; n++) {
 		uint8_t *copy = malloc(n == 0 ? 1 : n);
 		struct seen s = { 0 };
