@@ -7,6 +7,7 @@
 #include "control/control.h"
 #include "esp/limits.h"
 #include "ike/step.h"
+#include "store/thread.h"
 #include "wire/mesh.h"
 
 #define CONTROL_SEQ_BLOCK (1u << 22) /* outbound sequence numbers that are reserved at a time */
@@ -40,6 +41,8 @@ struct control_child {
 	struct model_id tunnel_id;
 	struct model_suite suite;
 	struct control_marks marks;   /* what the store knows */
+	struct control_marks raised;  /* what it is being told */
+	bool raising;
 	uint64_t bytes_before;        /* under one key, before this process */
 	struct esp_limits limits;
 	struct control_use *use;      /* of the others */
@@ -55,6 +58,9 @@ struct control_child {
 void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces, uint64_t rev);
 void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev);
 void control_children_timers(struct control *c);
+/* False: it was no result of these marks' transactions. */
+bool control_marks_done(struct control *c, const struct store_done *done);
+#define CONTROL_TAG_MARKS (UINT64_C(1) << 61) /* of those, and the SPI */
 /* The record of the marks, CONTROL_MARKS_LEN bytes. decode takes all that cluster_sequence_decode takes. False: none of that. */
 void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
 bool control_marks_decode(struct bytes record, struct control_marks *ret);

@@ -170,8 +170,21 @@ static void write_marks(struct control *c, struct control_child *child, const st
 	control_marks_encode(m, b);
 	const struct store_op op = { STORE_PUT, model_key_bytes(&key), BYTES_OF(b) };
 	const struct store_txn txn = { .ops = &op, .op_cnt = 1 };
-	if (store_thread_submit(c->store, &txn, 0) == ERR_NONE)
-		child->marks = *m;
+	child->raised = *m;
+	child->raising = store_thread_submit(c->store, &txn, CONTROL_TAG_MARKS + child->spi_in) == ERR_NONE;
+}
+
+/* Only an explicit success counts: else they are raised again. */
+bool control_marks_done(struct control *c, const struct store_done *done)
+{
+	if (done->tag < CONTROL_TAG_MARKS || done->tag - CONTROL_TAG_MARKS > UINT32_MAX)
+		return false;
+	struct control_child *child = control_child_find(c, (uint32_t)(done->tag - CONTROL_TAG_MARKS));
+	if (child != NULL && child->raising && done->result.err == ERR_NONE)
+		child->marks = child->raised;
+	if (child != NULL)
+		child->raising = false;
+	return true;
 }
 
 /* The inbound number must be known well within the 2^32 in which its upper half can be concluded (RFC 4303 A2.2), and the
@@ -246,7 +259,7 @@ static void check_child(void *arg, struct hmap_node *n)
 		return;
 	const struct control_marks now = marks_of(child, &s);
 	/* Of several nodes each numbers for itself, or one does by blocks (seq.c); what must not repeat has its incarnation. */
-	if (!c->clustered && marks_are_old(child, &now))
+	if (!c->clustered && !child->raising && marks_are_old(child, &now))
 		write_marks(c, child, &now);
 	control_seq_check(c, child, &s);
 	control_use_look(c, &k->uses, child, &s);

@@ -339,8 +339,8 @@ static void take_committed(void *arg, const struct store_done *done)
 
 	if (done->tag == 0 && done->result.err != ERR_NONE)
 		log_warn("a tunnel's state could not be written: %s", err_text(done->result.err));
-	else if (done->tag != 0 && !control_node_done(c, done) && !control_read_done(c, done) && !control_relist_done(c, done) &&
-		 !control_ivs_done(c, done) && !control_seq_done(c, done))
+	else if (done->tag != 0 && !control_node_done(c, done) && !control_marks_done(c, done) && !control_read_done(c, done) &&
+		 !control_relist_done(c, done) && !control_ivs_done(c, done) && !control_seq_done(c, done))
 		control_op_committed(c, done);
 }
 
