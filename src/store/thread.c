@@ -234,13 +234,19 @@ static void do_lease(struct store_thread *t, struct store_job *j)
 						  : store_lease_grant(t->store, j->lease_arg, &j->done.lease);
 }
 
-/* The reads and the leases at the head of the queue. */
+/* A read or something of a lease, if that is at the head of the queue. */
+static struct store_job *take_other(struct store_thread *t)
+{
+	lock(t);
+	struct store_job *j = t->todo.head != NULL && t->todo.head->kind != STORE_JOB_TXN ? store_jobs_take(&t->todo) : NULL;
+	unlock(t);
+	return j;
+}
+
 static void serve_others(struct store_thread *t)
 {
 	for (unsigned i = 0; i < READS_A_TURN; i++) {
-		lock(t);
-		struct store_job *j = t->todo.head != NULL && t->todo.head->kind != STORE_JOB_TXN ? store_jobs_take(&t->todo) : NULL;
-		unlock(t);
+		struct store_job *j = take_other(t);
 		if (j == NULL)
 			return;
 		if (j->kind == STORE_JOB_READ) {
@@ -251,6 +257,13 @@ static void serve_others(struct store_thread *t)
 		}
 		add_done(t, &j, 1);
 	}
+}
+
+/* At the end nobody waits for what they would say. */
+static void drop_others(struct store_thread *t)
+{
+	for (struct store_job *j; (j = take_other(t)) != NULL;)
+		store_job_free(j);
 }
 
 /* ---- changes ---- */
@@ -539,8 +552,9 @@ static void *run(void *arg)
 		note_commits(t);
 		hand_over_changes(t);
 	}
-	while (commit_group(t, true))
-		continue;
+	do
+		drop_others(t);
+	while (commit_group(t, true));
 	return NULL;
 }
 

@@ -106,6 +106,8 @@ static void stop_commits_what_waits(void **state)
 		char key[16];
 		snprintf(key, sizeof(key), "k/%03u", i);
 		submit_put(c, key, "v", i);
+		if (i % 100 < 50) /* what it asks for as well is in nobody's way */
+			assert_int_equal(store_thread_read(c->t, bytes_str(key), 1000 + i), ERR_NONE);
 	}
 	store_thread_stop(c->t);
 	c->t = NULL;
