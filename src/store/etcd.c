@@ -113,7 +113,8 @@ enum err store_etcd_error_of(const struct store_grpc_answer *a)
 	case GRPC_PERMISSION_DENIED:
 	case GRPC_UNAUTHENTICATED: return ERR_DENIED;
 	case GRPC_OUT_OF_RANGE: return ERR_COMPACTED;
-	case GRPC_RESOURCE_EXHAUSTED: return ERR_FULL;
+	/* Else it is one member that has too much to do, as when it catches up with the others. */
+	case GRPC_RESOURCE_EXHAUSTED: return strstr(a->why, "space exceeded") != NULL ? ERR_FULL : ERR_AWAY;
 	case GRPC_INVALID_ARGUMENT:
 	case GRPC_FAILED_PRECONDITION:
 	case GRPC_UNIMPLEMENTED: return ERR_SYSTEM;
