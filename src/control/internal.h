@@ -27,6 +27,7 @@ struct control_renewal {
 struct control {
 	struct control_config cfg;
 	bool clustered;               /* other nodes work on the same SAs */
+	bool followed;                /* what the store has of SAs is watched: others change it, or a commit of ours of which we never heard */
 	uint16_t format;              /* in which SA records are written (format.c) */
 	uint64_t format_rev;          /* of that row; 0: there is none */
 	struct crypt_seal_ring seal_keys;

@@ -110,15 +110,17 @@ static enum err open_signals(struct control *c)
 /* The api process may change the configuration and read states; nothing else of the store is its business. */
 static enum err start_store(struct control *c, uint64_t rev)
 {
+	enum { SAS_CNT = 2 }; /* of the shared ones: what a gateway follows that is alone */
 	static const char *const read[] = { "cfg/", "st/", NULL }, *const write[] = { "cfg/", NULL };
 	static const char *const shared[] = { MODEL_KEY_IKE, MODEL_KEY_CHILD, MODEL_KEY_SEQUENCE, MODEL_KEY_CURRENT, MODEL_KEY_WHY,
 					      MODEL_KEY_NODES, MODEL_KEY_COOKIE, MODEL_KEY_TICK, MODEL_KEY_FORMAT };
 	static const struct store_role role = { .read = read, .write = write };
+	const size_t cnt = c->clustered ? ARRAY_LEN(shared) : c->followed ? SAS_CNT : 0;
 
 	enum err e = store_thread_start(c->cfg.store, c->cfg.store_ipc_fd, &role, &c->store);
 	if (e == ERR_NONE)
 		e = store_thread_watch(c->store, bytes_str(MODEL_KEY_CFG), rev);
-	for (unsigned i = 0; e == ERR_NONE && c->clustered && i < ARRAY_LEN(shared); i++)
+	for (size_t i = 0; e == ERR_NONE && i < cnt; i++)
 		e = store_thread_watch(c->store, bytes_str(shared[i]), rev);
 	return e;
 }
@@ -184,6 +186,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 		return ERR_MEMORY;
 	c->cfg = *config;
 	c->clustered = config->cluster != NULL;
+	c->followed = c->clustered || config->conf->store_engine == CONF_STORE_ETCD;
 	c->fwd = config->fwd;
 	c->counters = fwd_control_counters(config->fwd);
 	c->live_fd = config->live_fd;

@@ -157,7 +157,7 @@ bool control_relist_done(struct control *c, const struct store_done *done)
 		return true;
 	}
 	sweep(c);
-	if (++l->prefix < ARRAY_LEN(prefixes) && c->clustered) {
+	if (++l->prefix < ARRAY_LEN(prefixes) && c->followed) {
 		begin_prefix(c);
 		return true;
 	}
@@ -181,7 +181,7 @@ void control_relist_tick(struct control *c)
 		return;
 	if (l->on)
 		ask_page(c);
-	else if (l->lost || (c->clustered && l->next_us != 0))
+	else if (l->lost || (c->followed && l->next_us != 0))
 		start(c, l->lost);
 	else
 		l->next_us = c->now_us + AGAIN_US;

@@ -157,6 +157,12 @@ void process_kill(struct process *p)
 	p->dead_us = world_now_us();
 }
 
+void process_over_etcd(struct process *p)
+{
+	p->conf.store_engine = CONF_STORE_ETCD;
+	world_link_of(p->store)->remote = true;
+}
+
 void process_empty(struct process *p)
 {
 	world_store_clear(p->ws);

@@ -64,6 +64,8 @@ void processes_fini(void); /* ends those that live, in peace */
 
 /* False: its store is away. */
 bool process_start(struct process *p);
+/* Its store is over a network. Before it starts. */
+void process_over_etcd(struct process *p);
 void process_kill(struct process *p);
 bool process_is_frozen(const struct process *p);
 /* What is stored of a site is lost. */

@@ -43,6 +43,9 @@ void run_single(uint64_t seed)
 	traffic_begin(false);
 	keys_begin();
 	processes_init(1, false, sites, false, &tunnel_usual);
+	bool etcd = world_choose("etcd", 2) == 0;
+	if (etcd)
+		process_over_etcd(&all.p[0]);
 	check_follow();
 	run_up(UP_US);
 	unsigned inits = process_inits();
@@ -51,6 +54,7 @@ void run_single(uint64_t seed)
 	world_faults.repeat = (unsigned)world_random(100);
 	world_faults.net_us = (unsigned)world_random(100000);
 	world_faults.store_us = (unsigned)world_random(100000);
+	world_faults.unknown = etcd ? (unsigned)world_random(150) : 0;
 	for (uint64_t end = world_now_us() + FAULTS_US; world_now_us() < end;) {
 		run_step();
 		if (world_random(1000) == 0)

@@ -57,7 +57,7 @@ void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	must(fwd_new(1, at + 1, &c->fwd) == ERR_NONE && control_dh_new(1, &c->dh) == ERR_NONE);
 	must(fwd_account_put(c->fwd, 7, true) == ERR_NONE && fwd_tunnel_put(c->fwd, &config) == ERR_NONE);
 	must(control_steps_init(c) == ERR_NONE);
-	c->clustered = true;
+	c->clustered = c->followed = true;
 	c->format = MODEL_FORMAT_OLDEST;
 	c->seal_keys.cnt = 1;
 	c->store = n->store;
