@@ -167,7 +167,9 @@ void control_reads_free(struct control *c);
 /* ---- relist.c: the whole store, read again beside the work ---- */
 
 void control_relist_tick(struct control *c);
-void control_relist_row(struct control *c, const struct store_row *row); /* that came from wherever: its key is there */
+/* A row that came from wherever. False: it is older than one of the same key that came before it. A page of the list may be on its way
+ * while the watch tells what has changed since. */
+MUST_USE bool control_relist_row(struct control *c, const struct store_row *row);
 bool control_relist_done(struct control *c, const struct store_done *done); /* false: it was no page of it */
 void control_relist_free(struct control *c);
 

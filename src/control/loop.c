@@ -349,7 +349,8 @@ static void take_committed(void *arg, const struct store_done *done)
 
 static void take_change(void *arg, const struct store_row *row)
 {
-	control_relist_row(arg, row);
+	if (!control_relist_row(arg, row))
+		return;
 	if (bytes_starts(row->key, bytes_str(MODEL_KEY_CFG)))
 		control_config_change(arg, row);
 	else if (bytes_starts(row->key, bytes_str(MODEL_KEY_WHY)))

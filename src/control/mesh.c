@@ -247,8 +247,8 @@ static void take_row(struct control *c, const struct wire_mesh_msg *m)
 		control_drop(c, MODEL_DROP_mesh_unwanted);
 		return;
 	}
-	control_relist_row(c, &row);
-	control_mirror_change(c, &row);
+	if (control_relist_row(c, &row))
+		control_mirror_change(c, &row);
 }
 
 static void take_used(struct control *c, struct bytes list)

@@ -14,9 +14,11 @@ static const char *const prefixes[] = { MODEL_KEY_CFG, MODEL_KEY_CHILD, MODEL_KE
 					MODEL_KEY_NODES, MODEL_KEY_FORMAT };
 #define PREFIX_FIRST_SHARED 1
 
-/* A key that is there. */
+/* The newest that came of a key since this part of the list began. */
 struct seen_key {
 	struct hmap_node node;
+	uint64_t rev;
+	bool there;
 };
 
 static void forget_seen(struct control_relist *l)
@@ -39,23 +41,39 @@ static void give_up(struct control *c)
 	l->next_us = c->now_us + RETRY_US;
 }
 
-static bool is_seen(const struct control *c, const struct model_key *key)
+static struct seen_key *find_seen(const struct control_relist *l, uint64_t hash)
 {
-	return hmap_first(&c->relist.seen, siphash(&c->hash_key, model_key_bytes(key))) != NULL;
+	struct hmap_node *n = hmap_first(&l->seen, hash);
+	return n == NULL ? NULL : CONTAINER_OF(n, struct seen_key, node);
 }
 
-void control_relist_row(struct control *c, const struct store_row *row)
+static bool is_seen(const struct control *c, const struct model_key *key)
+{
+	const struct seen_key *k = find_seen(&c->relist, siphash(&c->hash_key, model_key_bytes(key)));
+	return k != NULL && k->there;
+}
+
+bool control_relist_row(struct control *c, const struct store_row *row)
 {
 	struct control_relist *l = &c->relist;
 	uint64_t hash = siphash(&c->hash_key, row->key);
+	struct seen_key *k = l->on ? find_seen(l, hash) : NULL;
 
-	if (!l->on || row->deleted || hmap_first(&l->seen, hash) != NULL)
-		return;
-	struct seen_key *k = malloc(sizeof(*k));
-	if (k == NULL)
-		give_up(c);
-	else
+	if (!l->on)
+		return true;
+	if (k != NULL && row->mod_rev < k->rev)
+		return false;
+	if (k == NULL) {
+		k = malloc(sizeof(*k));
+		if (k == NULL) {
+			give_up(c);
+			return true;
+		}
 		hmap_add(&l->seen, &k->node, hash);
+	}
+	k->rev = row->mod_rev;
+	k->there = !row->deleted;
+	return true;
 }
 
 static void ask_page(struct control *c)

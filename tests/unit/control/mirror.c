@@ -135,6 +135,26 @@ static void list_again(struct bench *n, unsigned node)
 	n->told = NODES;
 }
 
+/* Of configuration as well, which has no revisions of its own. */
+static void a_page_that_is_older_than_the_news_is_passed_over(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	struct store_row row = { .key = bytes_str("cfg/tun/some"), .value = bytes_str("old"), .mod_rev = 9 };
+	const struct store_row gone = { .key = row.key, .mod_rev = 10, .deleted = true };
+
+	assert_true(control_relist_row(c, &gone));
+	assert_true(control_relist_row(c, &row)); /* no list is under way: rows come in order */
+	c->relist.on = true;
+	assert_true(control_relist_row(c, &gone));
+	assert_false(control_relist_row(c, &row));
+	row.mod_rev = 11;
+	assert_true(control_relist_row(c, &row));
+	assert_true(control_relist_row(c, &row));
+	assert_false(control_relist_row(c, &gone));
+	c->relist.on = false;
+}
+
 static void a_list_finds_what_the_watch_has_not_told(void **state)
 {
 	struct bench *n = *state;
@@ -269,6 +289,7 @@ int main(void)
 		TEST(a_child_sa_that_has_expired_goes_with_its_numbers),
 		TEST(a_child_sa_without_its_ike_sa_and_its_tunnel_is_deleted),
 		TEST(a_row_that_is_older_than_its_end_comes_to_nothing),
+		TEST(a_page_that_is_older_than_the_news_is_passed_over),
 		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),
 		TEST(a_node_that_starts_sends_on_the_child_sa_that_came_last),

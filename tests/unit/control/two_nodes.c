@@ -136,7 +136,8 @@ static void take_row(void *arg, const struct store_row *row)
 	n->kept_deleted = row->deleted;
 	if (n->told >= NODES)
 		return;
-	control_relist_row(&n->node[n->told].c, row);
+	if (!control_relist_row(&n->node[n->told].c, row))
+		return;
 	if (bytes_eq(row->key, bytes_str(MODEL_KEY_INCARNATION)))
 		control_ivs_row(&n->node[n->told].c, row);
 	control_mirror_change(&n->node[n->told].c, row);
