@@ -83,8 +83,15 @@ static void note_success(struct etcd *e)
 
 void store_etcd_note_rev(struct etcd *e, const Etcd__Header *header)
 {
-	if (header != NULL && header->revision > 0 && (uint64_t)header->revision > e->known_rev)
-		e->known_rev = (uint64_t)header->revision;
+	uint64_t rev = header == NULL || header->revision <= 0 ? 0 : (uint64_t)header->revision;
+
+	if (rev != 0 && rev < e->known_rev && !e->put_back) {
+		log_error("store: etcd was put back to an older copy, revision %llu after %llu: nothing is read or written any more; stop all "
+			  "gateways and see doc/cluster.md, Backups", (unsigned long long)rev, (unsigned long long)e->known_rev);
+		e->put_back = true;
+	}
+	if (rev > e->known_rev)
+		e->known_rev = rev;
 }
 
 MUST_USE enum err store_etcd_try(struct etcd *e, const char *path, const ProtobufCMessage *request,
@@ -94,6 +101,8 @@ MUST_USE enum err store_etcd_try(struct etcd *e, const char *path, const Protobu
 	size_t len = protobuf_c_message_get_packed_size(request);
 	unsigned left = left_ms(p);
 
+	if (e->put_back)
+		return ERR_SYSTEM;
 	if (len > sizeof(small) && (b = malloc(len)) == NULL)
 		return ERR_MEMORY;
 	must(protobuf_c_message_pack(request, b) == len);

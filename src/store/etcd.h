@@ -31,6 +31,7 @@ struct etcd {
 	struct log_limit limit;
 	bool failing;        /* the last call failed: say so when one works again */
 	uint64_t known_rev;  /* the highest seen in any answer */
+	bool put_back;       /* an answer was of an older one: nothing is asked any more */
 
 	uint64_t id;         /* of this handle, random */
 	uint64_t serial;     /* of the group of transactions under way */
@@ -83,7 +84,7 @@ struct store_etcd_patience {
 };
 struct store_etcd_patience store_etcd_patience(const struct etcd *e);
 
-/* One request, once. ERR_MEMORY when it could not even be built. */
+/* One request, once. ERR_MEMORY when it could not even be built; ERR_SYSTEM after etcd was put back. */
 MUST_USE enum err store_etcd_try(struct etcd *e, const char *path, const ProtobufCMessage *request,
 				 const struct store_etcd_patience *p, struct store_grpc_answer *ret);
 
@@ -99,6 +100,8 @@ bool store_etcd_may_retry(const struct store_etcd_patience *p);
 enum err store_etcd_error_of(const struct store_grpc_answer *a);
 
 void store_etcd_note_failure(struct etcd *e, const char *path, const char *why);
+/* Of an answer that all members had to agree on: its revision is not below that of one before it, unless an older copy of etcd was
+ * put in its place. What this process has of it is of another time then: it goes on as if etcd were away, until it is started again. */
 void store_etcd_note_rev(struct etcd *e, const Etcd__Header *header);
 
 MUST_USE enum err store_etcd_range(struct etcd *e, Etcd__RangeRequest *q, const struct store_etcd_patience *p,

@@ -1,4 +1,4 @@
-// What the engine makes of etcd's statuses, of which one number may say different things.
+// What the engine makes of etcd's answers: of statuses, of which one number may say different things, and of revisions.
 #include "harness.h"
 
 #include "store/etcd.h"
@@ -28,11 +28,40 @@ static void what_another_member_would_refuse_as_well_is_final(void **state)
 	assert_int_equal(error_of(14, "etcdserver: request timed out"), ERR_AWAY);
 }
 
+static void answered_at(struct etcd *e, int64_t rev)
+{
+	Etcd__Header header = ETCD__HEADER__INIT;
+
+	header.revision = rev;
+	store_etcd_note_rev(e, &header);
+}
+
+/* Somebody has put a backup in its place while gateways run. */
+static void nothing_is_asked_of_an_etcd_that_was_put_back(void **state)
+{
+	const struct store_etcd_patience p = { UINT64_MAX };
+	Etcd__RangeRequest q = ETCD__RANGE_REQUEST__INIT;
+	struct store_grpc_answer a;
+	struct etcd e = { .grpc = NULL };
+
+	(void)state;
+	answered_at(&e, 5);
+	answered_at(&e, 900);
+	answered_at(&e, 900);
+	store_etcd_note_rev(&e, NULL);
+	assert_false(e.put_back);
+	answered_at(&e, 899);
+	assert_true(e.put_back);
+	answered_at(&e, 901);
+	assert_int_equal(store_etcd_try(&e, "/etcdserverpb.KV/Range", &q.base, &p, &a), ERR_SYSTEM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(full_is_only_who_says_so),
 		cmocka_unit_test(what_another_member_would_refuse_as_well_is_final),
+		cmocka_unit_test(nothing_is_asked_of_an_etcd_that_was_put_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
