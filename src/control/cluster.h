@@ -149,6 +149,9 @@ void control_orphan_ike(struct control *c, const struct ike_sa *r, uint64_t rev)
 void control_orphan_child(struct control *c, const struct model_child_sa *m, uint64_t rev);
 /* That IKE SA goes here: what is left of its Child SAs, if its tunnel is not configured any more, has nobody else who would delete it. */
 void control_orphan_children(struct control *c, const struct control_sa *sa);
+/* A Child SA here that is installed no more; it may go. One of a deleted tunnel whose IKE SA is not here is an orphan: its record came
+ * before the news of the end, that of its IKE SA behind them. */
+void control_orphan_left(struct control *c, const struct control_child *child);
 void control_orphan_forget(struct control *c, bool child, uint64_t spi); /* the store has it no more */
 /* Deletes the record of a Child SA as it was at rev, and what is known of its numbers. False: not now. */
 MUST_USE bool control_orphan_end_child(struct control *c, uint32_t spi_in, uint64_t rev);

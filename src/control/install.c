@@ -255,8 +255,10 @@ static void check_child(void *arg, struct hmap_node *n)
 	struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
 	struct fwd_child_stats s;
 
-	if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE)
+	if (fwd_child_stats(c->fwd, child->spi_in, &s) != ERR_NONE) {
+		control_orphan_left(c, child);
 		return;
+	}
 	const struct control_marks now = marks_of(child, &s);
 	/* Of several nodes each numbers for itself, or one does by blocks (seq.c); what must not repeat has its incarnation. */
 	if (!c->clustered && !child->raising && marks_are_old(child, &now))

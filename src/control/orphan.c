@@ -71,10 +71,21 @@ void control_orphan_ike(struct control *c, const struct ike_sa *r, uint64_t rev)
 					  .after_us = c->now_us + (r->state == IKE_STATE_CLOSED ? CLOSED_US : LOOK_US) });
 }
 
+static void note_child(struct control *c, uint32_t spi_in, const struct model_id *tunnel_id, uint64_t rev)
+{
+	note(c, &(struct control_orphan){ .child = true, .spi = spi_in, .rev = rev, .tunnel_id = *tunnel_id,
+					  .after_us = c->now_us + LOOK_US });
+}
+
 void control_orphan_child(struct control *c, const struct model_child_sa *m, uint64_t rev)
 {
-	note(c, &(struct control_orphan){ .child = true, .spi = m->spi_in, .rev = rev, .tunnel_id = m->tunnel_id,
-					  .after_us = c->now_us + LOOK_US });
+	note_child(c, m->spi_in, &m->tunnel_id, rev);
+}
+
+static void leave_child(struct control *c, const struct control_child *child)
+{
+	note_child(c, child->spi_in, &child->tunnel_id, child->rev);
+	control_child_remove(c, child->spi_in, child->rev);
 }
 
 void control_orphan_children(struct control *c, const struct control_sa *sa)
@@ -86,13 +97,18 @@ void control_orphan_children(struct control *c, const struct control_sa *sa)
 	control_record_read(&sa->r, &r);
 	for (unsigned i = 0; i < r.child_cnt; i++) {
 		const struct control_child *child = control_child_find(c, r.children[i].spi_in);
-		if (child == NULL || child->ike_spi != sa->r.spi)
-			continue;
-		note(c, &(struct control_orphan){ .child = true, .spi = child->spi_in, .rev = child->rev,
-						  .tunnel_id = child->tunnel_id, .after_us = c->now_us + LOOK_US });
-		control_child_remove(c, child->spi_in, child->rev);
+		if (child != NULL && child->ike_spi == sa->r.spi)
+			leave_child(c, child);
 	}
 	ike_sa_wipe(&r);
+}
+
+void control_orphan_left(struct control *c, const struct control_child *child)
+{
+	const struct control_tunnel *t = control_tunnel_find(c, &child->tunnel_id);
+
+	if ((t == NULL || !t->configured) && control_sa_find(c, child->ike_spi) == NULL)
+		leave_child(c, child);
 }
 
 static bool is_orphan(const struct control *c, const struct control_orphan *o)
