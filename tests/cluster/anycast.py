@@ -30,11 +30,13 @@ from site_role import Site  # noqa: E402
 MESH_PORT = 4501
 LANS = "10.1.0.0/16"
 
+# A packet that is under way while the rules change may find the old rule and no elements of its map any more: it goes to the first.
 SPRAY = """add table ip spray
 flush table ip spray
 table ip spray {{
 	chain pre {{
 		type filter hook prerouting priority mangle; policy accept;
+		ip daddr {destination} meta mark set {first}
 		ip daddr {destination} meta mark set numgen random mod {count} map {{ {marks} }}
 		{more}
 	}}
@@ -44,6 +46,7 @@ flush table ip6 spray
 table ip6 spray {{
 	chain pre {{
 		type filter hook prerouting priority mangle; policy accept;
+		ip6 daddr {destination6} meta mark set {first}
 		ip6 daddr {destination6} meta mark set numgen random mod {count} map {{ {marks} }}
 	}}
 }}
@@ -254,7 +257,8 @@ class Anycast(Lab):
         for router, destination in (("rtr", ANYCAST4), ("core", LANS)):
             more = PIN_IKE.format(anycast=ANYCAST4, number=self.ike_at) if self.ike_at and router == "rtr" else ""
             self.run(router, "nft", "-f", "-",
-                     input=SPRAY.format(destination=destination, destination6=ANYCAST6, count=len(self.carrying), marks=marks, more=more))
+                     input=SPRAY.format(destination=destination, destination6=ANYCAST6, first=self.carrying[0],
+                                          count=len(self.carrying), marks=marks, more=more))
 
     def pin(self, number):
         self.spray([number])
