@@ -82,7 +82,7 @@ static json_t *endpoints_json(const struct api_call *c, const struct model_accou
 
 static json_t *account_json(const struct api_call *c, const struct model_account *a)
 {
-	char id[MODEL_ID_TEXT_MAX], created[TEXT_TIME_MAX];
+	char id[MODEL_ID_TEXT_MAX], created[CLOCK_TEXT_MAX];
 	json_t *onramp =
 		json_pack("{s:I, s:s, s:o, s:s, s:b}", "number", (json_int_t)a->number, "identity_domain",
 			  c->server->conf->identity_domain, "endpoints", endpoints_json(c, a),
@@ -90,7 +90,7 @@ static json_t *account_json(const struct api_call *c, const struct model_account
 
 	return json_pack("{s:s, s:s, s:s, s:{s:b}, s:s, s:o}", "id", model_id_text(&a->id, id), "name",
 			 a->name, "type", "standard", "settings", "enforce_twofactor", 0, "created_on",
-			 text_time(a->created_us, created), "onramp", onramp);
+			 clock_text(a->created_us, created), "onramp", onramp);
 }
 
 void api_account_get(struct api_call *c)

@@ -1,4 +1,5 @@
 #include "api/route_json.h"
+#include "base/clock.h"
 
 static void read_colo_names(const struct api_object *o, struct model_route *r)
 {
@@ -220,7 +221,7 @@ static json_t *scope_json(const struct model_route *r)
 json_t *api_route_json(const struct model_route *r)
 {
 	char id[MODEL_ID_TEXT_MAX], prefix[ADDR_PREFIX_TEXT_MAX], hop[ADDR_TEXT_MAX];
-	char created[TEXT_TIME_MAX], modified[TEXT_TIME_MAX];
+	char created[CLOCK_TEXT_MAX], modified[CLOCK_TEXT_MAX];
 	json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "id", model_id_text(&r->id, id), "prefix",
 			      addr_prefix_format(&r->prefix, prefix), "nexthop",
 			      addr_format(&r->nexthop, hop), "priority", (json_int_t)r->priority);
@@ -231,7 +232,7 @@ json_t *api_route_json(const struct model_route *r)
 		json_object_set_new(o, "description", json_string(r->description));
 	if (r->has_scope)
 		json_object_set_new(o, "scope", scope_json(r));
-	json_object_set_new(o, "created_on", json_string(text_time(r->created_us, created)));
-	json_object_set_new(o, "modified_on", json_string(text_time(r->modified_us, modified)));
+	json_object_set_new(o, "created_on", json_string(clock_text(r->created_us, created)));
+	json_object_set_new(o, "modified_on", json_string(clock_text(r->modified_us, modified)));
 	return o;
 }

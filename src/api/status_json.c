@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "api/record.h"
+#include "base/clock.h"
 #include "base/iana.h"
 #include "explain/compare.h"
 #include "explain/verdict.h"
@@ -125,8 +126,8 @@ bool api_states_up(const struct api_states *s, const struct model_id *tunnel)
 
 static json_t *time_json(uint64_t us)
 {
-	char text[TEXT_TIME_MAX];
-	return us == 0 ? json_null() : json_string(text_time(us, text));
+	char text[CLOCK_TEXT_MAX];
+	return us == 0 ? json_null() : json_string(clock_text(us, text));
 }
 
 /* What peers sent may hold anything: text that is no UTF-8 is not repeated. */

@@ -33,17 +33,17 @@ void api_token_verify(struct api_call *c)
 
 static json_t *token_json(const struct model_token *t)
 {
-	char id[MODEL_ID_TEXT_MAX], account[MODEL_ID_TEXT_MAX], created[TEXT_TIME_MAX],
-		revoked[TEXT_TIME_MAX];
+	char id[MODEL_ID_TEXT_MAX], account[MODEL_ID_TEXT_MAX], created[CLOCK_TEXT_MAX],
+		revoked[CLOCK_TEXT_MAX];
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", model_id_text(&t->id, id), "account_id",
 			      model_id_text(&t->account_id, account), "name", t->name, "right",
 			      right_name(t->right), "status", t->revoked_us == 0 ? "active" : "disabled",
-			      "created_on", text_time(t->created_us, created));
+			      "created_on", clock_text(t->created_us, created));
 
 	if (t->email[0] != 0)
 		json_object_set_new(o, "email", json_string(t->email));
 	if (t->revoked_us != 0)
-		json_object_set_new(o, "revoked_on", json_string(text_time(t->revoked_us, revoked)));
+		json_object_set_new(o, "revoked_on", json_string(clock_text(t->revoked_us, revoked)));
 	return o;
 }
 

@@ -1,11 +1,12 @@
 #include "api/tunnel_json.h"
 
+#include "base/clock.h"
 #include "model/identity.h"
 
 static json_t *time_json(uint64_t us)
 {
-	char text[TEXT_TIME_MAX];
-	return json_string(text_time(us, text));
+	char text[CLOCK_TEXT_MAX];
+	return json_string(clock_text(us, text));
 }
 
 static json_t *addr_json(const struct addr *a)

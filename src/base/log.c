@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 
 static const char *log_name = "onramp";
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -78,14 +77,14 @@ void log_line(enum log_level level, const char *fmt, ...)
 					     [LOG_LEVEL_WARN] = "warning",
 					     [LOG_LEVEL_INFO] = "info",
 					     [LOG_LEVEL_DEBUG] = "debug" };
-	char line[1024], when[TEXT_TIME_MAX];
+	char line[1024], when[CLOCK_TEXT_MAX];
 	va_list ap;
 
 	if (level > log_max)
 		return;
 	int head = log_journal ? snprintf(line, sizeof(line), "<%d>%s: ", level, log_name)
 			       : snprintf(line, sizeof(line), "%s %s %s: ",
-					  text_time(clock_unix_us(), when), log_name, words[level]);
+					  clock_text(clock_unix_us(), when), log_name, words[level]);
 	size_t at = head < 0 ? 0 : (size_t)head < sizeof(line) / 2 ? (size_t)head : sizeof(line) / 2;
 	va_start(ap, fmt);
 	int body = vsnprintf(line + at, sizeof(line) - at - 1, fmt, ap);

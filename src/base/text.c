@@ -1,9 +1,5 @@
 #include "base/text.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
-
 void text_hex(struct bytes b, char *text, size_t text_cap)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -65,23 +61,6 @@ MUST_USE enum err text_u64_parse(struct bytes text, uint64_t max, uint64_t *ret)
 			return ERR_RANGE;
 	*ret = v;
 	return ERR_NONE;
-}
-
-const char *text_time(uint64_t unix_us, char text[static TEXT_TIME_MAX])
-{
-	/* The text of the second is the last one's most of the time, and costs more than all else of a log line. */
-	static _Thread_local time_t last;
-	static _Thread_local char head[24];
-	time_t s = (time_t)(unix_us / 1000000);
-	struct tm tm;
-
-	if (head[0] == '\0' || s != last) {
-		if (gmtime_r(&s, &tm) == NULL || strftime(head, sizeof(head), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-			snprintf(head, sizeof(head), "-");
-		last = s;
-	}
-	snprintf(text, TEXT_TIME_MAX, "%s.%06" PRIu64 "Z", head, unix_us % 1000000);
-	return text;
 }
 
 size_t text_distance(const char *a, const char *b)

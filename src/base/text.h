@@ -17,9 +17,5 @@ void text_base64url(struct bytes b, char *text, size_t text_cap);
 /* Decimal digits only, no sign, no leading zero unless it is "0". ERR_SYNTAX, ERR_RANGE above max. */
 MUST_USE enum err text_u64_parse(struct bytes text, uint64_t max, uint64_t *ret);
 
-#define TEXT_TIME_MAX 32
-/* "2026-11-23T15:00:00.123456Z" from microseconds since 1970; returns text. */
-const char *text_time(uint64_t unix_us, char text[static TEXT_TIME_MAX]);
-
 /* Edit distance of two short strings (at most 64 bytes are looked at), to suggest the nearest name. */
 size_t text_distance(const char *a, const char *b);

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/iana.h"
 #include "base/text.h"
 #include "cli/commands.h"
@@ -17,8 +18,8 @@
 
 static json_t *time_json(uint64_t us)
 {
-	char text[TEXT_TIME_MAX];
-	return us == 0 ? json_null() : json_string(text_time(us, text));
+	char text[CLOCK_TEXT_MAX];
+	return us == 0 ? json_null() : json_string(clock_text(us, text));
 }
 
 /* What a gateway sent may hold anything: text that is no UTF-8 is not repeated. */

@@ -52,7 +52,7 @@ MUST_USE enum err crypt_aes_new(uint16_t encr, uint16_t key_bits, struct bytes k
 		return ERR_MEMORY;
 	/* IKE and ESP pad by their own rules; GCM, whose 12 byte nonce is the library's default, has no padding. */
 	if (EVP_CipherInit_ex2(ctx, cipher, key.p, NULL, !decrypt, NULL) != 1 ||
-	    (!crypt_encr_is_aead(encr) && EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)) {
+	    (encr == IKE_ENCR_AES_CBC && EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)) {
 		EVP_CIPHER_CTX_free(ctx);
 		return ERR_CRYPTO;
 	}

@@ -5,18 +5,6 @@
 #include "fwd/state.h"
 #include "io/tun.h"
 
-struct fwd_account *fwd_account_find(const struct fwd *f, uint32_t number)
-{
-	uint64_t hash = siphash_u64(&f->hash_key, number);
-
-	for (struct hmap_node *n = hmap_first(&f->accounts, hash); n != NULL; n = hmap_next(n)) {
-		struct fwd_account *a = CONTAINER_OF(n, struct fwd_account, node);
-		if (a->number == number)
-			return a;
-	}
-	return NULL;
-}
-
 MUST_USE enum err fwd_account_put(struct fwd *f, uint32_t account_number, bool offramp_default)
 {
 	struct fwd_account *a = fwd_account_find(f, account_number);
@@ -161,11 +149,6 @@ static void free_account(struct fwd_retire *r)
 	free(CONTAINER_OF(r, struct fwd_account, retire));
 }
 
-static void retire_table(struct fwd_retire *r)
-{
-	fwd_table_free(CONTAINER_OF(r, struct fwd_table, retire));
-}
-
 /* Takes the account out of the list that workers scan. */
 static void hide_offramp(struct fwd *f, struct fwd_account *a)
 {
@@ -184,8 +167,7 @@ void fwd_account_drop(struct fwd *f, struct fwd_account *a)
 	must(a->tunnels == NULL);
 	hide_offramp(f, a);
 	hmap_remove(&f->accounts, &a->node);
-	fwd_retire(f, &FWD_READ(a->table)->retire, retire_table);
-	fwd_tunnels_retire(f, a);
+	fwd_account_unroute(f, a);
 	free(a->routes);
 	fwd_retire(f, &a->retire, free_account);
 }

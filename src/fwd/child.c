@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "crypt/suite.h"
-#include "esp/mtu.h"
 #include "fwd/state.h"
 
 /* Counters of a key stay for so long after its SA's end, against wall clocks that are set back; later than
@@ -76,30 +75,6 @@ static void free_child(struct fwd_retire *r)
 	free(c);
 }
 
-static struct fwd_outer_box *make_outer(const struct fwd_tunnel *t, const struct model_suite *suite,
-					const struct model_path *path)
-{
-	struct fwd_outer_box *o = calloc(1, sizeof(*o));
-	if (o == NULL)
-		return NULL;
-	o->outer.path = *path;
-	o->outer.mtu = esp_mtu(suite, fwd_tunnel_path_mtu(t),
-			       path->remote.addr.family == ADDR_V6 ? ADDR_V6 : ADDR_V4, path->udp_encap);
-	return o;
-}
-
-MUST_USE enum err fwd_child_set_path(struct fwd *f, struct fwd_child *c, const struct model_path *path)
-{
-	struct fwd_outer_box *old = FWD_READ(c->outer);
-	struct fwd_outer_box *o = make_outer(c->tunnel, &c->suite, path);
-
-	if (o == NULL)
-		return ERR_MEMORY;
-	FWD_PUBLISH(c->outer, o);
-	fwd_retire_block(f, &old->retire);
-	return ERR_NONE;
-}
-
 static enum err make_child(struct fwd *f, struct fwd_tunnel *t, const struct model_child_sa *child,
 			   struct fwd_child **ret)
 {
@@ -114,7 +89,7 @@ static enum err make_child(struct fwd *f, struct fwd_tunnel *t, const struct mod
 	c->ts_remote_cnt = child->ts_remote_cnt;
 	memcpy(c->ts_local, child->ts_local, sizeof(c->ts_local));
 	memcpy(c->ts_remote, child->ts_remote, sizeof(c->ts_remote));
-	FWD_PUBLISH(c->outer, make_outer(t, &c->suite, &child->path));
+	FWD_PUBLISH(c->outer, fwd_outer_make(t, &c->suite, &child->path));
 	c->key_counter = get_key_counter(f, child);
 	if (c->key_counter == NULL) {
 		free(atomic_load(&c->outer));
@@ -158,7 +133,7 @@ MUST_USE enum err fwd_child_put(struct fwd *f, const struct model_child_sa *chil
 	t->children = c;
 	hmap_add(&f->out_spis, &c->out_node, siphash_u64(&f->hash_key, c->spi_out));
 	e = fwd_spi_add(f, c);
-	if (e == ERR_NONE && (e = fwd_tunnel_order(f, t)) != ERR_NONE)
+	if (e == ERR_NONE && (e = fwd_senders_order(f, t)) != ERR_NONE)
 		fwd_spi_remove(f, c);
 	if (e != ERR_NONE) {
 		t->children = c->next;
@@ -178,7 +153,7 @@ void fwd_child_prove(struct fwd *f, uint32_t spi_in)
 		return;
 	c->proven = ++f->proofs;
 	/* Without memory the order stays: the former SA goes on, the next change puts it right. */
-	(void)!fwd_tunnel_order(f, c->tunnel);
+	(void)!fwd_senders_order(f, c->tunnel);
 }
 
 void fwd_child_drop(struct fwd *f, struct fwd_child *c)
@@ -196,7 +171,7 @@ void fwd_child_drop(struct fwd *f, struct fwd_child *c)
 	for (uint32_t i = 0; s != NULL && i < s->cnt; i++)
 		if (FWD_READ(s->children[i]) == c)
 			FWD_PUBLISH(s->children[i], NULL);
-	(void)!fwd_tunnel_order(f, t);
+	(void)!fwd_senders_order(f, t);
 	fwd_retire(f, &c->retire, free_child);
 }
 
@@ -266,7 +241,7 @@ void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *pat
 	struct fwd_child *c = fwd_spi_find(f, spi_in);
 	/* Without memory the old path stays, and the next packet from the new one tells again. */
 	if (c != NULL)
-		(void)!fwd_child_set_path(f, c, path);
+		(void)!fwd_outer_set(f, c, path);
 }
 
 MUST_USE enum err fwd_child_selectors(const struct fwd *f, uint32_t spi_in, struct fwd_child_selectors *ret)

@@ -8,16 +8,7 @@
 #include "crypt/random.h"
 #include "fwd/state.h"
 
-enum { CACHE_LINE = 64, COLLECT_MS = 60000 };
-
-void *fwd_zalloc(size_t n)
-{
-	n = (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	void *p = aligned_alloc(CACHE_LINE, n);
-	if (p != NULL)
-		memset(p, 0, n);
-	return p;
-}
+enum { COLLECT_MS = 60000 };
 
 static void close_readers(struct fwd *f)
 {

@@ -3,12 +3,6 @@
 
 enum { IP4_MTU_MIN = 576, IP6_MTU_MIN = 1280 };
 
-uint16_t fwd_tunnel_path_mtu(const struct fwd_tunnel *t)
-{
-	uint16_t set = FWD_READ(t->config)->config.outer_mtu;
-	return t->learned_mtu != 0 && t->learned_mtu < set ? t->learned_mtu : set;
-}
-
 /* Whoever is not on the way does not know the SPI that the peer chose. */
 static bool is_of(const struct fwd_child *c, const struct fwd_too_big *t)
 {
@@ -38,7 +32,7 @@ static struct fwd_tunnel *find_tunnel(const struct fwd *f, const struct fwd_too_
 static void renew_outers(struct fwd *f, struct fwd_tunnel *t)
 {
 	for (struct fwd_child *c = t->children; c != NULL; c = c->next)
-		(void)!fwd_child_set_path(f, c, &FWD_READ(c->outer)->outer.path);
+		(void)!fwd_outer_set(f, c, &FWD_READ(c->outer)->outer.path);
 }
 
 bool fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms)

@@ -1,6 +1,18 @@
+// Memory that workers read: made here, and given back when none of them can hold a pointer to it any more.
 #include <stdlib.h>
 
 #include "fwd/state.h"
+
+enum { CACHE_LINE = 64 };
+
+void *fwd_zalloc(size_t n)
+{
+	n = (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *p = aligned_alloc(CACHE_LINE, n);
+	if (p != NULL)
+		memset(p, 0, n);
+	return p;
+}
 
 /* Registered as a reader of liburcu. */
 static _Thread_local bool is_reader;

@@ -10,7 +10,10 @@
 #include "fwd/lookup.h"
 #include "fwd/lpm.h"
 
-/* ---- retiring ---- */
+/* ---- retire.c ---- */
+
+/* Zeroed, on a cache line of its own; free() takes it back. */
+void *fwd_zalloc(size_t n);
 
 /* Stands in everything that is taken away from readers. */
 struct fwd_retire {
@@ -87,8 +90,6 @@ void fwd_spi_find_burst(const struct fwd *f, const uint32_t *spis, size_t cnt, s
 
 /* Takes the child from its tunnel and the table; its memory goes later. */
 void fwd_child_drop(struct fwd *f, struct fwd_child *c);
-/* A new outer for the tunnel's present settings. ERR_MEMORY: nothing changed. */
-MUST_USE enum err fwd_child_set_path(struct fwd *f, struct fwd_child *c, const struct model_path *path);
 /* Drops the counters of keys that can never come back. */
 void fwd_key_counters_collect(struct fwd *f);
 
@@ -127,9 +128,16 @@ struct fwd_tunnel {
 
 /* The MTU of the path outside, by its setting or by what was learned. */
 uint16_t fwd_tunnel_path_mtu(const struct fwd_tunnel *t);
-struct fwd_tunnel *fwd_tunnel_find(const struct fwd *f, const struct model_id *id);
+/* What stands around its packets, for the tunnel's present settings. NULL: no memory. */
+struct fwd_outer_box *fwd_outer_make(const struct fwd_tunnel *t, const struct model_suite *suite,
+				     const struct model_path *path);
+/* A new one for that SA. ERR_MEMORY: nothing changed. */
+MUST_USE enum err fwd_outer_set(struct fwd *f, struct fwd_child *c, const struct model_path *path);
 /* Puts the tunnel's senders in order. ERR_MEMORY: they stay as they were. */
-MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t);
+MUST_USE enum err fwd_senders_order(struct fwd *f, struct fwd_tunnel *t);
+
+uint64_t fwd_tunnel_hash(const struct fwd *f, const struct model_id *id);
+struct fwd_tunnel *fwd_tunnel_find(const struct fwd *f, const struct model_id *id);
 
 /* ---- accounts ---- */
 
@@ -180,9 +188,8 @@ void fwd_account_drop(struct fwd *f, struct fwd_account *a);
  * the account is only marked. ERR_MEMORY: the old one stays. */
 MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes,
 				    size_t cnt);
-/* The end of tunnels that no table names any more. */
-void fwd_tunnels_retire(struct fwd *f, struct fwd_account *a);
-void fwd_table_free(struct fwd_table *t);
+/* Its table goes, and with it the tunnels that only the table still names. */
+void fwd_account_unroute(struct fwd *f, struct fwd_account *a);
 
 struct fwd_offramps {
 	struct fwd_retire retire;
@@ -225,6 +232,3 @@ struct fwd {
 
 #define FWD_READ(p) atomic_load_explicit(&(p), memory_order_acquire)
 #define FWD_PUBLISH(p, v) atomic_store_explicit(&(p), (v), memory_order_release)
-
-/* Zeroed, on a cache line of its own; free() takes it back. */
-void *fwd_zalloc(size_t n);

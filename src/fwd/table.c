@@ -126,9 +126,44 @@ static bool make_room(struct builder *b, size_t cnt)
 	return b->table->groups != NULL && b->table->hops != NULL;
 }
 
-static void retire_table(struct fwd_retire *r)
+static void free_table(struct fwd_table *t)
 {
-	fwd_table_free(CONTAINER_OF(r, struct fwd_table, retire));
+	if (t == NULL)
+		return;
+	fwd_lpm_fini(&t->v4);
+	fwd_lpm_fini(&t->v6);
+	free(t->groups);
+	free(t->hops);
+	free(t);
+}
+
+static void release_table(struct fwd_retire *r)
+{
+	free_table(CONTAINER_OF(r, struct fwd_table, retire));
+}
+
+static void free_tunnel(struct fwd_retire *r)
+{
+	struct fwd_tunnel *t = CONTAINER_OF(r, struct fwd_tunnel, retire);
+	free(atomic_load(&t->config));
+	free(atomic_load(&t->senders));
+	free(t);
+}
+
+/* The end of tunnels that no table names any more. */
+static void retire_gone(struct fwd *f, struct fwd_account *a)
+{
+	while (a->gone != NULL) {
+		struct fwd_tunnel *t = a->gone;
+		a->gone = t->next;
+		fwd_retire(f, &t->retire, free_tunnel);
+	}
+}
+
+void fwd_account_unroute(struct fwd *f, struct fwd_account *a)
+{
+	fwd_retire(f, &FWD_READ(a->table)->retire, release_table);
+	retire_gone(f, a);
 }
 
 MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const struct fwd_route *routes,
@@ -152,15 +187,15 @@ MUST_USE enum err fwd_account_route(struct fwd *f, struct fwd_account *a, const 
 	free(b.v4);
 	free(b.v6);
 	if (e != ERR_NONE) {
-		fwd_table_free(b.table);
+		free_table(b.table);
 		return e;
 	}
 	struct fwd_table *old = FWD_READ(a->table);
 	FWD_PUBLISH(a->table, b.table);
 	a->stale = false;
 	if (old != NULL)
-		fwd_retire(f, &old->retire, retire_table);
-	fwd_tunnels_retire(f, a);
+		fwd_retire(f, &old->retire, release_table);
+	retire_gone(f, a);
 	return ERR_NONE;
 }
 
@@ -181,15 +216,4 @@ MUST_USE enum err fwd_release(struct fwd *f)
 			e = ERR_MEMORY;
 	}
 	return e;
-}
-
-void fwd_table_free(struct fwd_table *t)
-{
-	if (t == NULL)
-		return;
-	fwd_lpm_fini(&t->v4);
-	fwd_lpm_fini(&t->v6);
-	free(t->groups);
-	free(t->hops);
-	free(t);
 }

@@ -2,21 +2,6 @@
 
 #include "fwd/state.h"
 
-static uint64_t hash_id(const struct fwd *f, const struct model_id *id)
-{
-	return siphash(&f->hash_key, bytes_of(id->b, sizeof(id->b)));
-}
-
-struct fwd_tunnel *fwd_tunnel_find(const struct fwd *f, const struct model_id *id)
-{
-	for (struct hmap_node *n = hmap_first(&f->tunnels, hash_id(f, id)); n != NULL; n = hmap_next(n)) {
-		struct fwd_tunnel *t = CONTAINER_OF(n, struct fwd_tunnel, node);
-		if (model_id_eq(&t->id, id))
-			return t;
-	}
-	return NULL;
-}
-
 static enum err reroute(struct fwd *f, struct fwd_account *a)
 {
 	return fwd_account_route(f, a, a->routes, a->route_cnt);
@@ -32,7 +17,7 @@ static enum err add_tunnel(struct fwd *f, struct fwd_account *a, struct fwd_conf
 	t->id = box->config.tunnel_id;
 	t->account = a;
 	FWD_PUBLISH(t->config, box);
-	hmap_add(&f->tunnels, &t->node, hash_id(f, &t->id));
+	hmap_add(&f->tunnels, &t->node, fwd_tunnel_hash(f, &t->id));
 	t->next = a->tunnels;
 	a->tunnels = t;
 	enum err e = reroute(f, a);
@@ -51,7 +36,7 @@ static enum err change_tunnel(struct fwd *f, struct fwd_tunnel *t, struct fwd_co
 	FWD_PUBLISH(t->config, box);
 	enum err e = reroute(f, t->account);
 	for (struct fwd_child *c = t->children; c != NULL && e == ERR_NONE; c = c->next)
-		e = fwd_child_set_path(f, c, &FWD_READ(c->outer)->outer.path);
+		e = fwd_outer_set(f, c, &FWD_READ(c->outer)->outer.path);
 	if (e != ERR_NONE) {
 		/* A worker may have seen the new one: it is not this thread's to free at once. */
 		FWD_PUBLISH(t->config, old);
@@ -85,14 +70,6 @@ MUST_USE enum err fwd_tunnel_put(struct fwd *f, const struct fwd_tunnel_config *
 
 /* ---- removing ---- */
 
-static void free_tunnel(struct fwd_retire *r)
-{
-	struct fwd_tunnel *t = CONTAINER_OF(r, struct fwd_tunnel, retire);
-	free(atomic_load(&t->config));
-	free(atomic_load(&t->senders));
-	free(t);
-}
-
 void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id)
 {
 	struct fwd_tunnel *t = fwd_tunnel_find(f, tunnel_id);
@@ -113,46 +90,7 @@ void fwd_tunnel_delete(struct fwd *f, const struct model_id *tunnel_id)
 	must(reroute(f, t->account) == ERR_NONE);
 }
 
-void fwd_tunnels_retire(struct fwd *f, struct fwd_account *a)
-{
-	while (a->gone != NULL) {
-		struct fwd_tunnel *t = a->gone;
-		a->gone = t->next;
-		fwd_retire(f, &t->retire, free_tunnel);
-	}
-}
-
-/* ---- which SA to send on ---- */
-
-/* Proven ones, the last proof first; behind them those without a proof, the newest first. */
-static bool goes_before(const struct fwd_child *a, const struct fwd_child *b)
-{
-	return a->proven > b->proven;
-}
-
-MUST_USE enum err fwd_tunnel_order(struct fwd *f, struct fwd_tunnel *t)
-{
-	struct fwd_senders *old = FWD_READ(t->senders), *s = NULL;
-	size_t cnt = 0;
-
-	for (const struct fwd_child *c = t->children; c != NULL; c = c->next)
-		cnt++;
-	if (cnt != 0) {
-		s = calloc(1, sizeof(*s) + cnt * sizeof(s->children[0]));
-		if (s == NULL)
-			return ERR_MEMORY;
-	}
-	for (struct fwd_child *c = t->children; c != NULL; c = c->next) {
-		uint32_t i = s->cnt++;
-		for (; i > 0 && goes_before(c, atomic_load(&s->children[i - 1])); i--)
-			atomic_store(&s->children[i], atomic_load(&s->children[i - 1]));
-		atomic_store(&s->children[i], c);
-	}
-	FWD_PUBLISH(t->senders, s);
-	if (old != NULL)
-		fwd_retire_block(f, &old->retire);
-	return ERR_NONE;
-}
+/* ---- what is asked of it ---- */
 
 uint32_t fwd_tunnel_sends_on(const struct fwd *f, const struct model_id *tunnel, struct bytes packet)
 {

@@ -101,19 +101,6 @@ static void decimal_ends_at_its_limit(void **state)
 	assert_int_equal(text_u64_parse(bytes_str("99999999999999999999999999x"), 10, &v), ERR_SYNTAX);
 }
 
-static void time_is_rfc_3339_in_utc(void **state)
-{
-	char text[TEXT_TIME_MAX];
-	(void)state;
-
-	assert_string_equal(text_time(0, text), "1970-01-01T00:00:00.000000Z");
-	assert_string_equal(text_time(951782400000001, text), "2000-02-29T00:00:00.000001Z");
-	assert_string_equal(text_time(1795446000123456, text), "2026-11-23T15:00:00.123456Z");
-	assert_string_equal(text_time(253402300799999999, text), "9999-12-31T23:59:59.999999Z");
-	/* The greatest number still fits the room. */
-	assert_true(strlen(text_time(UINT64_MAX, text)) < TEXT_TIME_MAX);
-}
-
 static void distance_counts_edits(void **state)
 {
 	static const struct {
@@ -162,7 +149,6 @@ int main(void)
 		cmocka_unit_test(base64url_of_the_rfc),
 		cmocka_unit_test(decimal_takes_digits_only),
 		cmocka_unit_test(decimal_ends_at_its_limit),
-		cmocka_unit_test(time_is_rfc_3339_in_utc),
 		cmocka_unit_test(distance_counts_edits),
 		cmocka_unit_test(distance_looks_at_64_bytes),
 	};
