@@ -52,6 +52,7 @@ static const struct row rows[] = {
 	{ API_GET, "admin/status", ACCESS_ADMIN, api_admin_status },
 	{ API_GET, "admin/unknown", ACCESS_ADMIN, api_admin_unknown },
 	{ API_GET, "admin/nodes", ACCESS_ADMIN, api_admin_nodes },
+	{ API_GET, "admin/node/ready", ACCESS_ADMIN, api_admin_node_ready },
 	{ API_POST, "admin/node/drain", ACCESS_ADMIN, api_admin_node_drain },
 	{ API_POST, "admin/node/undrain", ACCESS_ADMIN, api_admin_node_undrain },
 	{ API_GET, "admin/accounts", ACCESS_ADMIN, api_accounts_list },

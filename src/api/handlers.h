@@ -21,6 +21,6 @@ api_handler api_admin_account_create, api_admin_account_update, api_admin_accoun
 api_handler api_token_verify, api_admin_tokens_list, api_admin_token_create, api_admin_token_revoke;
 /* status.c */
 api_handler api_status_list, api_status_tunnel, api_admin_status, api_suites_list, api_tunnel_why, api_admin_unknown;
-api_handler api_admin_nodes, api_admin_node_drain, api_admin_node_undrain;
+api_handler api_admin_nodes, api_admin_node_ready, api_admin_node_drain, api_admin_node_undrain;
 /* rekey.c */
 api_handler api_tunnel_rekey;

@@ -1,4 +1,5 @@
-// GET admin/nodes, POST admin/node/drain, admin/node/undrain: the cluster as this node knows it, and whether it takes part.
+// GET admin/nodes, POST admin/node/drain, admin/node/undrain: the cluster as this node knows it, and whether it takes part;
+// GET admin/node/ready: whether routers should send here.
 // The administrator of the host alone.
 #include "api/call.h"
 #include "api/handlers.h"
@@ -39,6 +40,42 @@ static void ask(struct api_call *c, enum model_live_op op)
 void api_admin_nodes(struct api_call *c)
 {
 	ask(c, MODEL_LIVE_NODES);
+}
+
+/* ---- for the health check of a BGP speaker ---- */
+
+struct ready {
+	bool asked_self; /* the node itself was told of, as the first one */
+	bool ready;
+	const char *state;
+};
+
+static void read_self(void *arg, const struct model_live_node *n)
+{
+	struct ready *r = arg;
+
+	if (r->asked_self || !n->self)
+		return;
+	r->asked_self = true;
+	r->ready = n->ready;
+	r->state = n->ready      ? "it serves"
+		   : !n->alive   ? "it has no lease"
+		   : n->draining ? "it is drained"
+		   : n->fresh    ? "it hears no other node"
+				 : "it alone has no news from the store";
+}
+
+/* A gateway that is alone is ready when it serves: without it there is nobody else to send to. */
+void api_admin_node_ready(struct api_call *c)
+{
+	struct ready r = { .state = "the gateway process does not answer" };
+	const struct model_live_request request = { .op = MODEL_LIVE_NODES };
+	const struct model_live_sink sink = { .node = read_self, .arg = &r };
+
+	enum err e = api_live_ask(&c->server->live, &request, &sink);
+	if (e == ERR_UNSUPPORTED)
+		r = (struct ready){ .ready = true, .state = "it serves" };
+	api_answer(c, json_pack("{s:b, s:b, s:s}", "ready", (int)r.ready, "cluster", (int)r.asked_self, "state", r.state));
 }
 
 void api_admin_node_drain(struct api_call *c)

@@ -156,7 +156,8 @@ const struct cli_command cli_commands[] = {
 	{ "node", "list", "", 0, 0, "The nodes of the cluster as this one knows them (administrator)", NULL, NULL, cli_node_list,
 	  true },
 	{ "node", "ready", "", 0, 0, "Whether routers should send to this node (administrator)",
-	  "For the health check of a BGP speaker. Exit status 4: they should not; 3: it does not answer.", NULL, cli_node_ready, true },
+	  "For the health check of a BGP speaker. Exit status 4: they should not; 3: it does not answer. A gateway that is alone is "
+	  "ready while it serves.", NULL, cli_node_ready, true },
 	{ "node", "drain", "", 0, 0, "Hand this node's duties to the others, so that it can be stopped (administrator)",
 	  "It carries on what comes to it. \"onramp node ready\" says no from now on, until the daemon was stopped and started or "
 	  "\"onramp node undrain\".", NULL, cli_node_drain, true },

@@ -32,12 +32,6 @@ static void print_nodes(const json_t *nodes)
 	cli_table_end(&t, "no nodes");
 }
 
-/* The node itself stands first. */
-static const json_t *self_of(const json_t *result)
-{
-	return json_array_get(json_object_get(result, "nodes"), 0);
-}
-
 static int call(struct cli *cli, const char *method, const char *path, json_t **ret)
 {
 	int r = cli_call(cli, method, path, NULL, ret);
@@ -61,11 +55,11 @@ int cli_node_list(struct cli *cli)
 int cli_node_ready(struct cli *cli)
 {
 	json_t *result = NULL;
-	int r = call(cli, "GET", "/admin/nodes", &result);
+	int r = call(cli, "GET", "/admin/node/ready", &result);
 
-	if (r == CLI_OK && !is(self_of(result), "ready")) {
+	if (r == CLI_OK && !is(result, "ready")) {
 		if (!cli->args.json)
-			printf("Not ready: %s.\n", state_of(self_of(result)));
+			printf("Not ready: %s.\n", cli_text(result, "state"));
 		r = CLI_WRONG;
 	} else if (r == CLI_OK && !cli->args.json) {
 		printf("Ready.\n");

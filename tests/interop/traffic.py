@@ -83,6 +83,12 @@ def metrics(checks, gateway):
             check(len(found) == 2 and min(found) >= 1, f"{name}: {found}")
 
 
+def ready(checks, gateway):
+    with checks.case("a gateway that is alone is ready: for the health check of a BGP speaker"):
+        done = gateway.cli("node", "ready", check=False)
+        check(done.returncode == 0 and done.stdout == "Ready.\n", f"{done.returncode} {done.stdout}{done.stderr}")
+
+
 def down(checks, lab, gateway, sites, tunnels):
     with checks.case("traffic to a tunnel that is down: unreachable, not lost in silence"):
         sites["site-b"].terminate()
@@ -128,6 +134,7 @@ def main():
         sizes(checks, lab)
         mss(checks, lab)
         metrics(checks, gateway)
+        ready(checks, gateway)
         down(checks, lab, gateway, sites, tunnels)
         checks.finish()
 

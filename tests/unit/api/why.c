@@ -1,50 +1,11 @@
 // What the API says of why a tunnel fails: out of the gateway's answers, and out of the store without it.
-#include "harness.h"
+#include "answers.h"
 
 #include "base/iana.h"
-#include "model/live.h"
-
-/* The gateway's answers, queued in the order in which they are asked for; a socket for the server. */
-struct answers {
-	int fds[2];
-	uint8_t room[MODEL_LIVE_MESSAGE_MAX];
-	struct model_live_reply r;
-};
-
-static struct answers *answers_new(void)
-{
-	struct answers *a = calloc(1, sizeof(*a));
-	assert_non_null(a);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, a->fds), 0);
-	return a;
-}
-
-static void begin(struct answers *a, enum err e)
-{
-	model_live_reply_begin(&a->r, SPACE_OF(a->room), e);
-}
 
 static void add(struct answers *a, const struct model_failure *f)
 {
 	assert_int_equal(model_live_reply_add_failure(&a->r, f), ERR_NONE);
-}
-
-static void end(struct answers *a)
-{
-	struct bytes b = model_live_reply_end(&a->r, false);
-	assert_int_equal(send(a->fds[1], b.p, b.len, 0), b.len);
-}
-
-/* The other end is the server's own from now on. */
-static void serve(struct host *h, struct answers *a)
-{
-	api_server_set_live(h->server, a->fds[0]);
-}
-
-static void answers_free(struct answers *a)
-{
-	close(a->fds[1]);
-	free(a);
 }
 
 static struct model_failure failure(const struct host *h, const char *tunnel, enum model_failure_code code, uint64_t s)
