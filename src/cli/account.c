@@ -136,7 +136,7 @@ int cli_account_list(struct cli *cli)
 	struct cli_table t;
 	char text[512];
 	size_t i;
-	int r = cli_call(cli, "GET", "/accounts?per_page=1000", NULL, &result);
+	int r = cli_load_accounts(cli, &result);
 
 	if (r != CLI_OK)
 		return r;

@@ -18,6 +18,7 @@
 #define ANSWER_MAX (256u << 20)
 #define TOKEN_MAX 256
 #define URL_MAX 2048
+#define ACCOUNTS_PAGE 250
 
 /* An option, else the environment, else NULL. Empty counts as not given. */
 static const char *setting(const char *option, const char *variable)
@@ -367,6 +368,28 @@ static int fail_account(const json_t *list, const char *wanted)
 	return CLI_USAGE;
 }
 
+int cli_load_accounts(struct cli *cli, json_t **ret)
+{
+	json_t *all = json_array();
+	size_t cnt = ACCOUNTS_PAGE;
+	int r = CLI_OK;
+
+	for (unsigned n = 1; r == CLI_OK && cnt == ACCOUNTS_PAGE; n++) {
+		json_t *page = NULL;
+		char path[64];
+		snprintf(path, sizeof(path), "/accounts?per_page=%d&page=%u", ACCOUNTS_PAGE, n);
+		r = cli_call(cli, "GET", path, NULL, &page);
+		cnt = json_array_size(page);
+		if (r == CLI_OK)
+			must(json_array_extend(all, page) == 0);
+		json_decref(page);
+	}
+	if (r == CLI_OK)
+		*ret = json_incref(all);
+	json_decref(all);
+	return r;
+}
+
 int cli_find_account(struct cli *cli)
 {
 	const char *wanted = setting(cli->args.account, "ONRAMP_ACCOUNT");
@@ -380,7 +403,7 @@ int cli_find_account(struct cli *cli)
 		snprintf(cli->account, sizeof(cli->account), "%s", wanted);
 		return CLI_OK;
 	}
-	int r = cli_call(cli, "GET", "/accounts?per_page=1000", NULL, &list);
+	int r = cli_load_accounts(cli, &list);
 	if (r != CLI_OK)
 		return r;
 	json_array_foreach (list, i, a) {

@@ -35,6 +35,9 @@ json_t *cli_number_or_text(const char *text);
 /* Whether it may stand in a path as the id of something: 32 hexadecimal digits. */
 bool cli_is_id(const char *text);
 
+/* All accounts that the caller may see, as cli_call gives them. */
+int cli_load_accounts(struct cli *cli, json_t **ret);
+
 /* Fills cli->account: the one that was named, or the only one that there is. Tells what is wrong. */
 int cli_find_account(struct cli *cli);
 

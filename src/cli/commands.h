@@ -24,8 +24,10 @@ int cli_metrics(struct cli *cli);
 
 /* The administrator's overview, and into each of its accounts "status": its tunnels. */
 int cli_load_node(struct cli *cli, json_t **ret);
-/* Tunnels as the API's status has them: a table, and why one is down; why: the command that says more ("tunnel why"). */
-void cli_print_tunnels(const json_t *list, const char *why);
+/* Tunnels as the API's status has them: a table, and why one is down; site: those of an onrampd --site. */
+void cli_print_tunnels(const json_t *list, bool site);
+/* A sentence for a tunnel that is down and has no verdict. */
+const char *cli_untried(const json_t *t, bool site);
 /* whole: with the offer against what is allowed, transform by transform. */
 void cli_print_verdict(const char *label, const json_t *v, bool whole);
 /* Why a tunnel fails, as the API has it, or as JSON. Returns CLI_WRONG if it is down or something is wrong with it. */

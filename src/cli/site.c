@@ -203,7 +203,7 @@ int cli_site_status(struct cli *cli)
 	if (fd >= 0 && e == ERR_NONE && cli->args.json)
 		cli_print_json(result);
 	else if (fd >= 0 && e == ERR_NONE)
-		cli_print_tunnels(json_object_get(result, "tunnels"), "site why");
+		cli_print_tunnels(json_object_get(result, "tunnels"), true);
 	json_decref(result);
 	return fd >= 0 && e == ERR_NONE ? CLI_OK : CLI_UNREACHABLE;
 }

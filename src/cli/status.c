@@ -22,7 +22,7 @@ static void add_tunnel(struct cli_table *t, const json_t *s)
 	cli_table_cell(t, live ? cli_size(cli_number(s, "out_bytes"), out) : NULL);
 }
 
-void cli_print_tunnels(const json_t *list, const char *why)
+void cli_print_tunnels(const json_t *list, bool site)
 {
 	struct cli_table t;
 	json_t *s;
@@ -36,12 +36,14 @@ void cli_print_tunnels(const json_t *list, const char *why)
 		const json_t *v = json_object_get(s, "verdict");
 		if (json_is_object(v)) {
 			cli_print_verdict(cli_text(s, "name"), v, false);
-			printf("  more      onramp %s ", why);
+			printf("  more      onramp %s why ", site ? "site" : "tunnel");
 			cli_print_text(stdout, cli_text(s, "name"));
 			printf("\n");
-		} else if (json_is_false(json_object_get(s, "psk_set")))
-			printf("\n%s: it has no pre-shared key yet: \"onramp tunnel psk\" sets one.\n",
-			       cli_text(s, "name"));
+		} else if (!json_is_true(json_object_get(s, "up"))) {
+			printf("\n");
+			cli_print_text(stdout, cli_text(s, "name"));
+			printf(": %s\n", cli_untried(s, site));
+		}
 	}
 }
 
@@ -63,7 +65,7 @@ static void print_wanted(const struct cli *cli, json_t *list)
 	if (cli_args_value(&cli->args, "down") != NULL && json_array_size(list) == 0)
 		printf("No tunnel is down, and nothing is wrong with any.\n");
 	else
-		cli_print_tunnels(list, "tunnel why");
+		cli_print_tunnels(list, false);
 }
 
 /* ---- one tunnel ---- */
@@ -100,6 +102,8 @@ static void print_one(const json_t *s)
 		cli_print_verdict("Why", json_object_get(s, "verdict"), true);
 	else if (json_is_object(json_object_get(s, "last_failure")))
 		cli_print_verdict("The last failure, before it came up", json_object_get(s, "last_failure"), true);
+	else if (!json_is_true(json_object_get(s, "up")))
+		printf("\n%s\n", cli_untried(s, false));
 }
 
 static int show_tunnel(struct cli *cli)
@@ -214,6 +218,15 @@ int cli_status(struct cli *cli)
 
 /* ---- algorithms ---- */
 
+/* A setting of the tunnel without which it is not taken. */
+static void note_need(struct cli_table *t, const char *setting)
+{
+	if (setting == NULL)
+		cli_table_cell(t, NULL);
+	else
+		cli_table_cellf(t, "only with %s%s", setting, strcmp(setting, "allow_null_cipher") == 0 ? ": UNENCRYPTED" : "");
+}
+
 static void add_phase(struct cli_table *t, const char *phase, const json_t *lists)
 {
 	static const char *const kinds[] = { "encryption", "integrity", "prf", "group", "esn" };
@@ -227,9 +240,7 @@ static void add_phase(struct cli_table *t, const char *phase, const json_t *list
 			cli_table_cell(t, cli_text(one, "name"));
 			cli_table_cell(t, cli_text(one, "swanctl"));
 			cli_table_cell(t, cli_text(one, "rfc"));
-			cli_table_cell(t, cli_text(one, "needs") != NULL
-						  ? "only with allow_null_cipher: UNENCRYPTED"
-						  : NULL);
+			note_need(t, cli_text(one, "needs"));
 		}
 	}
 }

@@ -120,6 +120,17 @@ static bool is_wrong(const json_t *w)
 	return !json_is_true(json_object_get(w, "up")) || json_is_object(json_object_get(w, "verdict"));
 }
 
+/* What fails before a peer has given a name belongs to no tunnel, unless its address is known. */
+const char *cli_untried(const json_t *t, bool site)
+{
+	if (site)
+		return "It is being started; no attempt has ended yet.";
+	if (json_is_false(json_object_get(t, "psk_set")))
+		return "It has no pre-shared key yet: \"onramp tunnel psk\" sets one.";
+	return "No peer has named it yet: see that its router starts and that its packets reach the gateway; \"onramp unknown\" "
+	       "shows peers that failed without naming a tunnel.";
+}
+
 static void print_head(const json_t *w, bool site)
 {
 	bool up = json_is_true(json_object_get(w, "up"));
@@ -135,12 +146,10 @@ static void print_head(const json_t *w, bool site)
 		return;
 	if (up)
 		printf("Nothing is wrong with it that %s knows of.\n", site ? "this site" : "the gateway");
-	else if (site)
-		printf("It is being started; no attempt has ended yet.\n");
-	else if (json_is_false(json_object_get(w, "psk_set")))
-		printf("It has no pre-shared key yet: \"onramp tunnel psk\" sets one.\n");
+	else if (json_array_size(json_object_get(w, "unknown_near")) == 0)
+		printf("%s\n", cli_untried(w, site));
 	else
-		printf("No peer has tried to bring it up: see that its router starts and that packets reach the gateway.\n");
+		printf("No peer has named it, but one may mean it.\n");
 }
 
 static void print_why(const json_t *w, bool site)
