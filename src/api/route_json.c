@@ -48,7 +48,7 @@ static void read_colo_regions(const struct api_object *o, struct model_route *r)
 				       i + 1, json_is_string(j) ? json_string_value(j) : "");
 			return;
 		}
-		r->colo_regions = (uint16_t)(r->colo_regions | 1u << k);
+		model_route_add_region(r, (uint8_t)k);
 	}
 }
 
@@ -62,7 +62,7 @@ static void read_scope(const struct api_object *o, struct model_route *r)
 		return;
 	r->has_scope = !json_is_null(j);
 	r->colo_name_cnt = 0;
-	r->colo_regions = 0;
+	r->region_cnt = 0;
 	memset(r->colo_names, 0, sizeof(r->colo_names));
 	if (api_field_object(o, "scope", API_NULL_ABSENT, &scope)) {
 		read_colo_names(&scope, r);
@@ -206,9 +206,9 @@ static json_t *scope_json(const struct model_route *r)
 
 	for (size_t i = 0; i < r->colo_name_cnt; i++)
 		json_array_append_new(names, json_string(r->colo_names[i]));
-	for (unsigned i = 0; i < MODEL_REGION_CNT; i++)
-		if ((r->colo_regions >> i & 1) != 0)
-			json_array_append_new(regions, json_string(model_region_names[i]));
+	for (size_t i = 0; i < r->region_cnt; i++)
+		if (r->regions[i] < MODEL_REGION_CNT)
+			json_array_append_new(regions, json_string(model_region_names[r->regions[i]]));
 	if (json_array_size(names) != 0)
 		json_object_set(o, "colo_names", names);
 	if (json_array_size(regions) != 0)

@@ -15,7 +15,7 @@ static bool get_item(struct api_call *c, const struct items *items, size_t i, st
 
 static void fail_not_found(struct api_call *c)
 {
-	api_fail(c, 404, MODEL_CODE_ROUTE_NOT_FOUND, NULL, "Static route not found");
+	api_fail(c, 404, MODEL_CODE_ROUTE_NOT_FOUND, NULL, "Route not found");
 }
 
 static struct model_route *find_route(struct api_call *c, const struct api_view *v)

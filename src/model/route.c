@@ -7,11 +7,25 @@ const char *const model_region_names[MODEL_REGION_CNT] = {
 	"AFR", "APAC", "EEUR", "ENAM", "ME", "OC", "SAM", "WEUR", "WNAM",
 };
 
-#define REGIONS_ALL ((1u << MODEL_REGION_CNT) - 1)
-
 void model_route_init(struct model_route *r)
 {
 	*r = (struct model_route){ 0 };
+}
+
+static uint16_t region_set(const uint8_t *regions, size_t cnt)
+{
+	uint16_t set = 0;
+
+	for (size_t i = 0; i < cnt; i++)
+		set = (uint16_t)(set | 1u << regions[i]);
+	return set;
+}
+
+void model_route_add_region(struct model_route *r, uint8_t region)
+{
+	must(region < MODEL_ROUTE_REGIONS_MAX);
+	if ((region_set(r->regions, r->region_cnt) & 1u << region) == 0)
+		r->regions[r->region_cnt++] = region;
 }
 
 /* Space that no packet on a network between sites may carry as destination. A shorter prefix that
@@ -73,7 +87,7 @@ static enum err check_scope(const struct model_route *r, struct model_problem *p
 				  MODEL_ROUTE_COLO_MAX - 1);
 		return ERR_RANGE;
 	}
-	if ((r->colo_regions & ~REGIONS_ALL) != 0) {
+	if (region_set(r->regions, r->region_cnt) >> MODEL_REGION_CNT != 0) {
 		model_problem_set(problem, MODEL_CODE_SCOPE, "/scope/colo_regions",
 				  "scope.colo_regions must be of AFR, APAC, EEUR, ENAM, ME, OC, SAM, WEUR, "
 				  "WNAM");
@@ -140,7 +154,7 @@ bool model_route_same(const struct model_route *a, const struct model_route *b)
 {
 	struct addr_prefix pa = addr_prefix_mask(&a->prefix), pb = addr_prefix_mask(&b->prefix);
 	return addr_prefix_eq(&pa, &pb) && addr_eq(&a->nexthop, &b->nexthop) && a->priority == b->priority &&
-	       a->colo_regions == b->colo_regions && colos_within(a, b) && colos_within(b, a);
+	       region_set(a->regions, a->region_cnt) == region_set(b->regions, b->region_cnt) && colos_within(a, b) && colos_within(b, a);
 }
 
 enum { VERSION = 1 };
@@ -154,9 +168,10 @@ enum field {
 	F_DESCRIPTION,
 	F_SCOPE, /* empty: a scope was given; its members follow as fields of their own */
 	F_COLO,
-	F_REGIONS,
+	F_REGIONS, /* a set */
 	F_CREATED,
 	F_MODIFIED,
+	F_REGION_ORDER,
 };
 #define REQUIRED                                                                               \
 	(MODEL_RECORD_BIT(F_ID) | MODEL_RECORD_BIT(F_ACCOUNT) | MODEL_RECORD_BIT(F_PREFIX) |   \
@@ -179,9 +194,11 @@ enum err model_route_encode(const struct model_route *r, struct wr *w)
 		tlv_bytes(w, F_SCOPE, bytes_of("", 0));
 	for (size_t i = 0; i < r->colo_name_cnt; i++)
 		tlv_text(w, F_COLO, r->colo_names[i]);
-	tlv_u16(w, F_REGIONS, r->colo_regions);
+	tlv_u16(w, F_REGIONS, region_set(r->regions, r->region_cnt));
 	tlv_u64(w, F_CREATED, r->created_us);
 	tlv_u64(w, F_MODIFIED, r->modified_us);
+	if (r->region_cnt > 1)
+		tlv_bytes(w, F_REGION_ORDER, bytes_of(r->regions, r->region_cnt));
 	return model_record_written(w);
 }
 
@@ -193,7 +210,24 @@ static void take_colo(struct model_record *d, struct model_route *r)
 		model_record_text(d, r->colo_names[r->colo_name_cnt++], MODEL_ROUTE_COLO_MAX);
 }
 
-static void get_field(struct model_record *d, unsigned type, struct model_route *r)
+/* The set says which; a record of an older program has no order. */
+struct regions {
+	uint16_t set;
+	uint16_t cnt;
+	uint8_t order[MODEL_ROUTE_REGIONS_MAX];
+};
+
+static void put_in_order(struct model_route *r, const struct regions *g)
+{
+	for (size_t i = 0; i < g->cnt; i++)
+		if (g->order[i] < MODEL_ROUTE_REGIONS_MAX && (g->set >> g->order[i] & 1) != 0)
+			model_route_add_region(r, g->order[i]);
+	for (uint8_t i = 0; i < MODEL_ROUTE_REGIONS_MAX; i++)
+		if ((g->set >> i & 1) != 0)
+			model_route_add_region(r, i);
+}
+
+static void get_field(struct model_record *d, unsigned type, struct model_route *r, struct regions *g)
 {
 	switch (type) {
 	case F_ID: r->id = model_record_id(d); break;
@@ -208,7 +242,8 @@ static void get_field(struct model_record *d, unsigned type, struct model_route 
 		break;
 	case F_SCOPE: r->has_scope = true; break;
 	case F_COLO: take_colo(d, r); break;
-	case F_REGIONS: r->colo_regions = model_record_u16(d); break;
+	case F_REGIONS: g->set = model_record_u16(d); break;
+	case F_REGION_ORDER: g->cnt = model_record_blob(d, g->order, sizeof(g->order)); break;
 	case F_CREATED: r->created_us = model_record_u64(d); break;
 	case F_MODIFIED: r->modified_us = model_record_u64(d); break;
 	}
@@ -218,13 +253,15 @@ enum err model_route_decode(struct bytes record, struct model_route *ret)
 {
 	struct model_route r;
 	struct model_record d;
+	struct regions g = { 0 };
 	enum err e = model_record_start(&d, record, VERSION);
 
 	model_route_init(&r);
 	for (unsigned type; e == ERR_NONE && (type = model_record_next(&d, REPEATED)) != 0;)
-		get_field(&d, type, &r);
+		get_field(&d, type, &r, &g);
 	if (e == ERR_NONE)
 		e = model_record_end(&d, REQUIRED);
+	put_in_order(&r, &g);
 	if (e == ERR_NONE)
 		*ret = r;
 	return e;

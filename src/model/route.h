@@ -9,6 +9,7 @@
 #define MODEL_ROUTE_DESCRIPTION_MAX 1025
 #define MODEL_ROUTE_COLOS_MAX 16
 #define MODEL_ROUTE_COLO_MAX 16       /* "den01" */
+#define MODEL_ROUTE_REGIONS_MAX 16    /* more than there are, for those of a later program */
 #define MODEL_ROUTE_EQUAL_MAX 64      /* routes with the same prefix and priority */
 #define MODEL_ROUTE_WEIGHT_MAX 256
 #define MODEL_ROUTE_PRIORITY_MAX 400000 /* the penalties of health checks (500000, 1000000) stay above it */
@@ -25,15 +26,18 @@ struct model_route {
 	char description[MODEL_ROUTE_DESCRIPTION_MAX];
 	uint8_t colo_name_cnt;
 	char colo_names[MODEL_ROUTE_COLOS_MAX][MODEL_ROUTE_COLO_MAX];
-	uint16_t colo_regions;         /* bit set over model_region_names */
+	uint8_t region_cnt;
+	uint8_t regions[MODEL_ROUTE_REGIONS_MAX]; /* indices of model_region_names, each once, in the order given */
 	uint64_t created_us;
 	uint64_t modified_us;
 };
 
 #define MODEL_ROUTE_RECORD_MAX 2048
 #define MODEL_REGION_CNT 9
-/* AFR APAC EEUR ENAM ME OC SAM WEUR WNAM, in the order of the bits. */
+/* AFR APAC EEUR ENAM ME OC SAM WEUR WNAM */
 extern const char *const model_region_names[MODEL_REGION_CNT];
+/* One more region; one that is there already changes nothing. */
+void model_route_add_region(struct model_route *r, uint8_t region);
 
 void model_route_init(struct model_route *r);
 

@@ -203,6 +203,13 @@ await test('routes.update merges', async () => {
 	assert.equal(reset.modified_route.weight, undefined);
 });
 
+await test('a list of the scope comes back in the order in which it was sent', async () => {
+	const scope = { colo_regions: ['WEUR', 'EEUR', 'AFR'], colo_names: ['fra02', 'ams01'] };
+	assert.deepEqual((await routes.update(made.route.id, { account_id, scope })).modified_route.scope, scope);
+	assert.deepEqual((await routes.get(made.route.id, { account_id })).route.scope, scope);
+	await routes.update(made.route.id, { account_id, scope: { colo_regions: ['WEUR'], colo_names: ['den01'] } });
+});
+
 await test('routes.bulkUpdate', async () => {
 	const answer = await routes.bulkUpdate({ account_id, routes: [{ id: made.route.id, priority: 1 }, { id: made.route2.id, priority: 2 }] });
 	assert.equal(answer.modified, true);
@@ -308,11 +315,13 @@ await test('403: another account, writing with a token that may read', async () 
 
 await test('404: ids of nothing', async () => {
 	for (const id of ['0'.repeat(32), 'a/b', '0'.repeat(33), 'x']) {
-		await refused(() => ipsecTunnels.get(id, { account_id }), Cloudflare.NotFoundError, 404, 1032);
+		const gone = await refused(() => ipsecTunnels.get(id, { account_id }), Cloudflare.NotFoundError, 404, 1032);
+		assert.match(gone.errors[0].message, /IPsec tunnel not found/);
 		await refused(() => ipsecTunnels.update(id, { account_id, name: 'q' }), Cloudflare.NotFoundError, 404, 1032);
 		await refused(() => ipsecTunnels.delete(id, { account_id }), Cloudflare.NotFoundError, 404, 1032);
 		await refused(() => ipsecTunnels.pskGenerate(id, { account_id }), Cloudflare.NotFoundError, 404, 1032);
-		await refused(() => routes.get(id, { account_id }), Cloudflare.NotFoundError, 404, 1020);
+		const e = await refused(() => routes.get(id, { account_id }), Cloudflare.NotFoundError, 404, 1020);
+		assert.match(e.errors[0].message, /Route not found/); // by which version 4 of the Terraform provider sees that one is gone
 		await refused(() => routes.update(id, { account_id, priority: 1 }), Cloudflare.NotFoundError, 404, 1020);
 		await refused(() => routes.delete(id, { account_id }), Cloudflare.NotFoundError, 404, 1020);
 	}

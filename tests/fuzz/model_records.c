@@ -85,7 +85,7 @@ static void try_route(struct bytes record)
 	struct model_problem p;
 	if (!check_route(record, &r))
 		return;
-	must(r.colo_name_cnt <= MODEL_ROUTE_COLOS_MAX);
+	must(r.colo_name_cnt <= MODEL_ROUTE_COLOS_MAX && r.region_cnt <= MODEL_ROUTE_REGIONS_MAX);
 	must(model_route_same(&r, &r));
 	if (model_route_check(&r, &p) != ERR_NONE)
 		must_end(p.text, sizeof(p.text));

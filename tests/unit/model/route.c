@@ -43,7 +43,9 @@ static void record_comes_back_as_it_was(void **state)
 	r.colo_name_cnt = 2;
 	strcpy(r.colo_names[0], "den01");
 	strcpy(r.colo_names[1], "ams02");
-	r.colo_regions = 0x81;
+	model_route_add_region(&r, 7);
+	model_route_add_region(&r, 0);
+	model_route_add_region(&r, 7);
 	r.created_us = 3;
 	r.modified_us = 4;
 	assert_int_equal(model_route_encode(&r, &w), ERR_NONE);
@@ -60,10 +62,33 @@ static void record_comes_back_as_it_was(void **state)
 	assert_int_equal(s.colo_name_cnt, 2);
 	assert_string_equal(s.colo_names[0], "den01");
 	assert_string_equal(s.colo_names[1], "ams02");
-	assert_int_equal(s.colo_regions, 0x81);
+	assert_int_equal(s.region_cnt, 2);
+	assert_int_equal(s.regions[0], 7);
+	assert_int_equal(s.regions[1], 0);
 	assert_int_equal(s.created_us, 3);
 	assert_int_equal(s.modified_us, 4);
 	codec_keeps_the_rules(&codec, wr_bytes(&w), (uint64_t)1 << 9);
+}
+
+/* Records of the release before have the set alone; of an order only what fits the set counts. */
+static void regions_of_an_older_record_are_in_the_order_of_their_names(void **state)
+{
+	(void)state;
+	struct model_route r = a_good_route(), s;
+	uint8_t room[MODEL_ROUTE_RECORD_MAX], more[8192];
+	struct wr w = wr_of(SPACE_OF(room));
+
+	model_route_add_region(&r, 5);
+	assert_int_equal(model_route_encode(&r, &w), ERR_NONE);
+	assert_int_equal(model_route_decode(wr_bytes(&w), &s), ERR_NONE);
+	assert_int_equal(s.region_cnt, 1);
+	assert_int_equal(s.regions[0], 5);
+	struct bytes odd = codec_append(wr_bytes(&w), 13, bytes_of("\xff\x05\x04\x05", 4), more);
+	assert_int_equal(model_route_decode(odd, &s), ERR_NONE);
+	assert_int_equal(s.region_cnt, 1);
+	assert_int_equal(s.regions[0], 5);
+	odd = codec_append(wr_bytes(&w), 13, bytes_of("\1\2\3\4\5\6\7\1\2\3\4\5\6\7\1\2\3", 17), more);
+	assert_int_equal(codec_try(&codec, odd), ERR_SYNTAX);
 }
 
 static void biggest_route_fits_its_record(void **state)
@@ -80,6 +105,8 @@ static void biggest_route_fits_its_record(void **state)
 	r.colo_name_cnt = MODEL_ROUTE_COLOS_MAX;
 	for (size_t i = 0; i < r.colo_name_cnt; i++)
 		memset(r.colo_names[i], 'c', MODEL_ROUTE_COLO_MAX - 1);
+	for (uint8_t i = MODEL_ROUTE_REGIONS_MAX; i > 0; i--)
+		model_route_add_region(&r, (uint8_t)(i - 1));
 	assert_int_equal(model_route_encode(&r, &w), ERR_NONE);
 	assert_int_equal(codec_try(&codec, wr_bytes(&w)), ERR_NONE);
 
@@ -183,10 +210,11 @@ static void texts_and_scope_are_checked(void **state)
 	expect_problem(&r, MODEL_CODE_SCOPE, "/scope/colo_names", "den01");
 	strcpy(r.colo_names[0], "den01");
 	expect_good(&r);
-	r.colo_regions = 1u << MODEL_REGION_CNT;
-	expect_problem(&r, MODEL_CODE_SCOPE, "/scope/colo_regions", "WNAM");
-	r.colo_regions = (1u << MODEL_REGION_CNT) - 1;
+	for (uint8_t i = 0; i < MODEL_REGION_CNT; i++)
+		model_route_add_region(&r, i);
 	expect_good(&r);
+	model_route_add_region(&r, MODEL_REGION_CNT);
+	expect_problem(&r, MODEL_CODE_SCOPE, "/scope/colo_regions", "WNAM");
 }
 
 static void duplicate_ignores_host_bits_and_order_of_the_scope(void **state)
@@ -215,14 +243,19 @@ static void duplicate_ignores_host_bits_and_order_of_the_scope(void **state)
 	b.prefix.len = 25;
 	assert_false(model_route_same(&a, &b));
 	b = a;
-	b.colo_regions = 1;
+	model_route_add_region(&b, 0);
 	assert_false(model_route_same(&a, &b));
+	model_route_add_region(&a, 3);
+	model_route_add_region(&a, 0);
+	model_route_add_region(&b, 3);
+	assert_true(model_route_same(&a, &b));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(record_comes_back_as_it_was),
+		cmocka_unit_test(regions_of_an_older_record_are_in_the_order_of_their_names),
 		cmocka_unit_test(biggest_route_fits_its_record),
 		cmocka_unit_test(prefix_is_any_unicast_space),
 		cmocka_unit_test(nexthop_is_unicast_of_the_prefix_family),
