@@ -168,7 +168,7 @@ static bool find_gone(const struct control *c, const struct explain_near *asked,
 	return true;
 }
 
-/* A name that is like none, from an address that is one tunnel's: it is meant. */
+/* A name that is like none, or that of a tunnel that is gone, from an address that is one tunnel's: it is meant. */
 static void name_by_address(const struct control *c, struct model_failure *f)
 {
 	const struct control_tunnel *t =
@@ -196,10 +196,9 @@ static void solve(struct control *c, struct control_unknown *u)
 			explain_near_try(&n, &t->id, &t->account->m.id, t->account->m.number);
 	}
 	u->f.near_account_id = u->f.near_tunnel_id = (struct model_id){ 0 };
-	if (n.distance == 0 || !find_gone(c, &asked, &u->f)) {
+	if (n.distance == 0 || !find_gone(c, &asked, &u->f))
 		explain_near_end(&n, &u->f);
-		name_by_address(c, &u->f);
-	}
+	name_by_address(c, &u->f);
 	u->unsolved = false;
 	u->dirty = true;
 	tell_unknown(c, u);

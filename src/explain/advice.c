@@ -333,9 +333,15 @@ static void change_blank(struct explain_text *t, const struct explain_case *c)
 
 static void change_deleted(struct explain_text *t, const struct explain_case *c)
 {
-	(void)c;
-	explain_text_say(t, "Take the connection out of the router, or make a new tunnel here and enter its "
-			    "identity and key at the router: POST /accounts/ACCOUNT/magic/ipsec_tunnels");
+	explain_text_say(t, "Take the connection out of the router, or ");
+	if (model_id_is_zero(&c->f->near_tunnel_id)) {
+		explain_text_say(t, "make a new tunnel here and enter its identity and key at the router: POST "
+				    "/accounts/ACCOUNT/magic/ipsec_tunnels");
+		return;
+	}
+	explain_text_say(t, "let it name the tunnel that this address belongs to, and enter that one's key: local { id = \"");
+	say_identity(t, c);
+	explain_text_say(t, "\" }");
 }
 
 static void change_old_psk(struct explain_text *t, const struct explain_case *c)

@@ -218,6 +218,22 @@ static void the_name_of_a_deleted_tunnel_is_known(void **state)
 	assert_int_equal(unknown_with(n, f.identity)->f.code, MODEL_FAILURE_TUNNEL_DELETED);
 }
 
+/* It was made anew, with another id: the router has the old one, and comes from the address of the new one. */
+static void the_tunnel_that_took_a_deleted_ones_place_is_named(void **state)
+{
+	struct bench *n = *state;
+	struct model_failure f = a_failure(n, MODEL_FAILURE_UNKNOWN_IDENTITY, "203.0.113.1");
+
+	control_why_gone(&n->c, &n->b);
+	hmap_remove(&n->c.tunnels, &n->b.by_id);
+	snprintf(f.identity, sizeof(f.identity), "fqdn:bb0000000000000000000000000000bb.7.ipsec.example.net");
+	control_failure(&n->c, NULL, &f);
+	control_why_tick(&n->c);
+	assert_int_equal(unknown_with(n, f.identity)->f.code, MODEL_FAILURE_TUNNEL_DELETED);
+	assert_true(model_id_eq(&unknown_with(n, f.identity)->f.near_tunnel_id, &n->a.id));
+	assert_int_equal(unknown_with(n, f.identity)->f.near_account_number, 7);
+}
+
 static void forged_first_messages_do_not_crowd_out_those_with_a_name(void **state)
 {
 	struct bench *n = *state;
@@ -416,6 +432,7 @@ int main(void)
 		TEST(a_name_that_is_none_is_not_put_down_to_the_address),
 		TEST(an_unknown_name_is_compared_with_all_tunnels_after_the_answer),
 		TEST(the_name_of_a_deleted_tunnel_is_known),
+		TEST(the_tunnel_that_took_a_deleted_ones_place_is_named),
 		TEST(forged_first_messages_do_not_crowd_out_those_with_a_name),
 		TEST(a_farewell_does_not_hide_why_there_was_no_child_sa),
 		TEST(that_there_is_no_child_sa_is_no_news_where_it_is_known_why),

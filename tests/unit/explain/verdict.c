@@ -223,6 +223,22 @@ static void unknown_identity_is_answered_with_the_form_that_this_gateway_takes(v
 	says(v.change, "ipsec@TUNNEL.ACCOUNT.ipsec.cloudflare.com");
 }
 
+static void the_name_of_a_deleted_tunnel_leads_to_the_one_in_its_place(void **state)
+{
+	(void)state;
+	struct model_failure f = a_failure(MODEL_FAILURE_TUNNEL_DELETED);
+	struct explain_verdict v;
+
+	f.account_id = f.tunnel_id = (struct model_id){ { 0 } };
+	explain_failure(&f, &context, &v);
+	says(v.change, "make a new tunnel here");
+	f.near_tunnel_id = (struct model_id){ { 0xbe } };
+	f.near_account_number = 78;
+	explain_failure(&f, &context, &v);
+	says(v.change, "local { id = \"ipsec@be000000000000000000000000000000.78.ipsec.example.net\" }");
+	says_not(v.change, "make a new tunnel");
+}
+
 static void wrong_key_names_the_tunnels_identity_and_the_gateways_address(void **state)
 {
 	(void)state;
@@ -350,6 +366,7 @@ int main(void)
 		cmocka_unit_test(phase_2_advice_is_about_esp_proposals),
 		cmocka_unit_test(null_is_never_called_allowed_and_its_switch_is_named),
 		cmocka_unit_test(unknown_identity_is_answered_with_the_form_that_this_gateway_takes),
+		cmocka_unit_test(the_name_of_a_deleted_tunnel_leads_to_the_one_in_its_place),
 		cmocka_unit_test(wrong_key_names_the_tunnels_identity_and_the_gateways_address),
 		cmocka_unit_test(side_is_that_of_who_can_mend_it),
 		cmocka_unit_test(advised_proposals_are_allowed_ones),
