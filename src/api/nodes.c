@@ -80,10 +80,10 @@ void api_admin_node_ready(struct api_call *c)
 
 void api_admin_node_drain(struct api_call *c)
 {
-	ask(c, MODEL_LIVE_NODE_DRAIN);
+	ask(c, c->validate_only ? MODEL_LIVE_NODES : MODEL_LIVE_NODE_DRAIN);
 }
 
 void api_admin_node_undrain(struct api_call *c)
 {
-	ask(c, MODEL_LIVE_NODE_UNDRAIN);
+	ask(c, c->validate_only ? MODEL_LIVE_NODES : MODEL_LIVE_NODE_UNDRAIN);
 }

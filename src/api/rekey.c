@@ -14,14 +14,37 @@ static bool read_ike(struct api_call *c)
 	return ike;
 }
 
-static void ask(struct api_call *c, const struct model_tunnel *t, bool ike)
+static void keep_up(void *arg, const struct model_live_tunnel *t)
+{
+	bool *up = arg;
+	*up = t->up;
+}
+
+/* What a rekey would come to, which depends on nothing but that. */
+static enum err ask_if_up(struct api_call *c, const struct model_tunnel *t)
+{
+	const struct model_live_request request = { .op = MODEL_LIVE_TUNNEL, .account_id = c->account.id, .tunnel_id = t->id };
+	bool up = false;
+	const struct model_live_sink sink = { .tunnel = keep_up, .arg = &up };
+
+	enum err e = api_live_ask(&c->server->live, &request, &sink);
+	return e == ERR_NONE && !up ? ERR_CONFLICT : e;
+}
+
+static enum err ask_for_rekey(struct api_call *c, const struct model_tunnel *t, bool ike)
 {
 	const struct model_live_request request = { .op = ike ? MODEL_LIVE_REKEY_IKE : MODEL_LIVE_REKEY_CHILD,
 						    .account_id = c->account.id, .tunnel_id = t->id };
 	const struct model_live_sink sink = { 0 };
+
+	return api_live_ask(&c->server->live, &request, &sink);
+}
+
+static void ask(struct api_call *c, const struct model_tunnel *t, bool ike)
+{
 	char id[MODEL_ID_TEXT_MAX];
 
-	enum err e = api_live_ask(&c->server->live, &request, &sink);
+	enum err e = c->validate_only ? ask_if_up(c, t) : ask_for_rekey(c, t, ike);
 	if (e == ERR_NONE) {
 		api_answer(c, json_pack("{s:s, s:s, s:s}", "id", model_id_text(&t->id, id), "name", t->name, "rekey",
 					ike ? "ike" : "child"));
@@ -45,7 +68,7 @@ void api_tunnel_rekey(struct api_call *c)
 		model_id_parse(c->id, &id) == ERR_NONE ? api_view_tunnel(&view, &id) : NULL;
 	if (t == NULL)
 		api_fail(c, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
-	if (!api_failed(c) && !c->validate_only)
+	if (!api_failed(c))
 		ask(c, t, ike);
 	api_view_fini(c, &view);
 }

@@ -71,6 +71,30 @@ static void a_node_of_a_cluster_says_why_it_is_not_ready(void **state)
 	answers_free(a);
 }
 
+static void a_drain_that_is_only_checked_is_not_done(void **state)
+{
+	struct host *h = *state;
+	const struct model_live_node n = self();
+	struct model_live_request q;
+	uint8_t b[256];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct answers *a = answers_new();
+		answer_nodes(a, &n);
+		serve(h, a);
+		struct answer got = admin_call(h, "POST", i == 0 ? "/admin/node/drain?validate_only=true" :
+							  "/admin/node/undrain?validate_only=true", NULL);
+		check_good(&got);
+		assert_int_equal(json_array_size(json_object_get(result_of(&got), "nodes")), 2);
+		answer_free(&got);
+		ssize_t len = recv(a->fds[1], b, sizeof(b), MSG_DONTWAIT);
+		assert_true(len > 0);
+		assert_int_equal(model_live_request_decode(bytes_of(b, (size_t)len), &q), ERR_NONE);
+		assert_int_equal(q.op, MODEL_LIVE_NODES);
+		answers_free(a);
+	}
+}
+
 static void readiness_is_the_administrators_alone(void **state)
 {
 	struct host *h = *state;
@@ -89,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_gateway_that_is_alone_is_ready_while_it_serves),
 		TEST(a_node_of_a_cluster_says_why_it_is_not_ready),
+		TEST(a_drain_that_is_only_checked_is_not_done),
 		TEST(readiness_is_the_administrators_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

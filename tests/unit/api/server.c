@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "answers.h"
 
 #include <grp.h>
 #include <sys/stat.h>
@@ -313,6 +313,37 @@ static void rekey_is_asked_of_the_gateway(void **state)
 	check_asked(gateway, MODEL_LIVE_REKEY_IKE, id);
 }
 
+/* Up or not is all that a rekey depends on: the gateway is asked for that. */
+static void a_rekey_that_is_only_checked_is_not_done(void **state)
+{
+	struct host *h = *state;
+	struct model_live_tunnel t = { .up = true };
+	char id[40], path[128];
+
+	make_tunnel(h, TUNNEL_BODY("a", "10.0.0.0/31"), id);
+	assert_int_equal(model_id_parse(bytes_str(id), &t.tunnel_id), ERR_NONE);
+	snprintf(path, sizeof(path), "/onramp/tunnels/%s/rekey?validate_only=true", id);
+	for (int up = 1; up >= 0; up--) {
+		struct answers *gateway = answers_new();
+		t.up = up;
+		begin(gateway, ERR_NONE);
+		assert_int_equal(model_live_reply_add_tunnel(&gateway->r, &t), ERR_NONE);
+		end(gateway);
+		serve(h, gateway);
+		struct answer a = call(h, "POST", path, "{\"ike\": true}");
+		if (up)
+			check_good(&a);
+		else
+			check_error(&a, 400, 1154);
+		answer_free(&a);
+		check_asked(gateway->fds[1], MODEL_LIVE_TUNNEL, id);
+		free(gateway);
+	}
+	struct answer a = call(h, "POST", path, NULL); /* the gateway is away */
+	check_error(&a, 503, 1153);
+	answer_free(&a);
+}
+
 static void rekey_that_cannot_be_is_refused(void **state)
 {
 	struct host *h = *state;
@@ -501,6 +532,7 @@ int main(void)
 		TEST(failure_of_a_tunnel_that_is_down_is_its_verdict),
 		TEST(without_gateway_the_stored_state_is_told),
 		TEST(rekey_is_asked_of_the_gateway),
+		TEST(a_rekey_that_is_only_checked_is_not_done),
 		TEST(rekey_that_cannot_be_is_refused),
 		TEST(overview_has_counters_and_unknown_peers),
 		TEST(socket_is_refused_to_other_users),
