@@ -195,6 +195,46 @@ static enum MHD_Result send_too_long(struct api_http_door *door, struct MHD_Conn
 	return r;
 }
 
+/* Of the headers that say where a request ends and whom it is for. */
+struct framing {
+	unsigned hosts, lengths;
+	bool lengths_differ;
+	const char *length, *coding; /* NULL: none */
+};
+
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct framing *f = cls;
+	const char *text = value == NULL ? "" : value;
+
+	(void)kind;
+	if (strcasecmp(key, MHD_HTTP_HEADER_HOST) == 0) {
+		f->hosts++;
+	} else if (strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+		f->lengths_differ = f->lengths_differ || (f->lengths++ != 0 && strcmp(f->length, text) != 0);
+		f->length = text;
+	} else if (strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+		f->coding = f->coding == NULL ? text : "several";
+	}
+	return MHD_YES;
+}
+
+/* What a proxy in front could read in another way than the library does is refused, and the connection is closed. */
+static void check_framing(struct api_call *c, struct MHD_Connection *con, const char *version)
+{
+	struct framing f = { 0 };
+
+	MHD_get_connection_values(con, MHD_HEADER_KIND, take_header, &f);
+	if (f.lengths_differ || (f.lengths != 0 && f.coding != NULL)) /* RFC 9112 6.1, 6.3 */
+		api_fail(c, 400, MODEL_CODE_OTHER, NULL,
+			 "The request's headers give its length in two ways; send Content-Length once, or Transfer-Encoding: chunked.");
+	else if (f.coding != NULL && strcasecmp(f.coding, "chunked") != 0) /* RFC 9112 6.1 */
+		api_fail(c, 501, MODEL_CODE_OTHER, NULL,
+			 "The request's Transfer-Encoding is not known; send chunked, or a Content-Length instead.");
+	else if (f.hosts > 1 || (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0)) /* RFC 9112 3.2 */
+		api_fail(c, 400, MODEL_CODE_OTHER, NULL, "The request must have one Host header; it has %u.", f.hosts);
+}
+
 /* Limits that can be judged before the body. Fails the call. */
 static void check_head(struct api_call *c, struct MHD_Connection *con, const char *url)
 {
@@ -213,11 +253,12 @@ static void check_head(struct api_call *c, struct MHD_Connection *con, const cha
 
 /* The first time that the library shows a request, before its body. */
 static enum MHD_Result begin_request(struct api_http_door *door, struct MHD_Connection *con, const char *url,
-				     void **con_cls)
+				     const char *version, void **con_cls)
 {
 	struct api_call c = { .server = door->server };
 	enum MHD_Result r = MHD_YES;
 
+	check_framing(&c, con, version);
 	check_head(&c, con, url);
 	if (api_failed(&c)) {
 		r = send_answer(con, &c);
@@ -280,9 +321,8 @@ enum MHD_Result api_http_handle(void *cls, struct MHD_Connection *con, const cha
 	struct api_http_door *door = cls;
 	struct incoming *in = *con_cls;
 
-	(void)version;
 	if (in == NULL)
-		return begin_request(door, con, url, con_cls);
+		return begin_request(door, con, url, version, con_cls);
 	if (*upload_len != 0)
 		return take_part(in, upload, upload_len);
 	if (in->too_long)

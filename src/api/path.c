@@ -1,5 +1,7 @@
 #include "api/path.h"
 
+#include <strings.h>
+
 #include "base/text.h"
 
 /* One segment, decoded behind what is in the path's text already. */
@@ -42,14 +44,23 @@ static void strip_prefix(struct api_path *p)
 	memmove(p->segments, p->segments + 2, p->cnt * sizeof(p->segments[0]));
 }
 
+/* RFC 9112 3.2.2: a server takes the absolute form as well. Whose host it names is of no interest: there is one API. */
+static const char *skip_authority(const char *raw)
+{
+	size_t scheme = strncasecmp(raw, "http://", 7) == 0 ? 7 : strncasecmp(raw, "https://", 8) == 0 ? 8 : 0;
+
+	return scheme == 0 ? raw : raw + scheme + strcspn(raw + scheme, "/");
+}
+
 MUST_USE enum err api_path_parse(const char *raw, struct api_path *ret)
 {
 	struct wr w = wr_of(SPACE_OF(ret->text));
+	const char *path = skip_authority(raw);
 
 	ret->cnt = 0;
-	if (raw[0] != '/')
+	if (path[0] != '/')
 		return ERR_SYNTAX;
-	for (const char *at = raw; *at == '/';) {
+	for (const char *at = path; *at == '/';) {
 		size_t len = strcspn(at + 1, "/");
 		if (ret->cnt == API_PATH_SEGMENTS_MAX)
 			return ERR_LONG;

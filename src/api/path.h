@@ -1,5 +1,5 @@
 // The path of a request: split first, then decoded, so that an encoded slash stays inside its segment.
-// Inside api only; pure. RFC 3986 2.1, 3.3.
+// Inside api only; pure. RFC 3986 2.1, 3.3; RFC 9112 3.2.
 #pragma once
 
 #include "base/bytes.h"
@@ -14,7 +14,8 @@ struct api_path {
 	uint8_t text[API_PATH_TEXT_MAX];
 };
 
-/* "/client/v4/accounts/x%2Fy" gives "accounts", "x/y". The prefix /client/v4 may be missing.
+/* "/client/v4/accounts/x%2Fy" gives "accounts", "x/y". The prefix /client/v4 may be missing; "http://host" may stand before it, as a
+ * client that talks to a proxy sends it.
  * ERR_LONG: too many segments or characters; ERR_SYNTAX: a broken or forbidden escape (%00). */
 MUST_USE enum err api_path_parse(const char *raw, struct api_path *ret);
 

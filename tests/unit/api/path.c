@@ -25,6 +25,21 @@ static void prefix_may_be_there_or_not(void **state)
 	check_segment(1, "1");
 }
 
+static void host_of_the_absolute_form_is_skipped(void **state)
+{
+	(void)state;
+	static const char *const good[] = { "http://api.example/accounts/1", "HTTPS://x:8080/client/v4/accounts/1", "http:///accounts/1" };
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(api_path_parse(good[i], &path), ERR_NONE);
+		assert_int_equal(path.cnt, 2);
+		check_segment(0, "accounts");
+		check_segment(1, "1");
+	}
+	static const char *const bad[] = { "http://api.example", "http:/accounts", "ftp://x/accounts", "*", "accounts" };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(api_path_parse(bad[i], &path), ERR_SYNTAX);
+}
+
 static void encoded_slash_stays_in_its_segment(void **state)
 {
 	(void)state;
@@ -89,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prefix_may_be_there_or_not),
+		cmocka_unit_test(host_of_the_absolute_form_is_skipped),
 		cmocka_unit_test(encoded_slash_stays_in_its_segment),
 		cmocka_unit_test(broken_escapes_are_refused),
 		cmocka_unit_test(too_many_segments_or_characters_are_refused),
