@@ -10,7 +10,7 @@
 #include "io/udp.h"
 #include "worker/state.h"
 
-enum { EVENTS_MAX = 64 };
+enum { EVENTS_MAX = 64, RESCAN_MS = 1000 };
 
 /* What an event is about: in the upper half of its data the source, in the lower one the index. */
 enum source { SOURCE_STOP, SOURCE_WAKE, SOURCE_SOCKET, SOURCE_QUEUE };
@@ -59,8 +59,8 @@ static bool add_queue(struct worker *w, const struct fwd_queue *q)
 	return true;
 }
 
-/* The set of queues as it is now. A queue that cannot be watched is tried again with the next change or wait.
- */
+/* The set of queues as it is now. A queue that cannot be watched is tried again with the next change, or after a while: not at once,
+ * for in a turn that looks for queues none is read. */
 static bool scan_queues(struct worker *w)
 {
 	uint64_t generation = fwd_offramp_generation(w->reader);
@@ -68,13 +68,13 @@ static bool scan_queues(struct worker *w)
 	struct fwd_queue q;
 	bool whole = true;
 
-	if (generation == w->generation)
+	if (generation == w->generation && w->now_ms < w->rescan_ms)
 		return false;
 	forget_queues(w);
 	while (fwd_queue_next(w->reader, &walk, &q))
 		whole = add_queue(w, &q) && whole;
-	if (whole)
-		w->generation = generation;
+	w->generation = generation;
+	w->rescan_ms = whole ? UINT64_MAX : w->now_ms + RESCAN_MS;
 	return true;
 }
 

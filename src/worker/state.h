@@ -105,7 +105,7 @@ struct worker {
 	struct fwd_reader *reader;
 	struct fwd_counters *counters;
 	uint64_t now_ms, now_us;
-	uint64_t generation;           /* of the queues below */
+	uint64_t generation, rescan_ms; /* of the queues below; when one is missing that could not be watched */
 	struct worker_queue *queues;
 	size_t queue_cnt;
 	bool punted;                   /* the control thread has to be woken */

@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include <fcntl.h>
+
 /* Where packets go that are good. */
 
 static struct rig_packet sent, got;
@@ -446,6 +448,22 @@ static void an_off_ramp_may_be_exchanged(void **state)
 	}
 }
 
+static void an_off_ramp_that_cannot_be_watched_does_not_stop_the_others(void **state)
+{
+	struct rig *r = *state;
+
+	/* What epoll refuses, as it refuses any when the limits of the process are reached. */
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fwd_account_offramp(r->fwd, 2, &fd, 1, 1500), ERR_NONE);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_make_udp(&sent, "192.168.7.7", "10.1.0.5", 100 + i);
+		rig_tun_send(r, 1, bytes_of(sent.b, sent.len));
+		rig_peer_get(r, SITE_A, &got);
+		assert_forwarded();
+	}
+}
+
 static void counters_of_sa_and_tunnel_are_exact(void **state)
 {
 	struct rig *r = *state;
@@ -583,6 +601,7 @@ int main(void)
 		RUN(a_new_path_is_taken_by_the_next_packet),
 		RUN(a_rekeyed_sa_is_sent_on_only_after_its_proof),
 		RUN(an_off_ramp_may_be_exchanged),
+		RUN(an_off_ramp_that_cannot_be_watched_does_not_stop_the_others),
 		RUN(counters_of_sa_and_tunnel_are_exact),
 		RUN(at_a_site_everything_goes_to_the_host_and_costs_no_hop),
 		RUN(at_a_site_an_outer_packet_is_not_sealed_again),
