@@ -108,6 +108,8 @@ void control_mesh_used(struct control *c, struct bytes list);
 /* What have you seen of these tunnels: to all, and the answer to that slot (seen.c). */
 void control_mesh_ask(struct control *c, uint32_t number, struct bytes list);
 void control_mesh_seen(struct control *c, uint16_t slot, uint32_t number, struct bytes list);
+/* What a router says about a packet that any of the nodes may have sent, and that came to this one (RFC 7690): to all. */
+void control_mesh_too_big(struct control *c, const struct fwd_too_big *t);
 /* An IP fragment, to the node that puts its datagram together (gather.c). */
 void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet);
 /* A row that the store has since mod_rev, to the nodes of the site that have not installed what it had at rev. */

@@ -181,6 +181,14 @@ void control_mesh_seen(struct control *c, uint16_t slot, uint32_t number, struct
 	send_to_slot(c, slot, &m);
 }
 
+void control_mesh_too_big(struct control *c, const struct fwd_too_big *t)
+{
+	const struct wire_mesh_msg m = { .kind = WIRE_MESH_TOO_BIG,
+					 .too_big = { t->spi_out, t->mtu, t->local, t->remote } };
+	if (c->mesh != NULL)
+		send_to_all(c, false, &m);
+}
+
 void control_mesh_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_t rev)
 {
 	const struct wire_mesh_msg m = { .kind = WIRE_MESH_LEFT, .taken = { spi_in, rev, 0 } };
@@ -259,6 +267,13 @@ static void take_used(struct control *c, struct bytes list)
 		control_use_take(c, &u);
 }
 
+static void take_too_big(struct control *c, const struct wire_mesh_msg *m)
+{
+	const struct fwd_too_big t = { .spi_out = m->too_big.spi_out, .mtu = m->too_big.mtu, .local = m->too_big.local,
+				       .remote = m->too_big.remote };
+	(void)control_path_heard(c, &t);
+}
+
 /* A message that is no piece. */
 static void take_message(struct control *c, const struct cluster_member *from, struct bytes text)
 {
@@ -305,6 +320,9 @@ static void take_message(struct control *c, const struct cluster_member *from, s
 		break;
 	case WIRE_MESH_LEFT:
 		control_seq_left(c, from->slot, m.taken.spi_in, m.taken.rev);
+		break;
+	case WIRE_MESH_TOO_BIG:
+		take_too_big(c, &m);
 		break;
 	case WIRE_MESH_PIECE:
 		control_drop(c, MODEL_DROP_mesh_unwanted);

@@ -95,6 +95,8 @@ MUST_USE enum err control_tunnel_rekey(struct control *c, struct control_tunnel 
 void control_sas_timers(struct control *c);
 uint64_t control_sas_next_us(const struct control *c);
 void control_notice(struct control *c, const struct fwd_notice *n);
+/* What a router said, to this node or another. */
+enum fwd_path_word control_path_heard(struct control *c, const struct fwd_too_big *t);
 /* The peer has this Child SA: sending may move to it. False: there is none, or it is replaced. */
 bool control_proven(struct control *c, uint32_t spi_in);
 struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);

@@ -526,14 +526,24 @@ void control_datagram_looked_up(struct control *c, const struct fwd_punt *p, boo
 
 /* ---- notices of the workers ---- */
 
+enum fwd_path_word control_path_heard(struct control *c, const struct fwd_too_big *t)
+{
+	enum fwd_path_word word = fwd_path_too_big(c->fwd, t, clock_mono_ms());
+
+	if (word == FWD_PATH_LOWERED)
+		fwd_count(fwd_control_counters(c->fwd), MODEL_COUNTER_path_mtu_lowered, 1);
+	return word;
+}
+
+/* A router does not know which node has sent the packet. */
 static void take_too_big(struct control *c, const struct fwd_too_big *t)
 {
-	struct fwd_counters *counters = fwd_control_counters(c->fwd);
+	enum fwd_path_word word = control_path_heard(c, t);
 
-	if (fwd_path_too_big(c->fwd, t, clock_mono_ms()))
-		fwd_count(counters, MODEL_COUNTER_path_mtu_lowered, 1);
-	else
-		fwd_count_drop(counters, MODEL_DROP_icmp_ignored);
+	if (word != FWD_PATH_IGNORED)
+		control_mesh_too_big(c, t);
+	if (word != FWD_PATH_LOWERED)
+		fwd_count_drop(fwd_control_counters(c->fwd), MODEL_DROP_icmp_ignored);
 }
 
 /* A rekey has replaced it meanwhile. */

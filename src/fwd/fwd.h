@@ -92,10 +92,12 @@ void fwd_number_until(struct fwd *f, uint64_t mono_ms);
 void fwd_child_path(struct fwd *f, uint32_t spi_in, const struct model_path *path);
 
 /* Lowers the MTU of the tunnel's path to what a router says, if its message quotes a packet of an SA that is sent on, with its
- * addresses (RFC 4301 8.2.2): never below what every link must carry (RFC 8200 5; 576 for IPv4), and for FWD_PATH_AGE_MS from
- * the last such word on (RFC 1191 6.3, RFC 8201 4). False: not believed, or nothing new. */
+ * addresses (RFC 4301 8.2.2): in IPv4 never below 576; what IPv6 links may not have is ignored (RFC 8201 4). It holds for
+ * FWD_PATH_AGE_MS from the last such word on (RFC 1191 6.3, RFC 8201 4). KNOWN: the path is known to be that narrow, and yet somebody sends
+ * more; at most once a second. */
 #define FWD_PATH_AGE_MS 600000
-bool fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms);
+enum fwd_path_word { FWD_PATH_IGNORED, FWD_PATH_KNOWN, FWD_PATH_LOWERED };
+enum fwd_path_word fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms);
 /* Paths whose word is old get their full MTU back; fwd_collect does it now and then. */
 void fwd_paths_age(struct fwd *f, uint64_t now_ms);
 

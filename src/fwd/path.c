@@ -1,7 +1,7 @@
 // The MTU of the way that a tunnel's outer packets take, as routers on it say.
 #include "fwd/state.h"
 
-enum { IP4_MTU_MIN = 576, IP6_MTU_MIN = 1280 };
+enum { IP4_MTU_MIN = 576, IP6_MTU_MIN = 1280, AGAIN_MS = 1000 };
 
 /* Whoever is not on the way does not know the SPI that the peer chose. */
 static bool is_of(const struct fwd_child *c, const struct fwd_too_big *t)
@@ -35,19 +35,32 @@ static void renew_outers(struct fwd *f, struct fwd_tunnel *t)
 		(void)!fwd_outer_set(f, c, &FWD_READ(c->outer)->outer.path);
 }
 
-bool fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms)
+/* Of what was under way when the path was lowered routers speak as well. */
+static enum fwd_path_word hear_again(struct fwd_tunnel *t, uint32_t mtu, uint64_t now_ms)
+{
+	if (t->learned_mtu == 0 || mtu >= FWD_READ(t->config)->config.outer_mtu || now_ms - t->learned_ms < AGAIN_MS)
+		return FWD_PATH_IGNORED;
+	t->learned_ms = now_ms;
+	return FWD_PATH_KNOWN;
+}
+
+enum fwd_path_word fwd_path_too_big(struct fwd *f, const struct fwd_too_big *t, uint64_t now_ms)
 {
 	struct fwd_tunnel *tunnel = find_tunnel(f, t);
-	uint32_t least = t->remote.addr.family == ADDR_V6 ? IP6_MTU_MIN : IP4_MTU_MIN;
-	uint32_t mtu = t->mtu < least ? least : t->mtu;
+	uint32_t mtu = t->mtu;
 
-	if (tunnel == NULL || mtu >= fwd_tunnel_path_mtu(tunnel))
-		return false;
+	/* RFC 8201 4: discarded. */
+	if (tunnel == NULL || (t->remote.addr.family == ADDR_V6 && mtu < IP6_MTU_MIN))
+		return FWD_PATH_IGNORED;
+	if (mtu < IP4_MTU_MIN)
+		mtu = IP4_MTU_MIN;
+	if (mtu >= fwd_tunnel_path_mtu(tunnel))
+		return hear_again(tunnel, mtu, now_ms);
 	f->learned_cnt += tunnel->learned_mtu == 0;
 	tunnel->learned_mtu = (uint16_t)mtu;
 	tunnel->learned_ms = now_ms;
 	renew_outers(f, tunnel);
-	return true;
+	return FWD_PATH_LOWERED;
 }
 
 void fwd_paths_age(struct fwd *f, uint64_t now_ms)

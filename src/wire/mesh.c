@@ -75,6 +75,22 @@ static bool parse_forward(struct rd *r, struct wire_mesh_msg *m)
 	return m->forward.msg.len != 0 && m->forward.local.addr.family == m->forward.remote.addr.family;
 }
 
+static void build_too_big(struct wr *w, const struct wire_mesh_msg *m)
+{
+	wr_u32(w, m->too_big.spi_out);
+	wr_u32(w, m->too_big.mtu);
+	build_endpoint(w, &m->too_big.local);
+	build_endpoint(w, &m->too_big.remote);
+}
+
+static bool parse_too_big(struct rd *r, struct wire_mesh_msg *m)
+{
+	m->too_big.spi_out = rd_u32(r);
+	m->too_big.mtu = rd_u32(r);
+	return parse_endpoint(r, &m->too_big.local) && parse_endpoint(r, &m->too_big.remote) && rd_done(r) &&
+	       m->too_big.local.addr.family == m->too_big.remote.addr.family;
+}
+
 static bool parse_piece(struct rd *r, struct wire_mesh_msg *m)
 {
 	m->piece.number = rd_u32(r);
@@ -227,6 +243,9 @@ void wire_mesh_build(struct wr *w, const struct wire_mesh_msg *m)
 		wr_u32(w, m->seen.number);
 		wr_put(w, m->seen.list);
 		break;
+	case WIRE_MESH_TOO_BIG:
+		build_too_big(w, m);
+		break;
 	}
 }
 
@@ -279,6 +298,8 @@ static enum err parse_body(struct rd *r, struct wire_mesh_msg *m)
 		m->seen.number = rd_u32(r);
 		m->seen.list = rd_rest(r);
 		return is_list(m->seen.list, WIRE_MESH_SEEN_LEN, WIRE_MESH_SEEN_MAX) ? ERR_NONE : ERR_SYNTAX;
+	case WIRE_MESH_TOO_BIG:
+		return parse_too_big(r, m) ? ERR_NONE : ERR_SYNTAX;
 	}
 	return ERR_UNSUPPORTED;
 }

@@ -19,6 +19,7 @@
 //   ASK        number u32 | one or more SPIs of ours of IKE SAs u64
 //   SEEN       number u32 | of each of these: packets in u64, out u64 | switches u64 | out since it was asked before u32 |
 //              in, out by the SAs that there are u32, u32 | milliseconds since the peer was heard u32
+//   TOO_BIG    SPI of the peer u32 | MTU u32 | local | remote      a router's word about an ESP packet; endpoints as above
 //
 // A longer message goes in pieces, each a datagram of at most WIRE_MESH_DATAGRAM_MAX bytes.
 #pragma once
@@ -46,7 +47,7 @@ struct wire_mesh_header {
 enum wire_mesh_kind {
 	WIRE_MESH_PING = 1, WIRE_MESH_FORWARD, WIRE_MESH_PROVEN, WIRE_MESH_APPLIED, WIRE_MESH_INNER, WIRE_MESH_PIECE,
 	WIRE_MESH_TAKEN, WIRE_MESH_LEFT, WIRE_MESH_USED, WIRE_MESH_ROW,
-	WIRE_MESH_FRAGMENT, WIRE_MESH_ASK, WIRE_MESH_SEEN
+	WIRE_MESH_FRAGMENT, WIRE_MESH_ASK, WIRE_MESH_SEEN, WIRE_MESH_TOO_BIG
 };
 
 /* What one process has used of the keys of a Child SA. */
@@ -83,6 +84,7 @@ struct wire_mesh_msg {
 		struct bytes used; /* USED: that many of WIRE_MESH_USED_LEN */
 		struct { uint32_t number; struct bytes list; } ask;  /* of 8 */
 		struct { uint32_t number; struct bytes list; } seen; /* of WIRE_MESH_SEEN_LEN */
+		struct { uint32_t spi_out, mtu; struct addr_endpoint local, remote; } too_big;
 	};
 };
 

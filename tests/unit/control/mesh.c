@@ -301,6 +301,54 @@ static void message_of_a_newer_program_is_counted(void **state)
 	assert_int_equal(dropped(b, MODEL_DROP_mesh_unwanted), 1);
 }
 
+/* Both nodes send on it. */
+static struct model_child_sa install(struct control *c)
+{
+	struct model_child_sa m = {
+		.spi_in = 0x1000, .spi_out = 0x9000, .tunnel_id = { { 7 } },
+		.suite = { .encr = IKE_ENCR_AES_GCM_16, .key_bits = 256 },
+		.path = { .local = { addr_from_v4_u32(0xc0000201), 4500 }, .remote = { addr_from_v4_u32(0xc6336407), 4500 },
+			  .udp_encap = true },
+	};
+	const struct fwd_tunnel_config t = { .tunnel_id = m.tunnel_id, .account_number = 1, .outer_mtu = 1500 };
+	assert_int_equal(fwd_account_put(c->fwd, 1, true), ERR_NONE);
+	assert_int_equal(fwd_tunnel_put(c->fwd, &t), ERR_NONE);
+	assert_int_equal(fwd_child_put(c->fwd, &m), ERR_NONE);
+	return m;
+}
+
+static uint16_t path_mtu(const struct control *c, const struct model_child_sa *m)
+{
+	struct fwd_tunnel_stats s;
+	assert_int_equal(fwd_tunnel_stats(c->fwd, &m->tunnel_id, &s), ERR_NONE);
+	return s.path_mtu;
+}
+
+/* The router's message goes to any node, which need not have sent the packet (RFC 7690). */
+static void what_a_router_says_to_one_node_all_hear(void **state)
+{
+	(void)state;
+	const struct model_child_sa m = install(a);
+	(void)install(b);
+	struct fwd_notice n = { .kind = FWD_NOTICE_TOO_BIG,
+				.too_big = { .spi_out = m.spi_out, .mtu = 1400, .local = m.path.local, .remote = m.path.remote } };
+	control_notice(a, &n);
+	hear(b, 1);
+	assert_int_equal(path_mtu(a, &m), 1400);
+	assert_int_equal(path_mtu(b, &m), 1400);
+	assert_int_equal(atomic_load(&b->counters->counter[MODEL_COUNTER_path_mtu_lowered]), 1);
+	/* What is not believed goes no further, and what came from another node goes not back. */
+	n.too_big.spi_out++;
+	n.too_big.mtu = 1000;
+	control_notice(a, &n);
+	control_mesh_proven(a, 5);
+	hear(b, 2);
+	assert_int_equal(path_mtu(b, &m), 1400);
+	control_mesh_proven(b, 5);
+	hear(a, 1);
+	assert_int_equal(dropped(a, MODEL_DROP_icmp_ignored), 1);
+}
+
 static void without_a_cluster_nothing_is_sent(void **state)
 {
 	(void)state;
@@ -310,6 +358,7 @@ static void without_a_cluster_nothing_is_sent(void **state)
 	assert_int_equal(control_mesh_fd(c), -1);
 	control_mesh_forward(c, 3, &(struct fwd_punt){ .len = 1 });
 	control_mesh_proven(c, 5);
+	control_mesh_too_big(c, &(struct fwd_too_big){ .mtu = 1400 });
 	control_mesh_applied(c, 5);
 	control_mesh_inner(c, 3, 5, bytes_str("packet"));
 	control_mesh_timers(c);
@@ -328,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answer_waits_and_its_child_sa_comes_by_the_mesh, begin, end),
 		cmocka_unit_test_setup_teardown(stranger_is_counted_and_gets_no_answer, begin, end),
 		cmocka_unit_test_setup_teardown(message_of_a_newer_program_is_counted, begin, end),
+		cmocka_unit_test_setup_teardown(what_a_router_says_to_one_node_all_hear, begin, end),
 		cmocka_unit_test(without_a_cluster_nothing_is_sent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

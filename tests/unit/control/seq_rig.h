@@ -164,6 +164,10 @@ void control_mesh_proven(struct control *c, uint32_t spi_in)
 {
 	(void)c, (void)spi_in;
 }
+void control_mesh_too_big(struct control *c, const struct fwd_too_big *t)
+{
+	(void)c, (void)t;
+}
 void control_mesh_fragment(struct control *c, uint16_t slot, struct bytes packet)
 {
 	(void)c, (void)slot, (void)packet;

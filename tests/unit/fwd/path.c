@@ -33,7 +33,7 @@ static void all_sas_of_the_tunnel_follow_and_later_ones_too(void **state)
 	rig_install(r, 1, 0x2000);
 	rig_install(r, 2, 0x3000);
 	uint16_t before = inner_mtu(r, SPI);
-	assert_true(fwd_path_too_big(r->fwd, &t, 1));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1), FWD_PATH_LOWERED);
 	assert_int_equal(path_mtu(r, 1), 1400);
 	assert_int_equal(inner_mtu(r, SPI), before - 100);
 	assert_int_equal(inner_mtu(r, 0x2000), before - 100);
@@ -42,9 +42,9 @@ static void all_sas_of_the_tunnel_follow_and_later_ones_too(void **state)
 	assert_int_equal(path_mtu(r, 2), FULL);
 	assert_int_equal(inner_mtu(r, 0x3000), before);
 	/* Upwards nobody is believed. */
-	assert_false(fwd_path_too_big(r->fwd, &t, 2));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 2), FWD_PATH_IGNORED);
 	t.mtu = 1450;
-	assert_false(fwd_path_too_big(r->fwd, &t, 2));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 2), FWD_PATH_IGNORED);
 	assert_int_equal(path_mtu(r, 1), 1400);
 }
 
@@ -65,11 +65,11 @@ static void a_word_with_anything_wrong_changes_nothing(void **state)
 	wrong[5].remote.port++;
 	wrong[6].mtu = FULL;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-		assert_false(fwd_path_too_big(r->fwd, &wrong[i], 1));
+		assert_int_equal(fwd_path_too_big(r->fwd, &wrong[i], 1), FWD_PATH_IGNORED);
 	assert_int_equal(path_mtu(r, 1), FULL);
 	fwd_child_delete(r->fwd, SPI);
 	wrong[0] = word(SPI, 1000);
-	assert_false(fwd_path_too_big(r->fwd, &wrong[0], 1));
+	assert_int_equal(fwd_path_too_big(r->fwd, &wrong[0], 1), FWD_PATH_IGNORED);
 }
 
 static void it_never_falls_below_what_every_link_must_carry(void **state)
@@ -79,7 +79,7 @@ static void it_never_falls_below_what_every_link_must_carry(void **state)
 
 	rig_tunnel(r, 1, 1);
 	rig_install(r, 1, SPI);
-	assert_true(fwd_path_too_big(r->fwd, &t, 1));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1), FWD_PATH_LOWERED);
 	assert_int_equal(path_mtu(r, 1), 576);
 	assert_true(inner_mtu(r, SPI) > 500);
 	struct model_child_sa v6 = rig_child(2, 0x2000);
@@ -87,9 +87,44 @@ static void it_never_falls_below_what_every_link_must_carry(void **state)
 	v6.path.remote.addr = rig_addr("2001:db8::2");
 	rig_tunnel(r, 1, 2);
 	assert_int_equal(fwd_child_put(r->fwd, &v6), ERR_NONE);
-	t = (struct fwd_too_big){ .spi_out = v6.spi_out, .mtu = 100, .local = v6.path.local, .remote = v6.path.remote };
-	assert_true(fwd_path_too_big(r->fwd, &t, 1));
+	t = (struct fwd_too_big){ .spi_out = v6.spi_out, .mtu = 1280, .local = v6.path.local, .remote = v6.path.remote };
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1), FWD_PATH_LOWERED);
 	assert_int_equal(path_mtu(r, 2), 1280);
+}
+
+/* RFC 8201 4: such a message must be discarded. */
+static void a_link_that_ipv6_may_not_have_is_not_believed(void **state)
+{
+	struct rig *r = *state;
+	struct model_child_sa v6 = rig_child(1, SPI);
+
+	v6.path.local.addr = rig_addr("2001:db8::1");
+	v6.path.remote.addr = rig_addr("2001:db8::2");
+	rig_tunnel(r, 1, 1);
+	assert_int_equal(fwd_child_put(r->fwd, &v6), ERR_NONE);
+	struct fwd_too_big t = { .spi_out = v6.spi_out, .mtu = 1279, .local = v6.path.local, .remote = v6.path.remote };
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1), FWD_PATH_IGNORED);
+	assert_int_equal(path_mtu(r, 1), FULL);
+}
+
+/* Somebody sends what is too big for a path that is known: another node does not know it yet. */
+static void of_a_known_path_it_says_so_once_a_second(void **state)
+{
+	struct rig *r = *state;
+	struct fwd_too_big t = word(SPI, 1400), wider = word(SPI, 1450), full = word(SPI, FULL);
+
+	rig_tunnel(r, 1, 1);
+	rig_install(r, 1, SPI);
+	assert_int_equal(fwd_path_too_big(r->fwd, &wider, 1000), FWD_PATH_LOWERED);
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1100), FWD_PATH_LOWERED);
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 2099), FWD_PATH_IGNORED);
+	assert_int_equal(fwd_path_too_big(r->fwd, &wider, 2100), FWD_PATH_KNOWN);
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 2101), FWD_PATH_IGNORED);
+	assert_int_equal(fwd_path_too_big(r->fwd, &full, 5000), FWD_PATH_IGNORED);
+	assert_int_equal(path_mtu(r, 1), 1400);
+	/* The last word counts. */
+	fwd_paths_age(r->fwd, 2100 + FWD_PATH_AGE_MS - 1);
+	assert_int_equal(path_mtu(r, 1), 1400);
 }
 
 static void it_is_forgotten_after_a_while(void **state)
@@ -100,15 +135,15 @@ static void it_is_forgotten_after_a_while(void **state)
 	rig_tunnel(r, 1, 1);
 	rig_install(r, 1, SPI);
 	uint16_t before = inner_mtu(r, SPI);
-	assert_true(fwd_path_too_big(r->fwd, &t, 1000));
-	assert_true(fwd_path_too_big(r->fwd, &more, 5000));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 1000), FWD_PATH_LOWERED);
+	assert_int_equal(fwd_path_too_big(r->fwd, &more, 5000), FWD_PATH_LOWERED);
 	fwd_paths_age(r->fwd, 5000 + FWD_PATH_AGE_MS - 1);
 	assert_int_equal(path_mtu(r, 1), 1300);
 	fwd_paths_age(r->fwd, 5000 + FWD_PATH_AGE_MS);
 	assert_int_equal(path_mtu(r, 1), FULL);
 	assert_int_equal(inner_mtu(r, SPI), before);
 	/* And may be learned again. */
-	assert_true(fwd_path_too_big(r->fwd, &t, 6000 + FWD_PATH_AGE_MS));
+	assert_int_equal(fwd_path_too_big(r->fwd, &t, 6000 + FWD_PATH_AGE_MS), FWD_PATH_LOWERED);
 	assert_int_equal(path_mtu(r, 1), 1400);
 }
 
@@ -118,6 +153,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_sas_of_the_tunnel_follow_and_later_ones_too, rig_start, rig_stop),
 		cmocka_unit_test_setup_teardown(a_word_with_anything_wrong_changes_nothing, rig_start, rig_stop),
 		cmocka_unit_test_setup_teardown(it_never_falls_below_what_every_link_must_carry, rig_start, rig_stop),
+		cmocka_unit_test_setup_teardown(a_link_that_ipv6_may_not_have_is_not_believed, rig_start, rig_stop),
+		cmocka_unit_test_setup_teardown(of_a_known_path_it_says_so_once_a_second, rig_start, rig_stop),
 		cmocka_unit_test_setup_teardown(it_is_forgotten_after_a_while, rig_start, rig_stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
