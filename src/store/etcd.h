@@ -1,4 +1,4 @@
-// The etcd engine's parts: what etcd.c, etcd_txn.c, etcd_lease.c and etcd_watch.c share.
+// The etcd engine's parts: what etcd.c, etcd_ask.c, etcd_txn.c, etcd_lease.c and etcd_watch.c share.
 // Private to store/. All by the thread that owns the store, but for the watch's own thread inside etcd_watch.c.
 //
 // Keys in etcd: PREFIX "kv/" and the store's key; PREFIX "txn/", the handle's number and a slot: the marks by which a

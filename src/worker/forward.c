@@ -73,33 +73,3 @@ void worker_forward_offramp(struct worker *w, struct worker_packet *p)
 		wire_ip_decrement_ttl(worker_packet_space(p));
 	worker_offramp_put(w, &q, p);
 }
-
-bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why)
-{
-	if (p->child == NULL) {
-		struct fwd_queue q = fwd_offramp_queue(w->reader, p->account);
-		*ret_why = q.fd < 0 ? MODEL_DROP_offramp_down : MODEL_DROP_tun_write;
-		return q.fd >= 0 && worker_write(w, &q, worker_packet_bytes(p));
-	}
-	struct fwd_child *c = fwd_tunnel_sender(fwd_child_tunnel(p->child), &p->ip, ret_why);
-	if (c == NULL)
-		return false;
-	worker_send(w, p, c);
-	return true;
-}
-
-void worker_answer_local(struct worker *w, struct worker_packet *p)
-{
-	enum model_drop why;
-
-	if (!wire_icmp_is_echo_request(&p->ip)) {
-		worker_drop_packet(w, p, MODEL_DROP_tunnel_local);
-		return;
-	}
-	wire_icmp_echo_reply(worker_packet_space(p), &p->ip);
-	must(worker_check_inner(p));
-	if (worker_return(w, p, &why))
-		fwd_count(w->counters, MODEL_COUNTER_echo_answered, 1);
-	else
-		worker_drop(w, why);
-}

@@ -1,21 +1,35 @@
+// What a worker answers by itself: echo requests, and errors about packets that it drops (RFC 792, 4443).
 #include "wire/split.h"
 #include "worker/state.h"
 
-enum { RATE = 1000, BURST = 100 };
-
-/* RFC 1812 4.3.2.8, RFC 4443 2.4 (f): errors are limited. */
-bool worker_take_token(struct worker_limit *l, uint64_t now_ms)
+bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why)
 {
-	uint64_t earned = (now_ms - l->filled_ms) * RATE / 1000;
-
-	if (earned != 0) {
-		l->tokens = earned >= BURST - l->tokens ? BURST : l->tokens + (uint32_t)earned;
-		l->filled_ms = now_ms;
+	if (p->child == NULL) {
+		struct fwd_queue q = fwd_offramp_queue(w->reader, p->account);
+		*ret_why = q.fd < 0 ? MODEL_DROP_offramp_down : MODEL_DROP_tun_write;
+		return q.fd >= 0 && worker_write(w, &q, worker_packet_bytes(p));
 	}
-	if (l->tokens == 0)
+	struct fwd_child *c = fwd_tunnel_sender(fwd_child_tunnel(p->child), &p->ip, ret_why);
+	if (c == NULL)
 		return false;
-	l->tokens--;
+	worker_send(w, p, c);
 	return true;
+}
+
+void worker_answer_local(struct worker *w, struct worker_packet *p)
+{
+	enum model_drop why;
+
+	if (!wire_icmp_is_echo_request(&p->ip)) {
+		worker_drop_packet(w, p, MODEL_DROP_tunnel_local);
+		return;
+	}
+	wire_icmp_echo_reply(worker_packet_space(p), &p->ip);
+	must(worker_check_inner(p));
+	if (worker_return(w, p, &why))
+		fwd_count(w->counters, MODEL_COUNTER_echo_answered, 1);
+	else
+		worker_drop(w, why);
 }
 
 static bool build_error(struct worker_packet *e, const struct worker_packet *p, enum wire_icmp_error kind,

@@ -194,6 +194,11 @@ void worker_too_big(struct worker *w, const struct worker_socket *s, const struc
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind, const struct addr_endpoint *remote);
 void worker_punt_flush(struct worker *w);
 
+/* ---- limit.c ---- */
+
+/* One of what may be done so often; l belongs to the worker. */
+bool worker_take_token(struct worker_limit *l, uint64_t now_ms);
+
 /* ---- inbound.c, outbound.c ---- */
 
 void worker_inbound(struct worker *w, const struct worker_socket *s, unsigned cnt);
@@ -217,17 +222,15 @@ MUST_USE bool worker_take_congestion(struct worker_packet *p);
 /* Towards a tunnel other than the one that it came from. */
 void worker_forward_tunnel(struct worker *w, struct worker_packet *p, struct fwd_tunnel *t);
 void worker_forward_offramp(struct worker *w, struct worker_packet *p);
-/* To where it came from: answers of the gateway itself. False: that was not possible, *ret_why says why. */
-bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why);
-/* A packet to an inner address of the gateway. */
-void worker_answer_local(struct worker *w, struct worker_packet *p);
 /* Lowers the MSS of a SYN to what fits the SA that it came or goes by. */
 void worker_clamp(struct worker *w, struct worker_packet *p, const struct fwd_child *c);
 
 /* ---- icmp.c ---- */
 
-/* One of what may be done so often; l belongs to the worker. */
-bool worker_take_token(struct worker_limit *l, uint64_t now_ms);
+/* To where it came from: answers of the gateway itself. False: that was not possible, *ret_why says why. */
+bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why);
+/* A packet to an inner address of the gateway. */
+void worker_answer_local(struct worker *w, struct worker_packet *p);
 /* Drops the packet and tells its source. about: the tunnel whose address the error bears, may be NULL. */
 void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop why, enum wire_icmp_error kind,
 		   uint32_t mtu, const struct fwd_tunnel *about);
