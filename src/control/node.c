@@ -361,6 +361,8 @@ static void take_renewed(struct control *c, const struct store_done *done)
 		n->until_us = n->asked_us + n->lease_us;
 		if (!c->members.held && c->now_us < n->until_us)
 			log_info("the store is back, and the lease of slot %u stands", n->slot);
+	} else if (n->next_us > c->now_us + AGAIN_US) {
+		n->next_us = c->now_us + AGAIN_US; /* as while etcd's users are changed: it lasts for a few tries */
 	}
 }
 
