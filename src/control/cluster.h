@@ -50,11 +50,14 @@ struct control_read {
 	struct control_datagram *waiting; /* the oldest first */
 };
 
-/* The store's keys, listed again (relist.c). */
+/* The store's keys, listed again (relist.c). Of each prefix: its pages are read, what is here and not there goes, the list is forgotten. */
+enum control_relist_phase { CONTROL_RELIST_READS, CONTROL_RELIST_SWEEPS, CONTROL_RELIST_FORGETS };
 struct control_relist {
 	bool on;
 	bool lost;                    /* the configuration too */
 	bool waits;                   /* for a page */
+	enum control_relist_phase phase;
+	size_t bucket;                /* where the next part of a sweep begins, or of what is forgotten */
 	unsigned prefix;
 	uint64_t tag;                 /* of that page */
 	uint64_t rev;                 /* of the first page of the prefix */
@@ -176,6 +179,7 @@ void control_relist_tick(struct control *c);
  * while the watch tells what has changed since. */
 MUST_USE bool control_relist_row(struct control *c, const struct store_row *row);
 bool control_relist_done(struct control *c, const struct store_done *done); /* false: it was no page of it */
+uint64_t control_relist_next_us(const struct control *c); /* of the part that comes next */
 void control_relist_free(struct control *c);
 
 /* ---- park.c: ESP packets of SAs that another node has made a moment ago ---- */

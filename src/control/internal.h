@@ -11,6 +11,7 @@
 #include "model/live.h"
 
 #define CONTROL_SETTLE_MAX 256
+#define CONTROL_UNWANTED_MAX 16
 #define CONTROL_TAG_QUIET UINT64_MAX /* of a transaction whose result changes nothing here */
 #define CONTROL_CLIENTS_MAX 8     /* who may ask a site for its status at a time */
 
@@ -78,7 +79,9 @@ struct control {
 	unsigned settle_cnt;          /* tunnels whose state is looked at when all rows that came together are installed */
 	struct model_id settle[CONTROL_SETTLE_MAX];
 	uint32_t larval_spi;          /* of the last row that only kept an SPI */
-	uint64_t sweep_us;            /* when old graves are looked for */
+	struct control_round graves, unwanted; /* old ones are looked for; SAs of tunnels that were deleted are */
+	unsigned unwanted_cnt;        /* tunnels that were deleted and have got an SA since: what there is no room for waits for the round */
+	struct model_id unwanted_ids[CONTROL_UNWANTED_MAX];
 	uint64_t seen_rev;            /* all that the store had then is installed */
 	uint64_t read_budget, read_fill_us; /* of look-ups: how many are left, and since when */
 	uint32_t use_epoch;           /* grows with each process that joins: it has to be told all */

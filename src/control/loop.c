@@ -468,6 +468,8 @@ static int next_timeout_ms(const struct control *c)
 		at = control_park_next_us(c);
 	if (control_seq_next_us(c) < at)
 		at = control_seq_next_us(c);
+	if (control_relist_next_us(c) < at)
+		at = control_relist_next_us(c);
 	if (c->dirty != NULL && c->flush_us < at)
 		at = c->flush_us;
 	if (c->publish_due && c->publish_us < at)

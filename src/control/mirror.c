@@ -9,7 +9,7 @@
 
 #include "base/secret.h"
 
-#define SWEEP_US 60000000u           /* graves are looked after this often */
+#define SWEEP_US 60000000u           /* graves are looked after this often, and SAs that nobody wants */
 #define GRAVE_US UINT64_C(600000000) /* longer than any read takes */
 #define JUST_US 10000000u            /* else it is one of before this process */
 
@@ -92,29 +92,37 @@ static bool is_buried(const struct control *c, bool child, uint64_t spi, uint64_
 }
 
 /* The goodbye of a tunnel that was deleted is one node's duty, which may have died over it. */
-static void close_unwanted(struct control *c)
+static void close_unwanted(struct control *c, struct control_sa *sa)
 {
-	struct hmap_walk w;
+	if (!sa->tunnel->configured && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing && control_duty_sa(c, sa->r.spi))
+		control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
+}
 
-	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
-		struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
-		if (!sa->tunnel->configured && sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing &&
-		    control_duty_sa(c, sa->r.spi))
-			control_sa_close(c, sa, MODEL_FAILURE_CONFIG_REMOVED);
+static void look_at_sa(void *arg, struct hmap_node *n)
+{
+	close_unwanted(arg, CONTAINER_OF(n, struct control_sa, by_spi));
+}
+
+static void close_noted(struct control *c)
+{
+	while (c->unwanted_cnt != 0) {
+		const struct control_tunnel *t = control_tunnel_find(c, &c->unwanted_ids[--c->unwanted_cnt]);
+		for (struct control_sa *sa = t == NULL ? NULL : t->sas, *next; sa != NULL; sa = next) {
+			next = sa->next;
+			close_unwanted(c, sa);
+		}
 	}
 }
 
-static void sweep(struct control *c)
+static void look_at_grave(void *arg, struct hmap_node *n)
 {
-	struct hmap_walk w;
+	struct control *c = arg;
+	struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
 
-	for (struct hmap_node *n = hmap_walk_first(&c->buried, &w); n != NULL; n = hmap_walk_next(&c->buried, &w)) {
-		struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
-		if (b->until_us > c->now_us)
-			continue;
-		hmap_remove(&c->buried, n);
-		free(b);
-	}
+	if (b->until_us > c->now_us)
+		return;
+	hmap_remove(&c->buried, n);
+	free(b);
 }
 
 void control_mirror_free(struct control *c)
@@ -238,8 +246,8 @@ static void install_sa(struct control *c, const struct ike_sa *r, struct control
 	link_children(c, r, true);
 	control_children_prove(c, r, true);
 	settle_later(c, t);
-	if (!t->configured) /* it was rekeyed over the goodbye, or a node had not heard of the end */
-		c->sweep_us = 0;
+	if (!t->configured && c->unwanted_cnt < CONTROL_UNWANTED_MAX) /* it was rekeyed over the goodbye, or a node had not heard of the end */
+		c->unwanted_ids[c->unwanted_cnt++] = t->id;
 }
 
 static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
@@ -421,10 +429,9 @@ void control_mirror_change(struct control *c, const struct store_row *row)
 
 void control_mirror_tick(struct control *c)
 {
-	if (c->now_us < c->sweep_us)
+	(void)control_round_part(&c->graves, c->now_us, SWEEP_US, &c->buried, look_at_grave, c);
+	if (!c->clustered)
 		return;
-	c->sweep_us = c->now_us + SWEEP_US;
-	sweep(c);
-	if (c->clustered)
-		close_unwanted(c);
+	close_noted(c);
+	(void)control_round_part(&c->unwanted, c->now_us, SWEEP_US, &c->sas, look_at_sa, c);
 }

@@ -91,64 +91,107 @@ static void ask_page(struct control *c)
 /* ---- what is gone ---- */
 
 /* What was written since the list began may stand where it had come by already: the watch has told of it. */
-static void sweep_sas(struct control *c)
+static void sweep_key(struct control *c, const struct model_key *key)
 {
-	struct hmap_walk w;
+	const struct store_row gone = { .key = model_key_bytes(key), .mod_rev = c->relist.rev, .deleted = true };
 
-	for (struct hmap_node *n = hmap_walk_first(&c->sas, &w); n != NULL; n = hmap_walk_next(&c->sas, &w)) {
-		const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
-		const struct model_key key = model_key_ike(sa->r.spi);
-		const struct store_row gone = { .key = model_key_bytes(&key), .mod_rev = c->relist.rev, .deleted = true };
-		if (!is_seen(c, &key))
-			control_mirror_change(c, &gone);
-	}
+	if (!is_seen(c, key))
+		control_mirror_change(c, &gone);
 }
 
-static void sweep_children(struct control *c)
+static void sweep_sa(void *arg, struct hmap_node *n)
 {
-	struct hmap_walk w;
-
-	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
-		const struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
-		const struct model_key key = model_key_child(child->spi_in);
-		const struct store_row gone = { .key = model_key_bytes(&key), .mod_rev = c->relist.rev, .deleted = true };
-		if (!is_seen(c, &key))
-			control_mirror_change(c, &gone);
-	}
+	const struct model_key key = model_key_ike(CONTAINER_OF(n, struct control_sa, by_spi)->r.spi);
+	sweep_key(arg, &key);
 }
 
-static void sweep(struct control *c)
+static void sweep_child(void *arg, struct hmap_node *n)
+{
+	const struct model_key key = model_key_child(CONTAINER_OF(n, struct control_child, by_spi)->spi_in);
+	sweep_key(arg, &key);
+}
+
+/* A part of it. True: there is more. */
+static bool sweep(struct control *c)
 {
 	const char *prefix = prefixes[c->relist.prefix];
 
+	if (strcmp(prefix, MODEL_KEY_CHILD) == 0)
+		return control_round_walk(&c->children, &c->relist.bucket, sweep_child, c);
+	if (strcmp(prefix, MODEL_KEY_IKE) == 0)
+		return control_round_walk(&c->sas, &c->relist.bucket, sweep_sa, c);
 	if (strcmp(prefix, MODEL_KEY_CFG) == 0)
 		control_config_sweep(c, is_seen);
-	else if (strcmp(prefix, MODEL_KEY_CHILD) == 0)
-		sweep_children(c);
-	else if (strcmp(prefix, MODEL_KEY_IKE) == 0)
-		sweep_sas(c);
 	else if (strcmp(prefix, MODEL_KEY_NODES) == 0)
 		control_node_sweep(c, is_seen, c->relist.rev);
+	return false;
+}
+
+static void forget_key(void *arg, struct hmap_node *n)
+{
+	struct control_relist *l = arg;
+
+	hmap_remove(&l->seen, n);
+	free(CONTAINER_OF(n, struct seen_key, node));
 }
 
 /* ---- running ---- */
 
-static void begin_prefix(struct control *c)
+static void enter(struct control_relist *l, enum control_relist_phase phase)
 {
-	struct control_relist *l = &c->relist;
+	l->phase = phase;
+	l->bucket = 0;
+}
 
-	forget_seen(l);
+static void begin_prefix(struct control_relist *l)
+{
+	enter(l, CONTROL_RELIST_READS);
 	l->rev = 0;
 	l->after_len = 0;
 }
 
 static void start(struct control *c, bool all)
 {
-	c->relist.on = true;
-	c->relist.waits = false;
-	c->relist.prefix = all ? 0 : PREFIX_FIRST_SHARED;
-	begin_prefix(c);
-	c->relist.next_us = c->now_us;
+	struct control_relist *l = &c->relist;
+
+	forget_seen(l);
+	l->on = true;
+	l->waits = false;
+	l->prefix = all ? 0 : PREFIX_FIRST_SHARED;
+	begin_prefix(l);
+	l->next_us = c->now_us;
+}
+
+static void end_prefix(struct control *c)
+{
+	struct control_relist *l = &c->relist;
+
+	if (++l->prefix < ARRAY_LEN(prefixes) && c->followed) {
+		begin_prefix(l);
+		return;
+	}
+	l->on = l->lost = false;
+	l->next_us = c->now_us + AGAIN_US;
+}
+
+static void go_on(struct control *c)
+{
+	struct control_relist *l = &c->relist;
+
+	l->next_us = c->now_us + CONTROL_PART_US;
+	switch (l->phase) {
+	case CONTROL_RELIST_READS:
+		ask_page(c);
+		break;
+	case CONTROL_RELIST_SWEEPS:
+		if (!sweep(c))
+			enter(l, CONTROL_RELIST_FORGETS);
+		break;
+	case CONTROL_RELIST_FORGETS:
+		if (!control_round_walk(&l->seen, &l->bucket, forget_key, l))
+			end_prefix(c);
+		break;
+	}
 }
 
 bool control_relist_done(struct control *c, const struct store_done *done)
@@ -174,14 +217,7 @@ bool control_relist_done(struct control *c, const struct store_done *done)
 		l->after_len = wr_len(&w);
 		return true;
 	}
-	sweep(c);
-	if (++l->prefix < ARRAY_LEN(prefixes) && c->followed) {
-		begin_prefix(c);
-		return true;
-	}
-	forget_seen(l);
-	l->on = l->lost = false;
-	l->next_us = c->now_us + AGAIN_US;
+	enter(l, CONTROL_RELIST_SWEEPS);
 	return true;
 }
 
@@ -198,11 +234,16 @@ void control_relist_tick(struct control *c)
 	if (l->waits || c->now_us < l->next_us)
 		return;
 	if (l->on)
-		ask_page(c);
+		go_on(c);
 	else if (l->lost || (c->followed && l->next_us != 0))
 		start(c, l->lost);
 	else
 		l->next_us = c->now_us + AGAIN_US;
+}
+
+uint64_t control_relist_next_us(const struct control *c)
+{
+	return c->relist.on && !c->relist.waits ? c->relist.next_us : UINT64_MAX;
 }
 
 void control_relist_free(struct control *c)

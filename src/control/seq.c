@@ -419,15 +419,12 @@ void control_seq_step(struct control *c, struct control_seq *s)
 	arm(c, s);
 }
 
-static void step_all(struct control *c)
+static void step_child(void *arg, struct hmap_node *n)
 {
-	struct hmap_walk w;
+	const struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
 
-	for (struct hmap_node *n = hmap_walk_first(&c->children, &w); n != NULL; n = hmap_walk_next(&c->children, &w)) {
-		struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
-		if (child->seq != NULL)
-			control_seq_step(c, child->seq);
-	}
+	if (child->seq != NULL)
+		control_seq_step(arg, child->seq);
 }
 
 /* ---- is it still ours? ---- */
@@ -489,8 +486,11 @@ static void look_at_members(struct control *c)
 	}
 	if (c->members.version != all->version) {
 		all->version = c->members.version;
-		step_all(c);
+		all->looking = true;
+		all->bucket = 0;
 	}
+	if (all->looking)
+		all->looking = control_round_walk(&c->children, &all->bucket, step_child, c);
 }
 
 void control_seq_timers(struct control *c)
@@ -516,6 +516,8 @@ uint64_t control_seq_next_us(const struct control *c)
 
 	if (c->seqs != NULL && c->seqs->early != NULL)
 		earlier(&at, c->seqs->early->until_us);
+	if (c->seqs != NULL && c->seqs->looking)
+		at = c->now_us;
 	return at;
 }
 

@@ -80,7 +80,9 @@ struct control_seq {
 struct control_seqs {
 	struct heap timers;
 	struct hmap by_tag;
-	uint64_t version;             /* of the members, when all were looked at */
+	uint64_t version;             /* of the members, when it was begun to look at all */
+	bool looking;                 /* that is not over, and goes on at: */
+	size_t bucket;
 	uint64_t turn_us;             /* when the last turn began; 0: there was none */
 	uint64_t woken_us;            /* of the last turn before which nothing was done for too long; 0: there was none */
 	uint64_t removed_rev;         /* of the newest record whose SA was here and is not any more */
