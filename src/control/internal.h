@@ -99,6 +99,7 @@ struct control {
 	bool publish_due;
 	struct control_tunnel *dirty;
 	struct control_unknown unknown[CONTROL_UNKNOWN_MAX];
+	struct control_solving solving;
 	unsigned gone_cnt;            /* ever; the last of them are kept */
 	struct control_gone gone[CONTROL_GONE_MAX];
 	struct control_round samples; /* with which the watches are fed */

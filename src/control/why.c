@@ -5,13 +5,13 @@
 
 #include "base/text.h"
 #include "explain/compare.h"
-#include "explain/near.h"
 #include "explain/verdict.h"
 
 #define SAMPLE_US 2000000u         /* the watches are fed this often */
 #define UNKNOWN_PAUSE_US 10000000u /* one entry is written at most this often */
 #define UNKNOWN_WRITES_MAX 4       /* entries in one turn of the samples */
-#define NEAR_TRIES_MAX 20000       /* tunnels that are compared in one turn of the samples */
+#define NEAR_TRIES_MAX 20000       /* tunnels that are compared between two samples, or all of them once */
+#define PARTS_A_TURN 2             /* of the tunnels, for one name */
 #define REPEATS_LOST 2             /* so often nobody asks who had the answer */
 
 /* Slots below are for peers that have shown, by IKE_AUTH, that packets reach them; nobody can crowd those out with
@@ -106,6 +106,8 @@ static struct control_unknown *unknown_slot(struct control *c, const struct mode
 			oldest = u;
 	}
 	*oldest = (struct control_unknown){ 0 };
+	if (c->solving.u == oldest)
+		c->solving.u = NULL;
 	return oldest;
 }
 
@@ -181,23 +183,42 @@ static void name_by_address(const struct control *c, struct model_failure *f)
 	f->near_account_number = t->account->m.number;
 }
 
-/* After the answer has gone, so that its time says nothing of the tunnels that there are. */
-static void solve(struct control *c, struct control_unknown *u)
+/* After the answer has gone, so that its time says nothing of the tunnels that there are. False: there is nobody, or it was enough for now. */
+static bool begin_solving(struct control *c)
 {
-	struct explain_near n;
-	struct hmap_walk w;
+	struct control_solving *s = &c->solving;
 
-	explain_near_start(&n, u->f.identity, c->cfg.conf->identity_domain);
-	const struct explain_near asked = n;
-	for (struct hmap_node *node = hmap_walk_first(&c->tunnels, &w); node != NULL;
-	     node = hmap_walk_next(&c->tunnels, &w)) {
-		const struct control_tunnel *t = CONTAINER_OF(node, struct control_tunnel, by_id);
-		if (t->configured && t->account->configured)
-			explain_near_try(&n, &t->id, &t->account->m.id, t->account->m.number);
+	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && s->left != 0; i++) {
+		if (!c->unknown[i].unsolved)
+			continue;
+		s->u = &c->unknown[i];
+		s->bucket = 0;
+		s->left -= s->left > c->tunnels.cnt ? c->tunnels.cnt + 1 : s->left;
+		explain_near_start(&s->asked, s->u->f.identity, c->cfg.conf->identity_domain);
+		s->near = s->asked;
+		return true;
 	}
+	return false;
+}
+
+static void compare_tunnel(void *arg, struct hmap_node *n)
+{
+	struct control *c = arg;
+	const struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
+
+	if (t->configured && t->account->configured)
+		explain_near_try(&c->solving.near, &t->id, &t->account->m.id, t->account->m.number);
+}
+
+static void end_solving(struct control *c)
+{
+	struct control_solving *s = &c->solving;
+	struct control_unknown *u = s->u;
+
+	s->u = NULL;
 	u->f.near_account_id = u->f.near_tunnel_id = (struct model_id){ 0 };
-	if (n.distance == 0 || !find_gone(c, &asked, &u->f))
-		explain_near_end(&n, &u->f);
+	if (s->near.distance == 0 || !find_gone(c, &s->asked, &u->f))
+		explain_near_end(&s->near, &u->f);
 	name_by_address(c, &u->f);
 	u->unsolved = false;
 	u->dirty = true;
@@ -206,14 +227,11 @@ static void solve(struct control *c, struct control_unknown *u)
 
 static void solve_some(struct control *c)
 {
-	size_t tries = 0;
+	struct control_solving *s = &c->solving;
 
-	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && tries < NEAR_TRIES_MAX; i++) {
-		if (!c->unknown[i].unsolved)
-			continue;
-		solve(c, &c->unknown[i]);
-		tries += c->tunnels.cnt + 1;
-	}
+	for (unsigned i = 0; i < PARTS_A_TURN && (s->u != NULL || begin_solving(c)); i++)
+		if (!control_round_walk(&c->tunnels, &s->bucket, compare_tunnel, c))
+			end_solving(c);
 }
 
 void control_why_gone(struct control *c, struct control_tunnel *t)
@@ -415,15 +433,20 @@ void control_why_tick(struct control *c)
 	/* Of many nodes one alone does not see what a tunnel carries: see seen.c. */
 	if (!c->clustered)
 		(void)control_round_part(&c->samples, c->now_us, SAMPLE_US, &c->tunnels, sample, c);
-	if (c->now_us < c->solve_us)
+	bool begins = c->now_us >= c->solve_us;
+	if (begins)
+		c->solving.left = NEAR_TRIES_MAX;
+	solve_some(c);
+	if (!begins)
 		return;
 	c->solve_us = c->now_us + SAMPLE_US;
-	solve_some(c);
 	control_why_flush(c);
 }
 
 uint64_t control_why_next_us(const struct control *c)
 {
+	if (c->solving.u != NULL)
+		return c->now_us + CONTROL_PART_US;
 	return c->clustered || c->tunnels.cnt == 0 ? UINT64_MAX : c->samples.next_us;
 }
 
@@ -439,7 +462,7 @@ void control_why_flush(struct control *c)
 		/* Each node has a range of its own. */
 		struct model_key key = model_key_unknown(c->world.node_slot * CONTROL_UNKNOWN_MAX + i);
 		struct wr w = wr_of(SPACE_OF(room));
-		if (!u->dirty || c->now_us < u->after_us || model_failure_encode(&u->f, &w) != ERR_NONE)
+		if (!u->dirty || u->unsolved || c->now_us < u->after_us || model_failure_encode(&u->f, &w) != ERR_NONE)
 			continue;
 		const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
 		const struct store_txn txn = { .ops = &op, .op_cnt = 1 };

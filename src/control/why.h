@@ -4,6 +4,7 @@
 
 #include "cluster/members.h"
 #include "control/config.h"
+#include "explain/near.h"
 #include "model/failure.h"
 
 struct control_frags;
@@ -18,6 +19,14 @@ struct control_unknown {
 	bool dirty;
 	uint64_t after_us;            /* not written before */
 	uint64_t told_us;             /* when the log had it last, 0: never */
+};
+
+/* Whom an unknown name means is looked for among all tunnels, some in each turn. */
+struct control_solving {
+	struct control_unknown *u;    /* NULL: nothing is looked for */
+	struct explain_near asked, near; /* what was asked for, and the best so far */
+	size_t bucket;                /* where the next part of the tunnels begins */
+	size_t left;                  /* tunnels that may still be compared before the next sample */
 };
 
 /* A tunnel that was deleted since the start. */
@@ -46,7 +55,7 @@ void control_why_path(struct control_tunnel *t, const struct model_path *path); 
 void control_why_moves(struct control *c, struct control_tunnel *t, const struct ike_sa *before, const struct ike_sa *now);
 void control_why_gone(struct control *c, struct control_tunnel *t); /* the tunnel was deleted */
 void control_why_tick(struct control *c);  /* once a turn: samples, closest tunnels */
-uint64_t control_why_next_us(const struct control *c); /* of the samples */
+uint64_t control_why_next_us(const struct control *c); /* of the samples, and of what is looked for */
 void control_why_flush(struct control *c); /* what belongs to no tunnel, to the store */
 MUST_USE enum err control_why_load(struct control *c, struct store *s);
 /* A row of a tunnel's failures: another node's, or our own that comes back. */

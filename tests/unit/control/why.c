@@ -205,6 +205,47 @@ static void an_unknown_name_is_compared_with_all_tunnels_after_the_answer(void *
 	assert_int_equal(lines_with(n, "auth.identity_typo"), 1);
 }
 
+/* With very many of them a turn would be long. */
+static void an_unknown_name_is_compared_with_some_tunnels_in_each_turn(void **state)
+{
+	enum { CNT = 5000, TURNS = 20 };
+	struct bench *n = *state;
+	struct control_tunnel *more = calloc(CNT, sizeof(*more));
+	struct model_failure f = a_failure(n, MODEL_FAILURE_UNKNOWN_IDENTITY, "203.0.113.9");
+	unsigned turns = 0;
+
+	assert_non_null(more);
+	for (unsigned i = 0; i < CNT; i++) {
+		more[i] = (struct control_tunnel){ .id = { .b = { 0x11, [1] = (uint8_t)(i >> 8), [2] = (uint8_t)i } }, .account = &n->account,
+						   .configured = true };
+		hmap_add(&n->c.tunnels, &more[i].by_id, siphash(&n->c.hash_key, BYTES_OF(more[i].id.b)));
+	}
+	snprintf(f.identity, sizeof(f.identity), "fqdn:ba0000000000000000000000000000bb.7.ipsec.example.net");
+	control_failure(&n->c, NULL, &f);
+	control_why_tick(&n->c);
+	assert_true(unknown_with(n, f.identity)->unsolved);
+	/* another takes its place meanwhile */
+	for (unsigned i = 0; i < CONTROL_UNKNOWN_MAX && unknown_with(n, f.identity) != NULL; i++) {
+		struct model_failure other = f;
+		other.last_us += 1 + i;
+		snprintf(other.identity, sizeof(other.identity), "fqdn:other%u.example.com", i);
+		control_failure(&n->c, NULL, &other);
+	}
+	assert_null(unknown_with(n, f.identity));
+	f.last_us += S;
+	control_failure(&n->c, NULL, &f);
+	for (; unknown_with(n, f.identity)->unsolved && turns < TURNS * CONTROL_UNKNOWN_MAX; turns++) {
+		n->c.now_us += 4000;
+		control_why_tick(&n->c);
+	}
+	assert_true(turns > 2);
+	assert_int_equal(unknown_with(n, f.identity)->f.code, MODEL_FAILURE_IDENTITY_TYPO);
+	assert_true(model_id_eq(&unknown_with(n, f.identity)->f.near_tunnel_id, &n->b.id));
+	for (unsigned i = 0; i < CNT; i++)
+		hmap_remove(&n->c.tunnels, &more[i].by_id);
+	free(more);
+}
+
 static void the_name_of_a_deleted_tunnel_is_known(void **state)
 {
 	struct bench *n = *state;
@@ -431,6 +472,7 @@ int main(void)
 		TEST(an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own),
 		TEST(a_name_that_is_none_is_not_put_down_to_the_address),
 		TEST(an_unknown_name_is_compared_with_all_tunnels_after_the_answer),
+		TEST(an_unknown_name_is_compared_with_some_tunnels_in_each_turn),
 		TEST(the_name_of_a_deleted_tunnel_is_known),
 		TEST(the_tunnel_that_took_a_deleted_ones_place_is_named),
 		TEST(forged_first_messages_do_not_crowd_out_those_with_a_name),
