@@ -9,6 +9,8 @@
 #include "io/udp.h"
 #include "wire/ike.h"
 
+#define PUT_OFF_US 1000000u
+
 /* ---- operations ---- */
 
 struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev)
@@ -602,6 +604,16 @@ static bool comes_early(struct control *c, const struct control_op *op)
 	       is_response(op->ev.msg) && control_read_allowed(c);
 }
 
+/* The store does not write, or has too much to do: of what is due every SA would try it again and again. */
+static void put_off(struct control *c, const struct control_op *op)
+{
+	uint64_t at = c->now_us + PUT_OFF_US;
+
+	if (op->kind == OP_SA && op->ev.kind == IKE_EV_TIMER && op->sa->timer.at < at &&
+	    heap_set(&c->sa_timers, &op->sa->timer, at) != ERR_NONE)
+		log_error("no memory for the timer of an IKE SA");
+}
+
 /* ---- from its beginning to its end ---- */
 
 void control_op_run(struct control *c, struct control_op *op)
@@ -636,6 +648,7 @@ void control_op_run(struct control *c, struct control_op *op)
 	if (e == ERR_NONE)
 		e = control_step_park(c, op);
 	if (e != ERR_NONE) { /* the peer repeats its request */
+		put_off(c, op);
 		control_drop(c, MODEL_DROP_ike_busy);
 		control_op_drop(c, op);
 	}
@@ -681,5 +694,6 @@ void control_op_committed(struct control *c, const struct store_done *done)
 	uint32_t held;
 	if (log_limit_take(&c->commit_log, c->now_us / 1000, &held))
 		log_error("an IKE step could not be committed: %s (%u lines held back)", err_text(done->result.err), held);
+	put_off(c, op);
 	control_op_drop(c, op);
 }

@@ -274,6 +274,27 @@ static void give_duties(struct bench *n, unsigned node, bool ours)
 		m->owner[i] = (uint16_t)(ours ? node + 1 : NODES + 1);
 }
 
+/* A full disk says no at once: Diffie-Hellman for nothing, ten times a second for each SA. */
+static void what_is_due_is_not_tried_all_the_time_while_the_store_does_not_write(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	unsigned tries = 0;
+
+	give_duties(n, 1, true);
+	two_nodes_spoilt = ERR_SYSTEM;
+	c->now_us += 40 * UINT64_C(1000000);
+	for (unsigned i = 0; i < 50; i++) {
+		c->now_us += 100000;
+		control_sas_timers(c);
+		tries += c->op_cnt;
+		settle(n, 1);
+	}
+	two_nodes_spoilt = ERR_NONE;
+	assert_in_range(tries, 2, 6);
+	assert_int_equal(sent_cnt, 0);
+}
+
 static void what_is_due_is_done_by_whose_duty_it_is(void **state)
 {
 	struct bench *n = *state;
@@ -410,6 +431,7 @@ int main(void)
 		TEST(an_answer_in_fragments_that_comes_before_its_request_is_known_is_taken),
 		TEST(a_start_that_the_watch_tells_of_first_is_counted_once),
 		TEST(of_two_handshakes_at_two_nodes_the_later_one_drops_the_earlier),
+		TEST(what_is_due_is_not_tried_all_the_time_while_the_store_does_not_write),
 		TEST(what_is_due_is_done_by_whose_duty_it_is),
 		TEST(a_mapping_that_changes_at_alternating_nodes_flaps),
 		TEST(the_end_of_a_lifetime_is_everybodys),

@@ -15,6 +15,7 @@
 static uint64_t seed;
 struct mail sent[MAIL_MAX];
 unsigned sent_cnt;
+enum err two_nodes_spoilt;
 
 /* Instead of crypt's: the same in each run. */
 void crypt_random(void *dst, size_t n)
@@ -110,18 +111,23 @@ static void put_sealed(const struct bench *n, struct store *s, struct model_key 
 
 /* ---- the store ---- */
 
-static void take_done(void *arg, const struct store_done *done)
+static void take_done(void *arg, const struct store_done *told)
 {
 	struct bench *n = arg;
-	uint64_t owner = done->tag >> TAG_SHIFT;
+	struct store_done done = *told;
+	uint64_t owner = done.tag >> TAG_SHIFT;
 
-	if (done->tag == CONTROL_TAG_QUIET)
+	if (done.tag == CONTROL_TAG_QUIET)
 		return;
-	if (owner == 0)
+	if (owner == 0) {
 		n->reads++;
-	else if (!control_read_done(&n->node[owner - 1].c, done) && !control_relist_done(&n->node[owner - 1].c, done) &&
-		 !control_ivs_done(&n->node[owner - 1].c, done))
-		control_op_committed(&n->node[owner - 1].c, done);
+		return;
+	}
+	if (two_nodes_spoilt != ERR_NONE)
+		done.result.err = two_nodes_spoilt;
+	struct control *c = &n->node[owner - 1].c;
+	if (!control_read_done(c, &done) && !control_relist_done(c, &done) && !control_ivs_done(c, &done))
+		control_op_committed(c, &done);
 }
 
 static void take_row(void *arg, const struct store_row *row)

@@ -42,6 +42,9 @@ struct bench {
 	uint8_t room[STORE_VALUE_MAX];
 };
 
+/* What the store says of whatever nodes ask of it; ERR_NONE: the truth. */
+extern enum err two_nodes_spoilt;
+
 /* All that the nodes have sent. */
 extern struct mail sent[MAIL_MAX];
 extern unsigned sent_cnt;
