@@ -38,18 +38,18 @@ static const struct cli_option *find_option(const struct cli_option *list, const
 	return NULL;
 }
 
-static const struct cli_command *find_command(const char *noun, const char *verb)
+static const struct cli_command *find_command(const struct cli_command *all, const char *noun, const char *verb)
 {
-	for (const struct cli_command *c = cli_commands; c->noun != NULL; c++)
+	for (const struct cli_command *c = all; c->noun != NULL; c++)
 		if (strcmp(c->noun, noun) == 0 &&
 		    (c->verb == NULL || (verb != NULL && strcmp(c->verb, verb) == 0)))
 			return c;
 	return NULL;
 }
 
-static bool is_noun(const char *noun)
+static bool is_noun(const struct cli_command *all, const char *noun)
 {
-	for (const struct cli_command *c = cli_commands; c->noun != NULL; c++)
+	for (const struct cli_command *c = all; c->noun != NULL; c++)
 		if (strcmp(c->noun, noun) == 0)
 			return true;
 	return false;
@@ -115,9 +115,9 @@ static void print_command_help(const struct cli_command *c)
 	print_options(global_options);
 }
 
-void cli_help(const char *noun, const char *verb)
+void cli_help(const struct cli_command *all, const char *noun, const char *verb)
 {
-	const struct cli_command *one = noun != NULL ? find_command(noun, verb) : NULL;
+	const struct cli_command *one = noun != NULL ? find_command(all, noun, verb) : NULL;
 
 	if (one != NULL) {
 		print_command_help(one);
@@ -125,7 +125,7 @@ void cli_help(const char *noun, const char *verb)
 	}
 	printf("Usage: onramp COMMAND [options]\n\nTunnels, routes and accounts of an Onramp "
 	       "gateway.\n\nCommands:\n");
-	for (const struct cli_command *c = cli_commands; c->noun != NULL; c++) {
+	for (const struct cli_command *c = all; c->noun != NULL; c++) {
 		char left[80];
 		if (noun != NULL && strcmp(noun, c->noun) != 0)
 			continue;
@@ -242,11 +242,11 @@ static int find_words(int argc, char **argv, const char **ret_noun, const char *
 	return CLI_OK;
 }
 
-static int fail_command(const char *noun, const char *verb)
+static int fail_command(const struct cli_command *all, const char *noun, const char *verb)
 {
 	if (noun == NULL)
 		fprintf(stderr, "onramp: no command; \"onramp --help\" lists them\n");
-	else if (!is_noun(noun))
+	else if (!is_noun(all, noun))
 		fprintf(stderr, "onramp: unknown command \"%s\"; \"onramp --help\" lists them\n", noun);
 	else if (verb == NULL)
 		fprintf(stderr, "onramp: \"onramp %s\" needs a verb; \"onramp %s --help\" lists them\n", noun,
@@ -268,14 +268,14 @@ static int check_words(const struct cli_args *a)
 	return CLI_USAGE;
 }
 
-int cli_args_parse(int argc, char **argv, struct cli_args *ret)
+int cli_args_parse(const struct cli_command *all, int argc, char **argv, struct cli_args *ret)
 {
 	struct cli_args a = { 0 };
 	const char *noun, *verb;
 	bool only_words = false;
 
 	find_words(argc, argv, &noun, &verb);
-	a.command = noun != NULL ? find_command(noun, verb) : NULL;
+	a.command = noun != NULL ? find_command(all, noun, verb) : NULL;
 	unsigned skip = a.command == NULL ? 0 : a.command->verb == NULL ? 1 : 2;
 	for (int i = 1; i < argc; i++) {
 		if (!only_words && strcmp(argv[i], "--") == 0) {
@@ -299,5 +299,5 @@ int cli_args_parse(int argc, char **argv, struct cli_args *ret)
 	*ret = a;
 	if (a.help || a.version)
 		return CLI_OK;
-	return a.command == NULL ? fail_command(noun, verb) : check_words(&a);
+	return a.command == NULL ? fail_command(all, noun, verb) : check_words(&a);
 }

@@ -30,7 +30,7 @@ struct cli_command {
 	bool admin; /* only by the administrator's socket */
 };
 
-/* All commands, ended by a noun of NULL. */
+/* All commands, ended by a noun of NULL; cli.c. */
 extern const struct cli_command cli_commands[];
 
 struct cli_args {
@@ -44,10 +44,10 @@ struct cli_args {
 };
 
 /* Fills ret from the command line. CLI_USAGE after telling on standard error what is wrong. */
-int cli_args_parse(int argc, char **argv, struct cli_args *ret);
+int cli_args_parse(const struct cli_command *all, int argc, char **argv, struct cli_args *ret);
 
 /* The value of an option of the command, NULL: not given. */
 const char *cli_args_value(const struct cli_args *a, const char *name);
 
 /* Help on standard output: of one command, of a noun's commands, or of everything. */
-void cli_help(const char *noun, const char *verb);
+void cli_help(const struct cli_command *all, const char *noun, const char *verb);

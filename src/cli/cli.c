@@ -172,7 +172,7 @@ const struct cli_command cli_commands[] = {
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
-	int r = cli_args_parse(argc, argv, &cli.args);
+	int r = cli_args_parse(cli_commands, argc, argv, &cli.args);
 
 	if (r != CLI_OK)
 		return r;
@@ -182,7 +182,7 @@ int cli_main(int argc, char **argv)
 	}
 	if (cli.args.help) {
 		const struct cli_command *c = cli.args.command;
-		cli_help(c != NULL ? c->noun : cli.args.words[0], c != NULL ? c->verb : NULL);
+		cli_help(cli_commands, c != NULL ? c->noun : cli.args.words[0], c != NULL ? c->verb : NULL);
 		return CLI_OK;
 	}
 	curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -18,7 +18,7 @@ static int parse(struct cli_args *a, const char **words)
 	while (words[n] != NULL)
 		n++;
 	*a = (struct cli_args){ 0 };
-	return cli_args_parse(n, (char **)(uintptr_t)words, a);
+	return cli_args_parse(cli_commands, n, (char **)(uintptr_t)words, a);
 }
 
 static void command_words_and_options_are_read(void **state)
