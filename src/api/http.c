@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/dispatch.h"
+#include "api/peers.h"
 #include "base/secret.h"
 
 /* A request whose body is coming in. */
@@ -39,8 +40,8 @@ void api_http_completed(void *cls, struct MHD_Connection *con, void **con_cls,
 	struct incoming *in = *con_cls;
 
 	(void)cls;
-	(void)con;
 	(void)code;
+	api_peers_done(con);
 	if (in != NULL)
 		forget_body(in);
 	free(in);

@@ -51,7 +51,8 @@ static struct MHD_Daemon *start_daemon(struct api_http_door *door, int fd, unsig
 				MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				(size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK,
 				api_http_keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, api_http_completed,
-				NULL, MHD_OPTION_ARRAY, cert != NULL ? tls : none, MHD_OPTION_END);
+				NULL, MHD_OPTION_NOTIFY_CONNECTION, api_peers_notice, &door->server->peers,
+				MHD_OPTION_ARRAY, cert != NULL ? tls : none, MHD_OPTION_END);
 }
 
 static enum err watch(struct api_server *s, int fd)
@@ -114,6 +115,7 @@ MUST_USE enum err api_server_start(const struct api_config *config, struct api_s
 		return ERR_MEMORY;
 	api_json_init();
 	s->conf = config->conf;
+	s->peers.limit_ms = API_REQUEST_MS;
 	s->seal = config->seal;
 	s->wait_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -159,6 +161,7 @@ static uint64_t run_daemon(struct MHD_Daemon *d)
 
 void api_server_run(struct api_server *s)
 {
+	api_peers_look(&s->peers);
 	uint64_t a = run_daemon(s->http), b = run_daemon(s->admin), wait = a < b ? a : b;
 	struct itimerspec t = { 0 };
 	uint64_t ticks;

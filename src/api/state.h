@@ -4,6 +4,7 @@
 
 #include "api/http.h"
 #include "api/live.h"
+#include "api/peers.h"
 #include "api/server.h"
 #include "api/view.h"
 
@@ -22,6 +23,7 @@ struct api_server {
 	struct api_live live;
 	struct MHD_Daemon *http, *admin;
 	struct api_http_door http_door, admin_door;
+	struct api_peers peers;
 	int wait_fd, timer_fd;
 	struct api_view views[API_VIEWS_MAX]; /* api/view.h */
 	uint64_t view_uses;
