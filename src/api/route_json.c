@@ -1,4 +1,6 @@
 #include "api/route_json.h"
+
+#include <stdlib.h>
 #include "base/clock.h"
 
 static void read_colo_names(const struct api_object *o, struct model_route *r)
@@ -196,6 +198,50 @@ void api_route_check(struct api_call *c, const struct api_view *view, const stru
 	check_nexthop(c, view, r, pointer);
 	if (!api_failed(c))
 		check_neighbours(c, view, r, pointer);
+}
+
+/* ---- routes without a tunnel ---- */
+
+static int compare_addrs(const void *a, const void *b)
+{
+	const struct addr *x = a, *y = b;
+	return x->family != y->family ? x->family - y->family : memcmp(x->b, y->b, sizeof(x->b));
+}
+
+/* The customer sides of all tunnels, sorted; to be freed. */
+static struct addr *sort_sides(const struct api_view *view, size_t *ret_cnt)
+{
+	struct addr *sides = calloc(2 * view->tunnel_cnt + 1, sizeof(*sides));
+
+	must(sides != NULL);
+	for (size_t i = 0; i < view->tunnel_cnt; i++) {
+		sides[2 * i] = model_tunnel_customer_side(&view->tunnels[i].interface_address);
+		sides[2 * i + 1] = model_tunnel_customer_side(&view->tunnels[i].interface_address6);
+	}
+	qsort(sides, 2 * view->tunnel_cnt, sizeof(*sides), compare_addrs);
+	*ret_cnt = 2 * view->tunnel_cnt;
+	return sides;
+}
+
+void api_routes_warn(struct api_call *c, const struct api_view *view)
+{
+	char prefix[ADDR_PREFIX_TEXT_MAX], hop[ADDR_TEXT_MAX];
+	const struct model_route *first = NULL;
+	size_t cnt = 0, side_cnt;
+	struct addr *sides = sort_sides(view, &side_cnt);
+
+	for (size_t i = 0; i < view->route_cnt; i++) {
+		if (bsearch(&view->routes[i].nexthop, sides, side_cnt, sizeof(*sides), compare_addrs) != NULL)
+			continue;
+		if (cnt++ == 0)
+			first = &view->routes[i];
+	}
+	free(sides);
+	if (cnt != 0)
+		api_message(c, API_MESSAGE_DANGLING,
+			    "No tunnel has the next hop of %zu route(s), which carry nothing until they are changed; the first: "
+			    "%s via %s.",
+			    cnt, addr_prefix_format(&first->prefix, prefix), addr_format(&first->nexthop, hop));
 }
 
 /* ---- showing ---- */

@@ -12,4 +12,8 @@ void api_route_read(const struct api_object *o, struct model_route *r);
 void api_route_check(struct api_call *c, const struct api_view *view, const struct model_route *r,
 		     const char *pointer);
 
+/* Says in messages[] which routes have a next hop that no tunnel has (any more): that is allowed, because clients change a tunnel
+ * first and its routes afterwards, but such routes carry nothing. */
+void api_routes_warn(struct api_call *c, const struct api_view *view);
+
 json_t *api_route_json(const struct model_route *r);

@@ -46,12 +46,13 @@ void api_routes_list(struct api_call *c)
 {
 	struct api_view view;
 
-	api_view_load(c, API_NEED_ROUTES, &view);
+	api_view_load(c, API_NEED_BOTH, &view);
 	if (!api_failed(c)) {
 		json_t *list = json_array();
 		for (size_t i = 0; i < view.route_cnt; i++)
 			json_array_append_new(list, api_route_json(&view.routes[i]));
 		api_answer(c, json_pack("{s:o}", "routes", list));
+		api_routes_warn(c, &view);
 	}
 	api_view_fini(c, &view);
 }

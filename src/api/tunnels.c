@@ -2,6 +2,7 @@
 
 #include "api/handlers.h"
 #include "api/psk.h"
+#include "api/route_json.h"
 #include "api/tunnel_json.h"
 #include "crypt/random.h"
 
@@ -158,36 +159,6 @@ static size_t count_routes_to(const struct api_view *v, const struct model_tunne
 	return cnt;
 }
 
-static bool has_customer_side(const struct api_view *v, const struct addr *a)
-{
-	for (size_t i = 0; i < v->tunnel_cnt; i++)
-		if (is_customer_side(&v->tunnels[i], a))
-			return true;
-	return false;
-}
-
-/* Routes whose next hop no tunnel has any more: allowed, because clients change the tunnel first and its
- * routes afterwards, but said. */
-static void warn_of_dangling(struct api_edit *e)
-{
-	char prefix[ADDR_PREFIX_TEXT_MAX], hop[ADDR_TEXT_MAX];
-	const struct model_route *first = NULL;
-	size_t cnt = 0;
-
-	for (size_t i = 0; i < e->view.route_cnt; i++) {
-		if (has_customer_side(&e->view, &e->view.routes[i].nexthop))
-			continue;
-		if (cnt++ == 0)
-			first = &e->view.routes[i];
-	}
-	if (cnt != 0)
-		api_message(e->call, API_MESSAGE_DANGLING,
-			    "After this change no tunnel has the next hop of %zu route(s), which carry "
-			    "nothing until they are changed; the first: %s via %s.",
-			    cnt, addr_prefix_format(&first->prefix, prefix),
-			    addr_format(&first->nexthop, hop));
-}
-
 static bool was_moved(const struct model_tunnel *old, const struct model_tunnel *new)
 {
 	return !addr_prefix_eq(&old->interface_address, &new->interface_address) ||
@@ -229,7 +200,7 @@ static void plan_update(struct api_edit *e, void *arg)
 	bool moved = merge_one(e, o, t);
 	json_t *shown = store_one(e, o, t);
 	if (moved && !api_failed(e->call))
-		warn_of_dangling(e);
+		api_routes_warn(e->call, &e->view);
 	if (shown != NULL)
 		api_answer(e->call, json_pack("{s:b, s:o}", "modified", 1, "modified_ipsec_tunnel", shown));
 }
@@ -282,7 +253,7 @@ static void plan_bulk_update(struct api_edit *e, void *arg)
 			json_array_append_new(list, shown);
 	}
 	if (moved && !api_failed(e->call))
-		warn_of_dangling(e);
+		api_routes_warn(e->call, &e->view);
 	api_answer(e->call, json_pack("{s:b, s:o}", "modified", 1, "modified_ipsec_tunnels", list));
 }
 
