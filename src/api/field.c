@@ -67,6 +67,18 @@ static void fail_type(const struct api_object *o, const char *key, const json_t 
 			       strcmp(key, "psk") == 0 ? kind_name(j) : api_kind_text(j, kind));
 }
 
+/* Terraform sends null for what was taken out of its file: there it is "" that clears. */
+static void fail_text_type(const struct api_object *o, const char *key, const json_t *j, bool may_clear)
+{
+	if (json_is_null(j) && may_clear)
+		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
+			       "Invalid Request: \"%s\": type \"string\" is not permitted to be null; leave the "
+			       "field out to keep its value, or send \"\" to clear it.",
+			       key);
+	else
+		fail_type(o, key, j, "string");
+}
+
 /* The field's value if the reading is to go on with it. */
 static const json_t *find_field(const struct api_object *o, const char *key, enum api_null null)
 {
@@ -148,7 +160,7 @@ bool api_field_text(const struct api_object *o, const char *key, int code, char 
 	if (j == NULL)
 		return false;
 	if (!json_is_string(j)) {
-		fail_type(o, key, j, "string");
+		fail_text_type(o, key, j, code == MODEL_CODE_TEXT);
 		return false;
 	}
 	size_t len = json_string_length(j);
@@ -204,7 +216,7 @@ static const char *find_text(const struct api_object *o, const char *key, int co
 	if (j == NULL)
 		return NULL;
 	if (!json_is_string(j)) {
-		fail_type(o, key, j, "string");
+		fail_text_type(o, key, j, may_clear);
 		return NULL;
 	}
 	if (json_string_length(j) == 0 && !may_clear) {
