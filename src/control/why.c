@@ -140,6 +140,13 @@ static void keep_unknown(struct control *c, const struct model_failure *f)
 		tell_unknown(c, u);
 }
 
+static void name_near(const struct control_tunnel *t, struct model_failure *f)
+{
+	f->near_account_id = t->account->m.id;
+	f->near_tunnel_id = t->id;
+	f->near_account_number = t->account->m.number;
+}
+
 void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *failure)
 {
 	struct model_failure f = *failure;
@@ -147,8 +154,11 @@ void control_failure(struct control *c, struct control_tunnel *t, const struct m
 	f.code = explain_compare_code(failure);
 	if (t == NULL && !model_id_is_zero(&f.tunnel_id))
 		t = control_tunnel_find(c, &f.tunnel_id);
-	if (t == NULL && f.identity[0] == 0)
-		t = control_address_guess(c, &f.remote.addr);
+	struct control_tunnel *guess = t == NULL && f.identity[0] == 0 ? control_address_guess(c, &f.remote.addr) : NULL;
+	if (guess != NULL && guess->up)
+		name_near(guess, &f); /* its router is in: this may be anybody at that address, or who says so */
+	else if (guess != NULL)
+		t = guess;
 	if (t != NULL && t->configured)
 		keep_known(c, t, &f);
 	else
@@ -176,11 +186,8 @@ static void name_by_address(const struct control *c, struct model_failure *f)
 	const struct control_tunnel *t =
 		model_id_is_zero(&f->near_tunnel_id) ? control_address_guess(c, &f->remote.addr) : NULL;
 
-	if (t == NULL)
-		return;
-	f->near_account_id = t->account->m.id;
-	f->near_tunnel_id = t->id;
-	f->near_account_number = t->account->m.number;
+	if (t != NULL)
+		name_near(t, f);
 }
 
 /* After the answer has gone, so that its time says nothing of the tunnels that there are. False: there is nobody, or it was enough for now. */

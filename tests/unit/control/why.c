@@ -152,6 +152,33 @@ static void before_it_has_a_name_a_peer_is_known_by_an_address_that_one_tunnel_h
 	assert_true(control_address_guess(&n->c, &elsewhere) == NULL);
 }
 
+/* Anybody can send a first message from there, and any other device behind the same NAT. */
+static void what_fails_without_a_name_is_no_fault_of_a_tunnel_that_is_up(void **state)
+{
+	struct bench *n = *state;
+
+	n->b.up = true;
+	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
+	assert_null(last_of(&n->b));
+	const struct control_unknown *u = unknown_with(n, "");
+	assert_non_null(u);
+	assert_int_equal(u->f.code, MODEL_FAILURE_IKEV1);
+	assert_true(model_id_eq(&u->f.near_tunnel_id, &n->b.id));
+	assert_true(model_id_eq(&u->f.near_account_id, &n->account.m.id));
+	assert_int_equal(u->f.near_account_number, 7);
+	/* it counts on, and once the tunnel is down it is its own */
+	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
+	assert_int_equal(unknown_with(n, "")->f.cnt, 2);
+	n->b.up = false;
+	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
+	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_IKEV1);
+	/* what an SA of its own says counts in any case */
+	n->b.up = true;
+	n->c.now_us += S;
+	fails(n, &n->b, MODEL_FAILURE_LIVENESS, "203.0.113.2");
+	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_LIVENESS);
+}
+
 /* An address identity (magic-api 4.1). */
 static void an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own(void **state)
 {
@@ -469,6 +496,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(before_it_has_a_name_a_peer_is_known_by_an_address_that_one_tunnel_has),
+		TEST(what_fails_without_a_name_is_no_fault_of_a_tunnel_that_is_up),
 		TEST(an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own),
 		TEST(a_name_that_is_none_is_not_put_down_to_the_address),
 		TEST(an_unknown_name_is_compared_with_all_tunnels_after_the_answer),
