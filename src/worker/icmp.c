@@ -2,6 +2,8 @@
 #include "wire/split.h"
 #include "worker/state.h"
 
+enum { RATE = 1000, RATE_OF_ALL = 10000 };
+
 bool worker_return(struct worker *w, struct worker_packet *p, enum model_drop *ret_why)
 {
 	if (p->child == NULL) {
@@ -30,6 +32,16 @@ void worker_answer_local(struct worker *w, struct worker_packet *p)
 		fwd_count(w->counters, MODEL_COUNTER_echo_answered, 1);
 	else
 		worker_drop(w, why);
+}
+
+/* RFC 1812 4.3.2.8, RFC 4443 2.4 (f): errors are limited. Those about packets from one tunnel, or from one off-ramp, must not use up
+ * what others need to learn that their packets are too big. */
+static bool may_tell(struct worker *w, const struct worker_packet *p)
+{
+	const void *origin = p->child != NULL ? (const void *)fwd_child_tunnel(p->child) : p->account;
+	size_t i = ((uint64_t)(uintptr_t)origin * UINT64_C(0x9e3779b97f4a7c15) >> 32) % ARRAY_LEN(w->icmp_limits);
+
+	return worker_take_token(&w->icmp_limits[i], RATE, w->now_ms) && worker_take_token(&w->icmp_limit, RATE_OF_ALL, w->now_ms);
 }
 
 static bool build_error(struct worker_packet *e, const struct worker_packet *p, enum wire_icmp_error kind,
@@ -77,7 +89,7 @@ void worker_refuse(struct worker *w, struct worker_packet *p, enum model_drop wh
 		from = p->ip.dst;
 	if (from.family == ADDR_NONE || !wire_icmp_error_allowed(&p->ip, worker_packet_bytes(p)))
 		return;
-	if (!worker_take_token(&w->icmp_limit, w->now_ms)) {
+	if (!may_tell(w, p)) {
 		worker_drop(w, MODEL_DROP_icmp_limited);
 		return;
 	}

@@ -1,14 +1,12 @@
 #include "worker/state.h"
 
-enum { RATE = 1000, BURST = 100 };
-
-/* RFC 1812 4.3.2.8, RFC 4443 2.4 (f): errors are limited. */
-bool worker_take_token(struct worker_limit *l, uint64_t now_ms)
+bool worker_take_token(struct worker_limit *l, uint32_t rate, uint64_t now_ms)
 {
-	uint64_t earned = (now_ms - l->filled_ms) * RATE / 1000;
+	const uint32_t burst = rate / 10;
+	uint64_t earned = (now_ms - l->filled_ms) * rate / 1000;
 
 	if (earned != 0) {
-		l->tokens = earned >= BURST - l->tokens ? BURST : l->tokens + (uint32_t)earned;
+		l->tokens = earned >= burst - l->tokens ? burst : l->tokens + (uint32_t)earned;
 		l->filled_ms = now_ms;
 	}
 	if (l->tokens == 0)

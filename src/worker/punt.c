@@ -3,6 +3,8 @@
 #include "wire/icmp.h"
 #include "worker/state.h"
 
+enum { TOO_BIG_RATE = 1000 };
+
 void worker_punt(struct worker *w, const struct worker_socket *s, const struct worker_packet *p,
 		 struct bytes msg, bool natt, bool no_marker)
 {
@@ -111,7 +113,7 @@ void worker_too_big(struct worker *w, const struct worker_socket *s, const struc
 	enum err e = read_too_big(s, worker_packet_bytes(p), &t);
 	if (e == ERR_RANGE) /* about other troubles: ports, hosts, networks */
 		return;
-	if (e != ERR_NONE || !worker_take_token(&w->too_big_limit, w->now_ms)) {
+	if (e != ERR_NONE || !worker_take_token(&w->too_big_limit, TOO_BIG_RATE, w->now_ms)) {
 		worker_drop(w, MODEL_DROP_icmp_ignored);
 		return;
 	}

@@ -92,7 +92,7 @@ struct worker_queue {
 	bool vnet;
 };
 
-/* At most `burst` at once and `rate` a second. */
+/* Of a bucket: so many a second, a tenth of that at once. */
 struct worker_limit {
 	uint32_t tokens;
 	uint64_t filled_ms;
@@ -112,7 +112,7 @@ struct worker {
 	bool returned;                 /* the packets in hand have been with control already */
 	bool sealed_here;              /* the packets in hand came from control to be sealed: they do not go back */
 	bool sequenced;                /* some that are to be sealed may have to be numbered by another node */
-	struct worker_limit icmp_limit, too_big_limit;
+	struct worker_limit icmp_limits[256], icmp_limit, too_big_limit; /* of tunnels and off-ramps by their hash; of all */
 
 	/* the burst */
 	struct space bufs[WORKER_BURST];
@@ -120,11 +120,10 @@ struct worker {
 	bool superpackets;             /* the last datagrams were such */
 	struct worker_packet packets[WORKER_BURST];
 	struct worker_packet errors[WORKER_BURST]; /* ICMP errors, at most one a packet */
-	unsigned error_cnt;
+	unsigned error_cnt, open_cnt, seal_cnt;
 	struct esp_job opens[WORKER_BURST];
 	struct worker_packet *opening[WORKER_BURST];
 	uint32_t open_spis[WORKER_BURST];
-	unsigned open_cnt;
 	struct esp_job seals[WORKER_BURST];
 	struct worker_sealing {
 		struct fwd_child *child;
@@ -132,7 +131,6 @@ struct worker {
 		uint8_t tos;
 		bool dont_fragment;
 	} sealing[WORKER_BURST];
-	unsigned seal_cnt;
 
 	/* on the way out */
 	struct space out;               /* for packets that cannot be sealed where they are */
@@ -194,10 +192,9 @@ void worker_too_big(struct worker *w, const struct worker_socket *s, const struc
 void worker_notice(struct worker *w, struct fwd_child *c, enum fwd_notice_kind kind, const struct addr_endpoint *remote);
 void worker_punt_flush(struct worker *w);
 
-/* ---- limit.c ---- */
+/* ---- limit.c: one of `rate` a second; l belongs to the worker ---- */
 
-/* One of what may be done so often; l belongs to the worker. */
-bool worker_take_token(struct worker_limit *l, uint64_t now_ms);
+bool worker_take_token(struct worker_limit *l, uint32_t rate, uint64_t now_ms);
 
 /* ---- inbound.c, outbound.c ---- */
 

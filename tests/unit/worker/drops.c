@@ -445,6 +445,27 @@ static void icmp_errors_are_limited(void **state)
 	assert_int_equal(rig_dropped_all(r), CNT + limited);
 }
 
+static void the_errors_of_one_tunnel_leave_those_of_another_alone(void **state)
+{
+	enum { CNT = 400, EACH = 40 };
+	static struct rig_packet big;
+	struct rig *r = *state;
+
+	rig_make_udp(&sent, "10.1.0.5", "10.2.0.5", 100);
+	rig_set4(&sent, 8, 1);
+	rig_make_udp(&big, "10.2.0.5", "10.1.0.5", 1490);
+	rig_set4(&big, 6, 0x40);
+	for (unsigned i = 0; i < CNT; i++) {
+		rig_peer_send(r, SITE_A, &sent);
+		if (i % EACH == 0)
+			rig_peer_send(r, SITE_B, &big);
+	}
+	for (unsigned i = 0; i < CNT; i += EACH) {
+		rig_peer_get(r, SITE_B, &got);
+		assert_int_equal(got.ip.protocol, IP_PROTO_ICMP);
+	}
+}
+
 static void errors_are_not_answered_with_errors(void **state)
 {
 	struct rig *r = *state;
@@ -597,6 +618,7 @@ int main(void)
 		RUN(an_sa_at_its_end_sends_nothing),
 		RUN(a_path_from_an_address_without_a_socket_fails),
 		RUN(icmp_errors_are_limited),
+		RUN(the_errors_of_one_tunnel_leave_those_of_another_alone),
 		RUN(errors_are_not_answered_with_errors),
 		RUN(malformed_inner_packets_of_every_kind_have_one_fate),
 		RUN(random_datagrams_do_no_harm),
