@@ -35,13 +35,28 @@ static unsigned find_socket(const struct worker *w, const struct model_path *pat
 	for (unsigned i = 0; i < w->config.socket_cnt; i++) {
 		const struct worker_socket *s = &w->config.sockets[i];
 		bool df_only = s->kind == WORKER_SOCKET_ESP_DF;
-		if (!leads(s, path) || (df_only && (!dont_fragment || w->now_ms < w->fragment_until_ms[i])))
+		if (!leads(s, path) || (df_only && !dont_fragment))
 			continue;
 		found = i;
 		if (path->udp_encap || df_only == dont_fragment)
 			break;
 	}
 	return found;
+}
+
+/* Packets of a length that a first link has refused leave without DF for a while; shorter ones, of whatever tunnel, keep it. */
+static bool may_have_df(const struct worker *w, unsigned socket, size_t len)
+{
+	const struct worker_df *d = &w->no_df[socket];
+	return w->now_ms >= d->until_ms || len < d->len;
+}
+
+static void note_refused(struct worker *w, unsigned socket, size_t len)
+{
+	struct worker_df *d = &w->no_df[socket];
+
+	d->len = may_have_df(w, socket, SIZE_MAX) || len < d->len ? len : d->len;
+	d->until_ms = w->now_ms + RETRY_MS;
 }
 
 /* ---- building ---- */
@@ -176,7 +191,8 @@ static bool refuses_superpackets(int why)
 	return why == EINVAL || why == EIO || why == EMSGSIZE || why == EOPNOTSUPP;
 }
 
-static void send_singly(struct worker *w, unsigned socket, unsigned at, bool df)
+/* False, and nothing sent: with DF they are too big for the first link. */
+static bool send_singly(struct worker *w, unsigned socket, unsigned at, bool df)
 {
 	const int fd = w->config.sockets[socket].fd;
 	const struct worker_message *m = &w->messages[at];
@@ -194,13 +210,14 @@ static void send_singly(struct worker *w, unsigned socket, unsigned at, bool df)
 		do
 			n = sendmsg(fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL);
 		while (n < 0 && errno == EINTR);
+		if (n < 0 && df && errno == EMSGSIZE && i == m->first)
+			return false;
 		if (n >= 0)
 			count_sent(w, i, 1);
 		else
 			worker_drop(w, MODEL_DROP_send_failed);
-		if (n < 0 && df && errno == EMSGSIZE)
-			w->fragment_until_ms[socket] = w->now_ms + RETRY_MS;
 	}
+	return true;
 }
 
 /* Messages from `at` up to `end`; df: the socket sets DF now. A message that is not taken is dropped and the next one tried:
@@ -224,7 +241,8 @@ static unsigned send_run(struct worker *w, unsigned socket, unsigned at, unsigne
 		if (w->messages[at].cnt > 1 && refuses_superpackets(errno)) {
 			if (errno != EMSGSIZE)
 				w->singly_until_ms[socket] = w->now_ms + RETRY_MS;
-			send_singly(w, socket, at, df);
+			if (!send_singly(w, socket, at, df))
+				break;
 		} else {
 			fwd_count_drops(w->counters, MODEL_DROP_send_failed, w->messages[at].cnt);
 		}
@@ -251,12 +269,12 @@ static unsigned send_run_df(struct worker *w, unsigned socket, unsigned at, unsi
 static unsigned send_alike(struct worker *w, unsigned socket, unsigned at, unsigned end)
 {
 	/* The socket for ESP is that of all workers: another one would send with our DF. */
-	if (w->messages[at].dont_fragment && w->now_ms >= w->fragment_until_ms[socket] &&
-	    w->config.sockets[socket].kind != WORKER_SOCKET_ESP) {
+	if (w->messages[at].dont_fragment && w->config.sockets[socket].kind != WORKER_SOCKET_ESP) {
 		at = send_run_df(w, socket, at, end);
 		if (at == end)
 			return at;
-		w->fragment_until_ms[socket] = w->now_ms + RETRY_MS;
+		note_refused(w, socket, w->messages[at].segment);
+		end = at + 1;
 	}
 	unsigned plain = find_socket(w, w->messages[at].path, false);
 	must(plain < w->config.socket_cnt);
@@ -289,8 +307,12 @@ void worker_send_sealed(struct worker *w)
 		if (!w->seals[i].ok)
 			continue;
 		const struct model_path *next = &fwd_child_outer(w->sealing[i].child)->path;
-		const bool next_df = w->sealing[i].dont_fragment;
+		bool next_df = w->sealing[i].dont_fragment;
 		unsigned to = next == path && next_df == df ? socket : find_socket(w, next, next_df);
+		if (next_df && to != w->config.socket_cnt && !may_have_df(w, to, w->seals[i].len)) {
+			next_df = w->sealing[i].dont_fragment = false;
+			to = find_socket(w, next, false);
+		}
 		if (to == w->config.socket_cnt) {
 			worker_drop(w, MODEL_DROP_send_failed);
 			continue;

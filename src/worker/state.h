@@ -139,7 +139,7 @@ struct worker {
 	struct worker_message messages[WORKER_BURST];
 	unsigned message_cnt, iov_cnt;
 	uint64_t singly_until_ms[WORKER_SOCKETS_MAX]; /* no superpackets on this socket until then */
-	uint64_t fragment_until_ms[WORKER_SOCKETS_MAX]; /* no DF on this socket until then */
+	struct worker_df { uint64_t until_ms; size_t len; } no_df[WORKER_SOCKETS_MAX]; /* for packets of that length on, until then */
 	struct worker_train trains[WORKER_TRAINS];
 	unsigned train_cnt;
 	bool udp_singly;                /* the kernel's TUN takes no superpackets of UDP */

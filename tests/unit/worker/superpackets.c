@@ -47,9 +47,10 @@ static int start(void **state)
 static int stop(void **state)
 {
 	(void)state;
-	if (allowed)
-		rig_stop(&rig);
-	return 0;
+	if (!allowed)
+		return 0;
+	rig_stop(&rig);
+	return shell("ip link set lo mtu 65536") ? 0 : -1;
 }
 
 /* ---- the kernel's side of the TUN ---- */
@@ -107,6 +108,52 @@ static void assert_datagram(const struct rig_packet *p, size_t i, size_t segment
 	assert_int_equal(p->ip.payload.len, 8 + (i == CNT - 1 ? last : segment));
 	assert_int_equal(wire_checksum(p->ip.payload, wire_pseudo_sum(&p->ip, p->ip.payload.len)), 0xffff);
 	assert_memory_equal(p->ip.payload.p + 8, data + i * segment, p->ip.payload.len - 8);
+}
+
+/* ---- both sides ---- */
+
+static int open_tap(const char *device)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = (int)if_nametoindex(device) };
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof(ll)), 0);
+	return fd;
+}
+
+/* The next packet that came in by it. */
+static size_t read_tap(int fd, uint8_t *room, size_t cap)
+{
+	struct sockaddr_ll ll;
+	socklen_t len;
+	ssize_t n;
+
+	do {
+		assert_true(rig_readable(fd, RIG_WAIT_MS));
+		len = sizeof(ll);
+		n = recvfrom(fd, room, cap, 0, (struct sockaddr *)&ll, &len);
+		assert_true(n > 0);
+	} while (ll.sll_pkttype == PACKET_OUTGOING);
+	return (size_t)n;
+}
+
+/* Sealed packets of one size, as one burst of the peer. */
+static void send_sealed(const struct rig_packet *packets, unsigned cnt)
+{
+	static uint8_t burst[70000], room[RIG_PACKET_MAX + 100];
+	struct rig_peer *p = &rig.peers[SITE_A];
+	struct wr w = wr_of(SPACE_OF(burst));
+	size_t first = 0;
+
+	for (unsigned i = 0; i < cnt; i++) {
+		size_t len = rig_seal(p, bytes_of(packets[i].b, packets[i].len),
+				      packets[i].ip.version == 4 ? IP_PROTO_IPIP : IP_PROTO_IPV6, room);
+		first = i == 0 ? len : first;
+		wr_put(&w, bytes_of(room, len));
+	}
+	assert_false(w.bad);
+	assert_int_equal(send_burst(p->fd, &rig.natt, burst, wr_len(&w), (uint16_t)first), (ssize_t)wr_len(&w));
 }
 
 /* ---- from the TUN ---- */
@@ -172,24 +219,78 @@ static void it_leaves_as_a_superpacket(void **state)
 }
 
 /* Packets above the MTU of the first link are fragmented by the kernel, which it does for single ones only. */
-static void what_the_kernel_refuses_as_a_superpacket_goes_singly(void **state)
+static void sends_above_the_first_link(int want_pmtu)
 {
 	static struct rig_packet got;
-	(void)state;
 
-	if (!allowed)
-		skip();
 	int fd = open_udp("192.168.7.1", "10.1.0.5");
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &want_pmtu, sizeof(want_pmtu)), 0);
 	assert_true(shell("ip link set lo mtu 900"));
 	rig_mark(&rig);
 	assert_true(send_burst(fd, NULL, data, (CNT - 1) * PAYLOAD + LAST, PAYLOAD) > 0);
 	for (size_t i = 0; i < CNT; i++) {
 		rig_peer_get(&rig, SITE_A, &got);
 		assert_datagram(&got, i, PAYLOAD, LAST);
+		assert_int_equal(got.ip.dont_fragment, want_pmtu == IP_PMTUDISC_PROBE);
 	}
 	assert_int_equal(rig_dropped_all(&rig), 0);
-	assert_true(shell("ip link set lo mtu 65536"));
 	close(fd);
+}
+
+static void what_the_kernel_refuses_as_a_superpacket_goes_singly(void **state)
+{
+	(void)state;
+	if (!allowed)
+		skip();
+	sends_above_the_first_link(IP_PMTUDISC_DONT);
+}
+
+/* The tunnel's MTU says that they may be so long. */
+static void what_the_first_link_refuses_with_df_goes_without(void **state)
+{
+	(void)state;
+	if (!allowed)
+		skip();
+	sends_above_the_first_link(IP_PMTUDISC_PROBE);
+}
+
+/* What the gateway sends to a site: whether it has DF. */
+static bool read_df(int tap, enum rig_site to)
+{
+	static uint8_t room[70000];
+	uint16_t src, dst;
+	struct wire_ip ip;
+
+	do {
+		size_t len = read_tap(tap, room, sizeof(room));
+		assert_int_equal(wire_ip_parse(bytes_of(room, len), &ip), ERR_NONE);
+	} while (!wire_ports(&ip, &src, &dst) || dst != rig.peers[to].local.port);
+	return ip.dont_fragment;
+}
+
+static void a_tunnel_that_is_set_too_wide_takes_no_df_from_the_others(void **state)
+{
+	static struct rig_packet packet, got;
+	(void)state;
+
+	if (!allowed)
+		skip();
+	assert_true(shell("ip link set lo mtu 900"));
+	int tap = open_tap("lo");
+	for (unsigned i = 0; i < 2; i++) {
+		rig_make_udp(&packet, "10.1.0.5", "10.2.0.5", 1200);
+		rig_set4(&packet, 6, 0x40);
+		rig_peer_send(&rig, SITE_A, &packet);
+		assert_false(read_df(tap, SITE_B));
+		rig_peer_get(&rig, SITE_B, &got);
+		rig_make_udp(&packet, "10.1.0.5", "10.2.0.5", 700);
+		rig_set4(&packet, 6, 0x40);
+		rig_peer_send(&rig, SITE_A, &packet);
+		assert_true(read_df(tap, SITE_B));
+		rig_peer_get(&rig, SITE_B, &got);
+	}
+	assert_int_equal(rig_dropped_all(&rig), 0);
+	close(tap);
 }
 
 static void every_packet_of_a_superpacket_is_counted_when_it_is_dropped(void **state)
@@ -246,50 +347,6 @@ static void make_tcp(struct rig_packet *p, unsigned version, uint32_t seq, uint8
 	wr_set_u16(&w, p->ip.header_len + 16, sum);
 }
 
-/* Sealed packets of one size, as one burst of the peer. */
-static void send_sealed(const struct rig_packet *packets, unsigned cnt)
-{
-	static uint8_t burst[70000], room[RIG_PACKET_MAX + 100];
-	struct rig_peer *p = &rig.peers[SITE_A];
-	struct wr w = wr_of(SPACE_OF(burst));
-	size_t first = 0;
-
-	for (unsigned i = 0; i < cnt; i++) {
-		size_t len = rig_seal(p, bytes_of(packets[i].b, packets[i].len),
-				      packets[i].ip.version == 4 ? IP_PROTO_IPIP : IP_PROTO_IPV6, room);
-		first = i == 0 ? len : first;
-		wr_put(&w, bytes_of(room, len));
-	}
-	assert_false(w.bad);
-	assert_int_equal(send_burst(p->fd, &rig.natt, burst, wr_len(&w), (uint16_t)first), (ssize_t)wr_len(&w));
-}
-
-static int open_tap(void)
-{
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
-				  .sll_ifindex = (int)if_nametoindex("onr-s") };
-	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ALL));
-	assert_true(fd >= 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof(ll)), 0);
-	return fd;
-}
-
-/* The next packet that came in by the TUN. */
-static size_t read_tap(int fd, uint8_t *room, size_t cap)
-{
-	struct sockaddr_ll ll;
-	socklen_t len;
-	ssize_t n;
-
-	do {
-		assert_true(rig_readable(fd, RIG_WAIT_MS));
-		len = sizeof(ll);
-		n = recvfrom(fd, room, cap, 0, (struct sockaddr *)&ll, &len);
-		assert_true(n > 0);
-	} while (ll.sll_pkttype == PACKET_OUTGOING);
-	return (size_t)n;
-}
-
 static void segments_of_a_burst_enter_the_tun_as_one(void **state)
 {
 	static struct rig_packet packets[10];
@@ -299,7 +356,7 @@ static void segments_of_a_burst_enter_the_tun_as_one(void **state)
 	if (!allowed)
 		skip();
 	for (unsigned version = 4; version <= 6; version += 2) {
-		int tap = open_tap();
+		int tap = open_tap("onr-s");
 		size_t header = version == 4 ? 40 : 60;
 		rig_mark(&rig);
 		for (unsigned i = 0; i < 10; i++) {
@@ -333,7 +390,7 @@ static void two_flows_of_a_burst_are_two(void **state)
 
 	if (!allowed)
 		skip();
-	int tap = open_tap();
+	int tap = open_tap("onr-s");
 	for (unsigned i = 0; i < 10; i++) {
 		make_tcp(&packets[i], i % 2 == 0 ? 4 : 6, i / 2 * 900, 0x10, bytes_of(data + i * 900, i % 2 == 0 ? 920 : 900));
 		if (i % 2 == 0) {
@@ -461,6 +518,8 @@ int main(void)
 		RUN(a_superpacket_from_the_tun_reaches_the_peer_as_packets),
 		RUN(it_leaves_as_a_superpacket),
 		RUN(what_the_kernel_refuses_as_a_superpacket_goes_singly),
+		RUN(what_the_first_link_refuses_with_df_goes_without),
+		RUN(a_tunnel_that_is_set_too_wide_takes_no_df_from_the_others),
 		RUN(every_packet_of_a_superpacket_is_counted_when_it_is_dropped),
 		RUN(segments_of_a_burst_enter_the_tun_as_one),
 		RUN(two_flows_of_a_burst_are_two),
