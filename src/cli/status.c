@@ -36,14 +36,16 @@ void cli_print_tunnels(const json_t *list, bool site)
 		const json_t *v = json_object_get(s, "verdict");
 		if (json_is_object(v)) {
 			cli_print_verdict(cli_text(s, "name"), v, false);
-			printf("  more      onramp %s why ", site ? "site" : "tunnel");
-			cli_print_text(stdout, cli_text(s, "name"));
-			printf("\n");
 		} else if (!json_is_true(json_object_get(s, "up"))) {
 			printf("\n");
 			cli_print_text(stdout, cli_text(s, "name"));
 			printf(": %s\n", cli_untried(s, site));
+		} else {
+			continue;
 		}
+		printf("  more      onramp %s why ", site ? "site" : "tunnel");
+		cli_print_text(stdout, cli_text(s, "name"));
+		printf("\n");
 	}
 }
 

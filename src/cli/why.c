@@ -128,7 +128,7 @@ const char *cli_untried(const json_t *t, bool site)
 	if (json_is_false(json_object_get(t, "psk_set")))
 		return "It has no pre-shared key yet: \"onramp tunnel psk\" sets one.";
 	return "No peer has named it yet: see that its router starts and that its packets reach the gateway; \"onramp unknown\" "
-	       "shows peers that failed without naming a tunnel.";
+	       "(administrator) shows peers that failed without naming a tunnel.";
 }
 
 static void print_head(const json_t *w, bool site)
