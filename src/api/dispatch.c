@@ -1,5 +1,6 @@
 #include "api/dispatch.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 #include "api/body.h"
@@ -175,10 +176,23 @@ static void log_stranger(const struct api_call *c)
 			 held);
 }
 
+/* A path has many spellings, and the log one, in which an id is found. */
+static const char *path_text(const struct api_path *p, char text[static API_PATH_TEXT_MAX])
+{
+	size_t at = 0;
+
+	text[0] = 0;
+	for (size_t i = 0; i < p->cnt && at < API_PATH_TEXT_MAX; i++) {
+		int n = snprintf(text + at, API_PATH_TEXT_MAX - at, "/%.*s", (int)p->segments[i].len, (const char *)p->segments[i].p);
+		at += n < 0 ? 0 : (size_t)n;
+	}
+	return text;
+}
+
 /* One line for each change, with who asked and what came of it; never a body. */
 static void log_change(const struct api_call *c, const struct api_request *r, const struct row *row)
 {
-	char id[MODEL_ID_TEXT_MAX] = "-";
+	char id[MODEL_ID_TEXT_MAX] = "-", path[API_PATH_TEXT_MAX];
 
 	if (row != NULL && !c->admin && !c->has_token)
 		log_stranger(c);
@@ -186,7 +200,7 @@ static void log_change(const struct api_call *c, const struct api_request *r, co
 		return;
 	if (c->has_token)
 		model_id_text(&c->token.id, id);
-	log_info("audit: %s %s, %s %s: %u%s", c->admin ? "administrator" : "token", id, r->method, r->url,
+	log_info("audit: %s %s, %s %s: %u%s", c->admin ? "administrator" : "token", id, r->method, path_text(&c->path, path),
 		 c->status, c->validate_only ? " (validate only)" : "");
 }
 
