@@ -18,6 +18,8 @@
 #define IDLE_S 30u
 /* one connection's memory in the library: its headers, of which we take API_HEADERS_MAX, and a read buffer */
 #define CONNECTION_MEMORY 98304u
+/* In the words of GnuTLS, whose usual ones have TLS 1.0 and 1.1 as well (RFC 8996). */
+#define TLS_VERSIONS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define RUNS_MAX 16 /* turns of the library in one call, so that one busy client cannot hold the loop */
 
 static void __attribute__((format(printf, 2, 0))) log_library(void *cls, const char *fmt, va_list ap)
@@ -41,6 +43,7 @@ static struct MHD_Daemon *start_daemon(struct api_http_door *door, int fd, unsig
 	struct MHD_OptionItem tls[] = {
 		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)cert },
 		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_VERSIONS },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
