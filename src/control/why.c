@@ -147,6 +147,13 @@ static void name_near(const struct control_tunnel *t, struct model_failure *f)
 	f->near_account_number = t->account->m.number;
 }
 
+/* While its router is in, a first message from its address may be anybody's there, or of who says so. Without liveness checks a tunnel
+ * is called up for long after its router has gone, and its failures would be the only sign of it. */
+static bool is_in(const struct control_tunnel *t)
+{
+	return t->up && t->m.onramp.dpd_delay_s != 0;
+}
+
 void control_failure(struct control *c, struct control_tunnel *t, const struct model_failure *failure)
 {
 	struct model_failure f = *failure;
@@ -155,8 +162,8 @@ void control_failure(struct control *c, struct control_tunnel *t, const struct m
 	if (t == NULL && !model_id_is_zero(&f.tunnel_id))
 		t = control_tunnel_find(c, &f.tunnel_id);
 	struct control_tunnel *guess = t == NULL && f.identity[0] == 0 ? control_address_guess(c, &f.remote.addr) : NULL;
-	if (guess != NULL && guess->up)
-		name_near(guess, &f); /* its router is in: this may be anybody at that address, or who says so */
+	if (guess != NULL && is_in(guess))
+		name_near(guess, &f);
 	else if (guess != NULL)
 		t = guess;
 	if (t != NULL && t->configured)

@@ -158,6 +158,7 @@ static void what_fails_without_a_name_is_no_fault_of_a_tunnel_that_is_up(void **
 	struct bench *n = *state;
 
 	n->b.up = true;
+	n->b.m.onramp.dpd_delay_s = 30;
 	fails(n, NULL, MODEL_FAILURE_IKEV1, "203.0.113.2");
 	assert_null(last_of(&n->b));
 	const struct control_unknown *u = unknown_with(n, "");
@@ -177,6 +178,17 @@ static void what_fails_without_a_name_is_no_fault_of_a_tunnel_that_is_up(void **
 	n->c.now_us += S;
 	fails(n, &n->b, MODEL_FAILURE_LIVENESS, "203.0.113.2");
 	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_LIVENESS);
+}
+
+static void it_is_the_only_sign_where_nobody_asks_whether_the_router_lives(void **state)
+{
+	struct bench *n = *state;
+
+	n->b.up = true;
+	n->b.m.onramp.dpd_delay_s = 0;
+	fails(n, NULL, MODEL_FAILURE_NO_GROUP_IKE, "203.0.113.2");
+	assert_int_equal(last_of(&n->b)->code, MODEL_FAILURE_NO_GROUP_IKE);
+	assert_null(unknown_with(n, ""));
 }
 
 /* An address identity (magic-api 4.1). */
@@ -497,6 +509,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(before_it_has_a_name_a_peer_is_known_by_an_address_that_one_tunnel_has),
 		TEST(what_fails_without_a_name_is_no_fault_of_a_tunnel_that_is_up),
+		TEST(it_is_the_only_sign_where_nobody_asks_whether_the_router_lives),
 		TEST(an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own),
 		TEST(a_name_that_is_none_is_not_put_down_to_the_address),
 		TEST(an_unknown_name_is_compared_with_all_tunnels_after_the_answer),
