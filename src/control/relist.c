@@ -101,8 +101,13 @@ static void sweep_key(struct control *c, const struct model_key *key)
 
 static void sweep_sa(void *arg, struct hmap_node *n)
 {
-	const struct model_key key = model_key_ike(CONTAINER_OF(n, struct control_sa, by_spi)->r.spi);
-	sweep_key(arg, &key);
+	struct control *c = arg;
+	const struct control_sa *sa = CONTAINER_OF(n, struct control_sa, by_spi);
+	const struct model_key key = model_key_ike(sa->r.spi);
+
+	/* Without other nodes one that is closed answers for a while, out of memory alone. */
+	if (c->clustered || sa->r.state != IKE_STATE_CLOSED)
+		sweep_key(c, &key);
 }
 
 static void sweep_child(void *arg, struct hmap_node *n)

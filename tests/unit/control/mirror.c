@@ -155,6 +155,25 @@ static void a_page_that_is_older_than_the_news_is_passed_over(void **state)
 	c->relist.on = false;
 }
 
+/* Without other nodes its record goes when it is closed, and it answers for a while out of memory. */
+static void a_list_leaves_a_closed_ike_sa_that_answers_for_a_while(void **state)
+{
+	struct bench *n = *state;
+	struct control *c = &n->node[1].c;
+	const struct model_key ike = model_key_ike(n->spi);
+	const struct store_op op = { .kind = STORE_DELETE, .key = model_key_bytes(&ike) };
+
+	must(store_thread_submit(n->store, &(struct store_txn){ .ops = &op, .op_cnt = 1 }, CONTROL_TAG_QUIET) == ERR_NONE);
+	c->clustered = false;
+	control_sa_find(c, n->spi)->r.state = IKE_STATE_CLOSED;
+	list_again(n, 1);
+	assert_non_null(control_sa_find(c, n->spi));
+	control_sa_find(c, n->spi)->r.state = IKE_STATE_ESTABLISHED;
+	c->relist.next_us = c->now_us;
+	list_again(n, 1);
+	assert_null(control_sa_find(c, n->spi));
+}
+
 static void a_list_finds_what_the_watch_has_not_told(void **state)
 {
 	struct bench *n = *state;
@@ -290,6 +309,7 @@ int main(void)
 		TEST(a_child_sa_without_its_ike_sa_and_its_tunnel_is_deleted),
 		TEST(a_row_that_is_older_than_its_end_comes_to_nothing),
 		TEST(a_page_that_is_older_than_the_news_is_passed_over),
+		TEST(a_list_leaves_a_closed_ike_sa_that_answers_for_a_while),
 		TEST(a_list_finds_what_the_watch_has_not_told),
 		TEST(a_rekey_of_the_ike_sa_elsewhere_lets_no_tunnel_go_down),
 		TEST(a_node_that_starts_sends_on_the_child_sa_that_came_last),
