@@ -21,7 +21,11 @@ static void befall(unsigned sites)
 
 	if (p->c == NULL)
 		return;
-	if (world_random(3) == 0) {
+	if (world_link_of(p->store)->remote && world_random(4) == 0) {
+		world_link_of(p->store)->quiet_us = world_now_us() + world_random(2 * SECOND_US);
+		world_link_of(p->store)->lose = world_random(2) == 0;
+		history_add("the watch of %s stands still", p->name);
+	} else if (world_random(3) == 0) {
 		process_kill(p);
 		p->start_us = world_now_us() + world_random(DEAD_US);
 	} else {
