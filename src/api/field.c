@@ -272,10 +272,16 @@ bool api_field_id(const struct api_object *o, const char *key, struct model_id *
 		fail_type(o, key, j, "string");
 		return false;
 	}
-	if (model_id_parse(bytes_of(json_string_value(j), json_string_length(j)), ret) != ERR_NONE) {
-		api_field_fail(o, key, MODEL_CODE_BAD_BODY,
-			       "Invalid Request: \"%s\" is \"%.*s\"; an id has 32 hexadecimal characters.",
-			       key, QUOTE_MAX, json_string_value(j));
+	const char *text = json_string_value(j);
+	size_t len = json_string_length(j);
+	if (model_id_parse(bytes_of(text, len), ret) != ERR_NONE) {
+		/* what does not look like one may be a key that stands in the wrong place */
+		if (strspn(text, "0123456789abcdefABCDEF-") == len)
+			api_field_fail(o, key, MODEL_CODE_BAD_BODY,
+				       "Invalid Request: \"%s\" is \"%.*s\"; an id has 32 hexadecimal characters.", key, QUOTE_MAX, text);
+		else
+			api_field_fail(o, key, MODEL_CODE_BAD_BODY,
+				       "Invalid Request: \"%s\" is no id: an id has 32 hexadecimal characters.", key);
 		return false;
 	}
 	return true;
