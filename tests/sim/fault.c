@@ -11,12 +11,14 @@
 #define SITE_DEAD_US SECOND_US /* much less than the time after which the other end gives up */
 #define NODE_DEAD_US (8 * SECOND_US)
 #define CROSS_US (3 * SECOND_US)  /* after a cut it has heard of the others again */
+#define STRANGE_US 300000u     /* well below CLUSTER_DEAD_US */
 #define ONE_IN 500             /* steps */
 #define CLOCK_OFF_US INT64_C(20000000) /* with one that is far off a node does not start */
 
 static bool has[FAULT_CNT];
 static unsigned cut_from[WORLD_PROCESSES_MAX]; /* from one node alone; itself: from all */
 static uint64_t cross_us[WORLD_PROCESSES_MAX];
+static uint64_t missing_us[WORLD_PROCESSES_MAX]; /* since when it does not know of a process; 0: it knows all */
 static uint64_t until_us[FAULT_CNT][WORLD_PROCESSES_MAX]; /* of what ends by itself; 0: it is not */
 
 const char *fault_text(enum fault_kind k)
@@ -55,6 +57,7 @@ void fault_begin(enum fault_choice choice)
 {
 	memset(until_us, 0, sizeof(until_us));
 	memset(cross_us, 0, sizeof(cross_us));
+	memset(missing_us, 0, sizeof(missing_us));
 	choose(choice);
 	if (has[FAULT_LOSS]) {
 		world_faults.loss = (unsigned)world_random(200);
@@ -75,15 +78,25 @@ void fault_begin(enum fault_choice choice)
 		world_faults.unknown = (unsigned)world_random(150);
 }
 
-/* A process that has started while the watch of this node stands still is a stranger to it: what that one says in the mesh is not heard. */
+static bool is_stranger(const struct process *to, const struct process *p)
+{
+	return p != to && p->c != NULL && cluster_member_of(&to->c->members, p->incarnation) == NULL;
+}
+
+/* A process that has started while the watch of this node stands still, or is slow, is a stranger to it: what that one says in the mesh is
+ * not heard, and it is told nothing, so that it soon believes this node dead. */
 static bool misses_one(const struct process *p)
 {
-	if (p->c == NULL || world_link_of(p->store)->quiet_us <= world_now_us())
-		return false;
-	for (unsigned i = 0; i < all.gateways; i++)
-		if (&all.p[i] != p && all.p[i].c != NULL && cluster_member_of(&p->c->members, all.p[i].incarnation) == NULL)
-			return true;
-	return false;
+	uint64_t *since_us = &missing_us[p->who];
+	bool any = false;
+
+	for (unsigned i = 0; p->c != NULL && i < all.gateways; i++)
+		any = any || is_stranger(p, &all.p[i]);
+	if (!any)
+		*since_us = 0;
+	else if (*since_us == 0)
+		*since_us = world_now_us();
+	return any && (world_link_of(p->store)->quiet_us > world_now_us() || world_now_us() - *since_us > STRANGE_US);
 }
 
 static void note_cuts(void)
