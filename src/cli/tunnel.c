@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "base/secret.h"
 #include "cli/commands.h"
@@ -175,6 +177,24 @@ int cli_tunnel_delete(struct cli *cli)
 
 /* ---- keys ---- */
 
+/* A terminal shows nothing of what is typed. */
+static char *read_line(FILE *f, char *line, int cap)
+{
+	const int fd = fileno(f);
+	struct termios shown, hidden;
+
+	if (tcgetattr(fd, &shown) != 0) /* no terminal */
+		return fgets(line, cap, f);
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(fd, TCSAFLUSH, &hidden);
+	fprintf(stderr, "Pre-shared key: ");
+	char *got = fgets(line, cap, f);
+	tcsetattr(fd, TCSAFLUSH, &shown);
+	fputc('\n', stderr);
+	return got;
+}
+
 /* The first line of a file or of standard input, never longer than the API takes. */
 static int read_psk(const char *path, char psk[static PSK_MAX + 3])
 {
@@ -185,7 +205,7 @@ static int read_psk(const char *path, char psk[static PSK_MAX + 3])
 		return CLI_USAGE;
 	}
 	setvbuf(f, NULL, _IONBF, 0);
-	char *got = fgets(psk, PSK_MAX + 3, f);
+	char *got = read_line(f, psk, PSK_MAX + 3);
 	if (path != NULL)
 		fclose(f);
 	size_t len = got == NULL ? 0 : strcspn(psk, "\r\n");
