@@ -172,8 +172,8 @@ MUST_USE enum err ike_child_add(struct ike_ctx *c, const struct ike_child_plan *
 		.expires_us = c->ev->now_us + sa->child_lifetime_s * (uint64_t)1000000,
 	};
 
-	must(sa->auth_verified && sa->child_cnt < IKE_CHILDREN_MAX);
-	if (child.spi_in == 0 || ike_child_find(sa, child.spi_in, 0) != NULL)
+	must(sa->auth_verified);
+	if (sa->child_cnt == IKE_CHILDREN_MAX || child.spi_in == 0 || ike_child_find(sa, child.spi_in, 0) != NULL)
 		return ERR_CONFLICT;
 	for (unsigned i = 0; i < MODEL_TS_MAX; i++) {
 		child.ts_local[i] = plan->ts.local[i];

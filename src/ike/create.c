@@ -100,6 +100,14 @@ static enum ike_state make_child(struct ike_ctx *c, const struct ike_child_plan 
 	return c->sa->state;
 }
 
+/* A place is kept for the child that we ask for ourselves: the peer could fill them all before it answers. */
+static bool is_full(const struct ike_sa *sa)
+{
+	bool asking = sa->request.kind == IKE_REQUEST_NEW_CHILD || sa->request.kind == IKE_REQUEST_REKEY_CHILD;
+
+	return sa->child_cnt + (asking ? 1u : 0u) >= IKE_CHILDREN_MAX;
+}
+
 static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke *ke, struct bytes ni)
 {
 	struct ike_child_plan plan = { 0 };
@@ -109,7 +117,7 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 		return refuse(c, IKE_N_TEMPORARY_FAILURE);
 	if (!find_replaced(c, &replaces))
 		return c->sa->state;
-	if (c->sa->child_cnt == IKE_CHILDREN_MAX) {
+	if (is_full(c->sa)) {
 		struct model_failure *f = ike_child_fail(c, MODEL_FAILURE_TOO_MANY_CHILDREN);
 		ike_text_add(f->allowed, sizeof(f->allowed), "%d", IKE_CHILDREN_MAX);
 		return refuse(c, IKE_N_NO_ADDITIONAL_SAS);

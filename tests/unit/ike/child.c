@@ -100,6 +100,41 @@ static void there_is_a_limit_of_children(void **state)
 	free_net(n);
 }
 
+/* At once, so that nothing that waits is sent again: the error notify of the answer, 0 for none. */
+static uint16_t child_at_once(struct net *n)
+{
+	unsigned which;
+
+	peer_start_child(&n->p, NULL, NULL);
+	gateway_input(&n->g, &n->p.remote, &n->p.local, bytes_of(n->p.ike[0].request, n->p.ike[0].request_len));
+	assert_int_equal(n->g.out_cnt, 1);
+	n->g.out_cnt = 0;
+	assert_int_equal(peer_input(&n->p, bytes_of(n->g.out[0].b, n->g.out[0].len), &which), PEER_EV_DONE);
+	return n->p.notify;
+}
+
+/* A peer that keeps our request waiting, and asks for children of its own meanwhile. */
+static void a_place_is_kept_for_the_child_that_we_ask_for(void **state)
+{
+	struct net *n = make_up();
+	uint64_t spi = n->p.ike[0].spi_r;
+
+	(void)state;
+	for (unsigned i = 1; i < IKE_CHILDREN_MAX - 2; i++) {
+		peer_start_child(&n->p, NULL, NULL);
+		assert_int_equal(notify_of(n), 0);
+	}
+	gateway_event(&n->g, spi, (struct ike_event){ .kind = IKE_EV_REKEY_CHILD, .child_spi = n->p.child[0].spi_out });
+	gateway_timers(&n->g);
+	n->g.out_cnt = 0; /* lost for now */
+	assert_int_equal(sa_of(n).request.kind, IKE_REQUEST_REKEY_CHILD);
+	assert_int_equal(child_at_once(n), 0);
+	assert_int_equal(n->g.child_cnt, IKE_CHILDREN_MAX - 1);
+	assert_int_equal(child_at_once(n), IKE_N_NO_ADDITIONAL_SAS);
+	assert_int_equal(n->g.child_cnt, IKE_CHILDREN_MAX - 1);
+	free_net(n);
+}
+
 static void pfs_with_another_group_in_ke_is_told_the_right_one(void **state)
 {
 	struct net *n = make_up();
@@ -239,7 +274,7 @@ static void the_peers_spi_is_used_once(void **state)
 TESTS(cmocka_unit_test(a_rekey_replaces_and_is_proven_by_the_next_request),
       cmocka_unit_test(keys_of_a_rekey_are_fresh), cmocka_unit_test(rekeying_what_is_not_there_is_told),
       cmocka_unit_test(rekeying_what_was_rekeyed_or_is_being_closed_has_to_wait),
-      cmocka_unit_test(there_is_a_limit_of_children),
+      cmocka_unit_test(there_is_a_limit_of_children), cmocka_unit_test(a_place_is_kept_for_the_child_that_we_ask_for),
       cmocka_unit_test(pfs_with_another_group_in_ke_is_told_the_right_one),
       cmocka_unit_test(a_pfs_group_that_is_not_allowed_is_explained),
       cmocka_unit_test(an_invalid_public_value_is_refused), cmocka_unit_test(null_after_the_opt_in_only),
