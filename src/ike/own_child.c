@@ -75,6 +75,7 @@ static void refused(struct ike_ctx *c, const struct ike_request *q, const struct
 			c->sa->new_child_us = c->ev->now_us;
 	} else {
 		ike_refusal_note(c, q, n->type, NULL);
+		c->sa->next_group = IKE_GROUP_NONE; /* asked with it: the next request is another one */
 		try_again(c, q, 3);
 		/* RFC 7296 1.3: it will not take any; the child lives until its end. */
 		if (n->type == IKE_N_NO_ADDITIONAL_SAS && old != NULL && !old->replaced)

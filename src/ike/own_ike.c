@@ -134,6 +134,7 @@ static enum ike_state refused(struct ike_ctx *c, const struct ike_request *q, co
 	} else if (ike_refusal_other_group(c, q, n)) {
 		sa->rekey_us = c->ev->now_us;
 	} else {
+		sa->next_group = IKE_GROUP_NONE;
 		if (!closing)
 			ike_refusal_note(c, q, n->type, n->type == 0 ? "an answer that fits no proposal of ours" : NULL);
 		sa->rekey_us = ike_duty_again(c, 3u + sa->rekey_tries++);

@@ -245,6 +245,42 @@ static void close_of_an_ike_sa_whose_child_is_being_made_or_closed_is_answered_a
 	}
 }
 
+/* ---- the group that a peer has wished for, and refused in the end ---- */
+
+static uint32_t all_but_modp1536(void *arg, const struct model_id *tunnel_id, enum model_phase phase)
+{
+	uint32_t rows = 0;
+
+	(void)arg;
+	(void)tunnel_id;
+	for (size_t i = 0; phase == MODEL_PHASE_IKE && i < model_transform_cnt; i++)
+		if (model_transforms[i].type != IKE_TT_KE || model_transforms[i].id != IKE_GROUP_MODP1536)
+			rows |= UINT32_C(1) << i;
+	return rows;
+}
+
+/* As after a rekey of a Child SA: its INVALID_KE_PAYLOAD named the group, the second try was refused for something else. */
+static void a_group_that_was_refused_is_not_asked_for_again(void **state)
+{
+	struct duo *d = calloc(1, sizeof(*d));
+
+	(void)state;
+	must(d != NULL);
+	duo_init(d, 1);
+	duo_up(d);
+	d->end[1].world.find_rows = all_but_modp1536;
+	for (unsigned i = 0; i < DUO_SAS_MAX; i++)
+		d->end[0].sas[i].r.next_group = IKE_GROUP_MODP1536;
+	duo_event(d, 0, IKE_EV_REKEY_IKE);
+	duo_run(d, SECOND_US);
+	assert_int_equal(d->end[0].failures[MODEL_FAILURE_REKEY_REFUSED], 1);
+	duo_run(d, 60 * SECOND_US);
+	assert_int_equal(d->end[0].failures[MODEL_FAILURE_REKEY_REFUSED], 1);
+	assert_int_equal(d->end[0].counters[MODEL_COUNTER_ike_rekeyed], 1);
+	duo_fini(d);
+	free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +294,7 @@ int main(void)
 		cmocka_unit_test(a_child_is_neither_made_nor_rekeyed_while_the_ike_sa_is_rekeyed_nor_the_other_way_round),
 		cmocka_unit_test(an_ike_sa_is_not_rekeyed_while_a_child_is_being_closed_and_the_close_is_answered_as_usual),
 		cmocka_unit_test(close_of_an_ike_sa_whose_child_is_being_made_or_closed_is_answered_as_usual),
+		cmocka_unit_test(a_group_that_was_refused_is_not_asked_for_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
