@@ -13,7 +13,7 @@
 #define WIRE_IKE_PAYLOAD_HEADER_LEN 4 /* RFC 7296 3.2 */
 #define WIRE_IKE_TS_HEADER_LEN 4      /* type, protocol, length: RFC 7296 3.13.1 */
 #define WIRE_IKE_PAYLOADS_MAX 48   /* in one chain; real peers send up to about 25 */
-#define WIRE_IKE_PROPOSALS_MAX 16
+#define WIRE_IKE_PROPOSALS_MAX 32  /* Windows sends 18, and more when other groups are allowed */
 #define WIRE_IKE_TRANSFORMS_MAX 96 /* in one proposal; strongSwan 5.9 offers 47 by default, 6.0 more */
 #define WIRE_IKE_SPIS_MAX 128      /* in one Delete */
 #define WIRE_IKE_TS_MAX 16
