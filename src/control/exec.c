@@ -319,6 +319,7 @@ static void finish_auth(struct control *c, struct control_op *op, uint64_t rev)
 			 model_suite_text(&op->step->new_sa.suite, suite));
 		op->sa = idle ? sa : NULL;
 		control_site_up(c, t);
+		control_tunnel_trim(c, t, sa);
 	}
 	control_half_remove(c, half);
 	control_op_drop(c, op);

@@ -12,6 +12,7 @@
 struct control_child;
 struct control_tunnel;
 
+#define CONTROL_TUNNEL_SAS_MAX 16 /* IKE SAs of a tunnel that stand; above, the oldest is closed */
 #define CONTROL_WAITING_MAX 4     /* datagrams kept for an SA whose step waits */
 #define CONTROL_FRAGS_MAX 256     /* messages of which some fragments came; above, the oldest is forgotten */
 
@@ -88,6 +89,8 @@ void control_sa_event(struct control *c, struct control_sa *sa, const struct ike
 /* A message, which waits if a step is under way. */
 void control_sa_message(struct control *c, struct control_sa *sa, const struct ike_event *ev);
 void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code);
+/* Closes the tunnel's oldest IKE SA beside that one if it has too many. */
+void control_tunnel_trim(struct control *c, struct control_tunnel *t, const struct control_sa *keep);
 /* Rekeys the IKE SA, or each of its Child SAs (spi 0) or one of them, as soon as the window is free. */
 void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in);
 /* The same for what stands of a tunnel. ERR_CONFLICT: nothing does. */

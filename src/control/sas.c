@@ -316,6 +316,23 @@ void control_sa_close(struct control *c, struct control_sa *sa, enum model_failu
 	control_sa_event(c, sa, &ev);
 }
 
+/* A peer may have several IKE SAs, as while it authenticates again; one that forgets them, or means harm, could have any number. */
+void control_tunnel_trim(struct control *c, struct control_tunnel *t, const struct control_sa *keep)
+{
+	struct control_sa *oldest = NULL;
+	unsigned cnt = 0;
+
+	for (struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
+		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing || sa->close_code != 0)
+			continue;
+		cnt++;
+		if (sa != keep && (oldest == NULL || sa->r.created_us < oldest->r.created_us))
+			oldest = sa;
+	}
+	if (cnt > CONTROL_TUNNEL_SAS_MAX)
+		control_sa_close(c, oldest, MODEL_FAILURE_REPLACED);
+}
+
 void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in)
 {
 	const struct ike_event ev = { .kind = ike ? IKE_EV_REKEY_IKE : IKE_EV_REKEY_CHILD, .now_us = c->now_us,

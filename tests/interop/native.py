@@ -122,6 +122,12 @@ def restarts(checks, peers):
     with checks.case("a peer that starts again without a Delete gets every answer, ten times"):
         for _ in range(10):
             peer.run(anycast, local, "--do", "ping")
+    with checks.case("one that forgets its SAs, and never says that it knows of no other, has 16 of them at most"):
+        for _ in range(18):
+            peer.run(anycast, local, "--no-initial-contact", "--do", "liveness")
+        check(wait_until(lambda: counter(peer.gateway, "child_sas") == 16, 3), f"{counter(peer.gateway, 'child_sas')} Child SAs")
+        peer.run(anycast, local, "--do", "ping,delete")
+        check(wait_until(lambda: counter(peer.gateway, "child_sas") == 0, 3), f"{counter(peer.gateway, 'child_sas')} Child SAs")
 
 
 def behind_nat(checks, lab, gateway, tunnel, psk):
