@@ -53,17 +53,28 @@ struct control_child {
 	struct control_seq *seq;      /* in a cluster, of one that is sequenced; else NULL (seq.h) */
 };
 
+static inline uint64_t control_larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* ---- install.c: Child SAs. rev: of the commit that made it, or deleted it; 0: it is removed here alone ---- */
 
 void control_child_install(struct control *c, const struct model_child_sa *child, uint32_t replaces, uint64_t rev);
 void control_child_remove(struct control *c, uint32_t spi_in, uint64_t rev);
+
+/* ---- marks.c ---- */
+
+/* The record of the marks, CONTROL_MARKS_LEN bytes. decode takes all that cluster_sequence_decode takes. False: none of that. */
+void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
+bool control_marks_decode(struct bytes record, struct control_marks *ret);
+
+/* ---- check.c ---- */
+
 void control_children_timers(struct control *c);
 /* False: it was no result of these marks' transactions. */
 bool control_marks_done(struct control *c, const struct store_done *done);
 #define CONTROL_TAG_MARKS (UINT64_C(1) << 61) /* of those, and the SPI */
-/* The record of the marks, CONTROL_MARKS_LEN bytes. decode takes all that cluster_sequence_decode takes. False: none of that. */
-void control_marks_encode(const struct control_marks *m, uint8_t ret[static CONTROL_MARKS_LEN]);
-bool control_marks_decode(struct bytes record, struct control_marks *ret);
 /* Each of them once a second, or less often where there are more than a hundred thousand: raises the marks in the store of SAs that
  * have used half of their block, and asks for the rekey of those that have reached a soft limit, for the end of those at a hard one. */
 void control_children_check(struct control *c);

@@ -11,7 +11,7 @@
 #include "control/sa.h"
 #include "store/thread.h"
 
-/* An SA that is gone: what the store had of it up to that revision comes late (mirror.c). */
+/* An SA that is gone: what the store had of it up to that revision comes late (graves.c). */
 struct control_buried {
 	struct hmap_node node;
 	bool child;
@@ -40,7 +40,7 @@ struct control_lot {
 	struct control_stray *first;  /* the oldest */
 };
 
-/* An SA that is looked up in the store, and the messages that wait for it (read.c). */
+/* An SA that is looked up in the store, and the messages that wait for it (lookup.c). */
 struct control_read {
 	struct hmap_node by_tag;
 	uint64_t tag;
@@ -89,9 +89,6 @@ void control_node_free(struct control *c);
 
 MUST_USE enum err control_mesh_start(struct control *c);
 int control_mesh_fd(const struct control *c); /* -1: there is no cluster */
-void control_mesh_receive(struct control *c);
-void control_mesh_timers(struct control *c); /* last in a turn */
-uint64_t control_mesh_next_us(const struct control *c);
 void control_mesh_forget(struct control *c, uint32_t incarnation); /* that process is no member any more */
 void control_mesh_free(struct control *c);
 /* To the node with that slot: an IKE datagram that is its business. It is never forwarded again. */
@@ -120,6 +117,12 @@ void control_mesh_row(struct control *c, uint64_t rev, uint64_t mod_rev, struct 
 /* An inner packet for the node that numbers the packets of a Child SA. */
 void control_mesh_inner(struct control *c, uint16_t slot, uint32_t spi_in, struct bytes packet);
 
+/* ---- mesh_take.c ---- */
+
+void control_mesh_receive(struct control *c);
+void control_mesh_timers(struct control *c); /* last in a turn */
+uint64_t control_mesh_next_us(const struct control *c);
+
 /* ---- gather.c: IP fragments that came to different nodes. Without a cluster nothing is done ---- */
 
 MUST_USE enum err control_gather_start(struct control *c);
@@ -130,23 +133,32 @@ void control_gather_timers(struct control *c);
 uint64_t control_gather_next_us(const struct control *c);
 void control_gather_free(struct control *c);
 
+/* ---- duty.c ---- */
+
+/* We do what has to be done unasked with that IKE SA of ours. */
+bool control_duty_sa(const struct control *c, uint64_t our_spi);
+bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t);
+
+/* ---- graves.c: SAs that are gone ---- */
+
+#define CONTROL_GRAVE_US UINT64_C(600000000) /* they are remembered so long: longer than any read takes */
+/* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
+void control_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
+/* A Child SA, of which its tunnel is remembered. NULL: none of that SPI has ended here of late. */
+void control_bury_child(struct control *c, const struct control_child *child, uint64_t rev);
+const struct model_id *control_buried_tunnel(const struct control *c, uint32_t spi_in);
+bool control_is_buried(const struct control *c, bool child, uint64_t spi, uint64_t rev);
+void control_graves_tick(struct control *c);
+void control_graves_free(struct control *c);
+
 /* ---- mirror.c: what other nodes do ---- */
 
 /* A row under ike/, child/ or cur/, from the watch, a read or a list: rows may come late and more than once. */
 void control_mirror_change(struct control *c, const struct store_row *row);
-/* Of an SA that was removed here: nothing that the store had of it up to rev brings it back. */
-void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us);
-/* A Child SA, of which its tunnel is remembered. NULL: none of that SPI has ended here of late. */
-void control_mirror_bury_child(struct control *c, const struct control_child *child, uint64_t rev);
-const struct model_id *control_mirror_buried_tunnel(const struct control *c, uint32_t spi_in);
 /* Child SAs that the peer has, by the record of their IKE SA: sending moves there. fresh: it is new here. */
 void control_children_prove(struct control *c, const struct ike_sa *r, bool fresh);
 void control_mirror_settle(struct control *c); /* all rows that came together were told */
 void control_mirror_tick(struct control *c);
-void control_mirror_free(struct control *c);
-/* We do what has to be done unasked with that IKE SA of ours. */
-bool control_duty_sa(const struct control *c, uint64_t our_spi);
-bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t);
 
 /* ---- orphan.c: records of SAs whose tunnel is not configured any more ---- */
 
@@ -163,11 +175,15 @@ MUST_USE bool control_orphan_end_child(struct control *c, uint32_t spi_in, uint6
 void control_orphans_tick(struct control *c);
 void control_orphans_free(struct control *c);
 
-/* ---- read.c: SAs that are looked up in the store. Their rows come as changes, then what waited goes on. ERR_FULL: too many ---- */
+/* ---- lookup.c: SAs that are looked up in the store. ERR_FULL: too many ---- */
 
 bool control_read_allowed(struct control *c); /* takes one out of the budget of reads */
 MUST_USE enum err control_read_child(struct control *c, uint32_t spi_in);
 MUST_USE enum err control_read_ike(struct control *c, uint64_t our_spi, const struct fwd_punt *waiting, bool forwarded);
+uint64_t control_read_hash(const struct control *c, uint64_t tag);
+
+/* ---- read.c: their rows come as changes, then what waited goes on ---- */
+
 /* False: it was no look-up of these. */
 bool control_read_done(struct control *c, const struct store_done *done);
 void control_reads_free(struct control *c);
@@ -191,7 +207,7 @@ void control_park_timers(struct control *c);
 uint64_t control_park_next_us(const struct control *c);
 void control_park_free(struct control *c);
 
-/* ---- seq.c, seq_queue.c: the numbers of sequenced SAs in a cluster ---- */
+/* ---- seq.c, seq_step.c, seq_queue.c, seq_pass.c: the numbers of sequenced SAs in a cluster ---- */
 
 MUST_USE enum err control_seq_start(struct control *c); /* before the first SA */
 void control_seq_add(struct control *c, struct control_child *child); /* whose record says that it is sequenced */

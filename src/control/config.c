@@ -10,44 +10,6 @@
 #define PREFIX_PSK "cfg/psk/"
 #define PREFIX_ROUTE "cfg/route/"
 
-/* ---- finding ---- */
-
-static uint64_t hash_id(const struct control *c, const struct model_id *id)
-{
-	return siphash(&c->hash_key, bytes_of(id->b, sizeof(id->b)));
-}
-
-struct control_account *control_account_find(const struct control *c, const struct model_id *id)
-{
-	for (struct hmap_node *n = hmap_first(&c->accounts_by_id, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
-		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
-		if (model_id_eq(&a->m.id, id))
-			return a;
-	}
-	return NULL;
-}
-
-struct control_account *control_account_by_number(const struct control *c, uint32_t number)
-{
-	uint64_t h = siphash_u64(&c->hash_key, number);
-	for (struct hmap_node *n = hmap_first(&c->accounts_by_number, h); n != NULL; n = hmap_next(n)) {
-		struct control_account *a = CONTAINER_OF(n, struct control_account, by_number);
-		if (a->m.number == number)
-			return a;
-	}
-	return NULL;
-}
-
-struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id)
-{
-	for (struct hmap_node *n = hmap_first(&c->tunnels, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
-		struct control_tunnel *t = CONTAINER_OF(n, struct control_tunnel, by_id);
-		if (model_id_eq(&t->id, id))
-			return t;
-	}
-	return NULL;
-}
-
 /* ---- accounts ---- */
 
 /* The account's entry, made if it is new: its tunnels may be seen before its own record. */
@@ -60,7 +22,7 @@ static struct control_account *need_account(struct control *c, const struct mode
 	if (a == NULL)
 		return NULL;
 	a->m.id = *id;
-	hmap_add(&c->accounts_by_id, &a->by_id, hash_id(c, id));
+	hmap_add(&c->accounts_by_id, &a->by_id, control_id_hash(c, id));
 	return a;
 }
 
@@ -106,12 +68,6 @@ void control_config_put_account(struct control *c, const struct model_account *m
 
 /* ---- tunnels ---- */
 
-static void forget_order(struct control_account *a)
-{
-	free(a->sorted);
-	a->sorted = NULL;
-}
-
 static struct control_tunnel *need_tunnel(struct control *c, const struct model_id *account,
 					  const struct model_id *id)
 {
@@ -127,8 +83,8 @@ static struct control_tunnel *need_tunnel(struct control *c, const struct model_
 	t->next = a->tunnels;
 	t->since_us = c->now_us;
 	a->tunnels = t;
-	forget_order(a);
-	hmap_add(&c->tunnels, &t->by_id, hash_id(c, id));
+	control_order_forget(a);
+	hmap_add(&c->tunnels, &t->by_id, control_id_hash(c, id));
 	return t;
 }
 
@@ -187,26 +143,6 @@ struct control_tunnel *control_config_put_tunnel(struct control *c, const struct
 	return t;
 }
 
-static void free_tunnel(struct control *c, struct control_tunnel *t)
-{
-	struct control_tunnel **p = &t->account->tunnels;
-	while (*p != t)
-		p = &(*p)->next;
-	*p = t->next;
-	for (p = &c->dirty; *p != NULL; p = &(*p)->next_dirty) {
-		if (*p == t) {
-			*p = t->next_dirty;
-			break;
-		}
-	}
-	t->account->dirty = true;
-	forget_order(t->account);
-	hmap_remove(&c->tunnels, &t->by_id);
-	control_address_forget(c, t);
-	explain_history_free(&t->why);
-	free(t);
-}
-
 /* Its SAs say goodbye first; the entry goes with the last of them (see control_sa_remove). */
 static void delete_tunnel(struct control *c, struct control_tunnel *t)
 {
@@ -222,20 +158,14 @@ static void delete_tunnel(struct control *c, struct control_tunnel *t)
 		t->installed = false;
 	}
 	if (t->sas == NULL)
-		free_tunnel(c, t);
-}
-
-void control_tunnel_idle(struct control *c, struct control_tunnel *t)
-{
-	if (!t->configured && !t->has_psk && t->sas == NULL)
-		free_tunnel(c, t);
+		control_tunnel_free(c, t);
 }
 
 /* ---- routes ---- */
 
 static struct control_route *find_route(const struct control *c, const struct model_id *id)
 {
-	for (struct hmap_node *n = hmap_first(&c->routes, hash_id(c, id)); n != NULL; n = hmap_next(n)) {
+	for (struct hmap_node *n = hmap_first(&c->routes, control_id_hash(c, id)); n != NULL; n = hmap_next(n)) {
 		struct control_route *r = CONTAINER_OF(n, struct control_route, by_id);
 		if (model_id_eq(&r->id, id))
 			return r;
@@ -277,7 +207,7 @@ static void put_route(struct control *c, const struct model_route *m)
 	if (r->next != NULL)
 		r->next->at = &r->next;
 	a->routes = r;
-	hmap_add(&c->routes, &r->by_id, hash_id(c, &r->id));
+	hmap_add(&c->routes, &r->by_id, control_id_hash(c, &r->id));
 	a->dirty = true;
 }
 
@@ -598,7 +528,7 @@ void control_config_free(struct control *c)
 	     n = hmap_walk_next(&c->accounts_by_id, &w)) {
 		struct control_account *a = CONTAINER_OF(n, struct control_account, by_id);
 		while (a->tunnels != NULL)
-			free_tunnel(c, a->tunnels);
+			control_tunnel_free(c, a->tunnels);
 		while (a->routes != NULL)
 			free_route(c, a->routes);
 		hmap_remove(&c->accounts_by_id, &a->by_id);

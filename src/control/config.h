@@ -92,6 +92,20 @@ struct control_boxes {
 	struct model_id *ids;
 };
 
+/* ---- find.c ---- */
+
+struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id);
+struct control_account *control_account_find(const struct control *c, const struct model_id *id);
+struct control_account *control_account_by_number(const struct control *c, uint32_t number);
+uint64_t control_id_hash(const struct control *c, const struct model_id *id);
+
+/* ---- tunnel.c ---- */
+
+/* Frees the entry of a tunnel that is no longer configured and has no SA left. */
+void control_tunnel_idle(struct control *c, struct control_tunnel *t);
+void control_tunnel_free(struct control *c, struct control_tunnel *t);
+void control_order_forget(struct control_account *a); /* of its tunnels, for status */
+
 /* ---- address.c: tunnels by where their peers are ---- */
 
 void control_address_customer(struct control *c, struct control_tunnel *t, const struct addr *customer); /* family none: it has none */
@@ -113,11 +127,6 @@ void control_config_free(struct control *c);
 void control_config_put_account(struct control *c, const struct model_account *m);
 /* NULL without memory. */
 struct control_tunnel *control_config_put_tunnel(struct control *c, const struct model_tunnel *m);
-/* Frees the entry of a tunnel that is no longer configured and has no SA left. */
-void control_tunnel_idle(struct control *c, struct control_tunnel *t);
-struct control_tunnel *control_tunnel_find(const struct control *c, const struct model_id *id);
-struct control_account *control_account_find(const struct control *c, const struct model_id *id);
-struct control_account *control_account_by_number(const struct control *c, uint32_t number);
 bool control_find_tunnel(void *arg, const struct model_identity *id, const struct addr *local,
 			 const struct addr *remote, struct ike_peer *ret);
 void control_find_previous_psk(void *arg, const struct model_id *tunnel_id, struct secret *ret);
@@ -145,21 +154,27 @@ MUST_USE enum err control_states_load(struct control *c, struct store *s);
 
 MUST_USE enum err control_site_load(struct control *c);
 void control_site_free(struct control *c);
-void control_site_publish(struct control *c, const struct control_account *a);
 /* After the SAs were restored: tunnels without one start. */
 void control_site_begin(struct control *c);
 void control_site_timers(struct control *c);
 uint64_t control_site_next_us(const struct control *c);
-/* What became of an attempt, or of the tunnel's IKE SAs; do nothing for tunnels that the peer starts. */
-void control_site_failed(struct control *c, const struct model_id *tunnel_id);
-void control_site_up(struct control *c, struct control_tunnel *t);
-void control_site_check(struct control *c, struct control_tunnel *t, bool clean);
-/* Marks an SA whose local address is not its tunnel's any more: the next turn tells it. */
-void control_site_follow(struct control *c, struct control_sa *sa);
-/* The handshake was made from a former address: it is dropped, and another one begins. */
-void control_site_drop_half(struct control *c, struct control_half *h);
 /* Begins to take leave of the gateways; done: no SA is left. */
 void control_site_leave(struct control *c);
 bool control_site_left(const struct control *c);
 uint32_t control_find_rows(void *arg, const struct model_id *tunnel_id, enum model_phase phase);
 bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret);
+
+/* ---- site_routes.c ---- */
+
+void control_site_publish(struct control *c, const struct control_account *a);
+
+/* ---- attempt.c: what became of an attempt, or of the tunnel's IKE SAs; nothing is done for tunnels that the peer starts ---- */
+
+void control_site_failed(struct control *c, const struct model_id *tunnel_id);
+void control_site_up(struct control *c, struct control_tunnel *t);
+void control_site_check(struct control *c, struct control_tunnel *t, bool clean);
+/* The handshake was made from a former address: it is dropped, and another one begins. */
+void control_site_drop_half(struct control *c, struct control_half *h);
+bool control_tunnel_stands(const struct control_tunnel *t); /* one of its IKE SAs does, and is not about to end */
+void control_attempt_end(struct control *c, struct control_starter *s, bool clean);
+void control_attempt_wait(struct control *c, struct control_starter *s); /* until its machine begins again */

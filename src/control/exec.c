@@ -1,68 +1,107 @@
 // Runs steps and does what they ask: Diffie-Hellman by a helper, then commit, then install, then send.
 #include "control/internal.h"
 
-#include <stdlib.h>
-
 #include "base/crash.h"
 #include "base/secret.h"
 #include "crypt/random.h"
-#include "io/udp.h"
 #include "wire/ike.h"
 
 #define PUT_OFF_US 1000000u
 
-/* ---- operations ---- */
+/* ---- the steps of an IKE SA, one at a time ---- */
 
-struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev)
+void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev)
 {
-	size_t len = ev->msg.len + ev->inner.len;
-
-	if (c->op_cnt >= CONTROL_OPS_MAX || ev->msg.len > IKE_MESSAGE_MAX)
-		return NULL;
-	struct control_op *op = calloc(1, sizeof(*op));
-	uint8_t *msg = malloc(len + 1);
-	if (op == NULL || msg == NULL) {
-		free(op);
-		free(msg);
-		return NULL;
+	struct control_op *op = control_op_new(c, OP_SA, ev);
+	if (op == NULL) {
+		control_drop(c, MODEL_DROP_ike_busy);
+		return;
 	}
-	struct wr w = wr_of((struct space){ msg, len });
-	wr_put(&w, ev->msg);
-	wr_put(&w, ev->inner);
-	must(!w.bad);
-	op->kind = kind;
-	op->ev = *ev;
-	op->msg = msg;
-	op->ev.msg = bytes_of(msg, ev->msg.len);
-	op->ev.inner = bytes_of(msg + ev->msg.len, ev->inner.len);
-	op->tag = ++c->next_tag;
-	hmap_add(&c->ops, &op->by_tag, siphash_u64(&c->hash_key, op->tag));
-	c->op_cnt++;
-	return op;
+	op->sa = sa;
+	sa->busy = true;
+	control_op_run(c, op);
 }
 
-static void forget_step(struct control *c, struct control_op *op)
+/* The step of an SA has ended: does what was asked for meanwhile, one thing at a time, else takes the next datagram. */
+void control_sa_idle(struct control *c, struct control_sa *sa)
 {
-	control_step_give(c, op->step);
-	op->step = NULL;
-	control_parked_free(op->parked);
-	op->parked = NULL;
-	for (unsigned i = 0; i < ARRAY_LEN(op->made); i++)
-		control_record_free(&op->made[i]);
+	sa->busy = false;
+	if (sa->gone) {
+		control_sa_remove(c, sa);
+		return;
+	}
+	c->astray = c->astray || sa->astray;
+	if (sa->close_code != 0) {
+		enum model_failure_code code = (enum model_failure_code)(sa->close_code - 1);
+		sa->close_code = 0;
+		control_sa_close(c, sa, code);
+		return;
+	}
+	if (sa->rekey_ike || sa->rekey_children) {
+		bool ike = sa->rekey_ike;
+		*(ike ? &sa->rekey_ike : &sa->rekey_children) = false;
+		control_sa_rekey(c, sa, ike, 0);
+		return;
+	}
+	struct control_datagram *d = control_waiting_take(sa);
+	if (d == NULL)
+		return;
+	struct ike_event ev = control_message_event(c, &d->local, &d->remote, bytes_of(d->msg, d->len));
+	ev.whole = d->whole;
+	ev.inner_first = d->inner_first;
+	ev.inner = bytes_of(d->msg + d->len, d->inner_len);
+	control_sa_event(c, sa, &ev);
+	control_waiting_free(d);
 }
 
-void control_op_free(struct control *c, struct control_op *op)
+void control_sa_message(struct control *c, struct control_sa *sa, const struct ike_event *ev)
 {
-	hmap_remove(&c->ops, &op->by_tag);
-	c->op_cnt--;
-	if (op->counted)
-		control_source_remove(c, &op->ev.remote.addr);
-	secret_wipe(op->msg, op->ev.msg.len + op->ev.inner.len); /* of fragments it holds plaintext */
-	free(op->msg);
-	forget_step(c, op);
-	secret_wipe(op, sizeof(*op));
-	free(op);
+	if (sa->busy)
+		control_waiting_keep(c, sa, ev);
+	else
+		control_sa_event(c, sa, ev);
 }
+
+void control_sa_close(struct control *c, struct control_sa *sa, enum model_failure_code code)
+{
+	if (sa->busy) {
+		sa->close_code = (uint8_t)(code + 1);
+		return;
+	}
+	const struct ike_event ev = { .kind = IKE_EV_CLOSE, .now_us = c->now_us, .close_code = (uint8_t)code };
+	control_sa_event(c, sa, &ev);
+}
+
+void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in)
+{
+	const struct ike_event ev = { .kind = ike ? IKE_EV_REKEY_IKE : IKE_EV_REKEY_CHILD, .now_us = c->now_us,
+				      .child_spi = spi_in };
+	if (!sa->busy)
+		control_sa_event(c, sa, &ev);
+	else if (ike)
+		sa->rekey_ike = true;
+	else
+		sa->rekey_children = true;
+}
+
+/* A peer may have several IKE SAs, as while it authenticates again; one that forgets them, or means harm, could have any number. */
+void control_tunnel_trim(struct control *c, struct control_tunnel *t, const struct control_sa *keep)
+{
+	struct control_sa *oldest = NULL;
+	unsigned cnt = 0;
+
+	for (struct control_sa *sa = t->sas; sa != NULL; sa = sa->next) {
+		if (sa->r.state != IKE_STATE_ESTABLISHED || sa->r.closing || sa->close_code != 0)
+			continue;
+		cnt++;
+		if (sa != keep && (oldest == NULL || sa->r.created_us < oldest->r.created_us))
+			oldest = sa;
+	}
+	if (cnt > CONTROL_TUNNEL_SAS_MAX)
+		control_sa_close(c, oldest, MODEL_FAILURE_REPLACED);
+}
+
+/* ---- operations ---- */
 
 /* Ends an operation whose step had its effect, or none; whatever waited for it goes on. */
 void control_op_drop(struct control *c, struct control_op *op)
@@ -88,36 +127,6 @@ static struct control_op *find_op(const struct control *c, uint64_t tag)
 			return op;
 	}
 	return NULL;
-}
-
-/* ---- sending ---- */
-
-static void send_counted(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
-			 bool marker, struct bytes msg, enum model_counter counter)
-{
-	for (unsigned i = 0; i < c->cfg.socket_cnt; i++) {
-		if (!addr_endpoint_eq(&c->cfg.sockets[i].local, local))
-			continue;
-		if (io_udp_send(c->cfg.sockets[i].fd, remote, marker, msg) == ERR_NONE)
-			control_count(c, counter);
-		else
-			control_drop(c, MODEL_DROP_send_failed);
-		return;
-	}
-	control_drop(c, MODEL_DROP_send_failed);
-}
-
-void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
-		  bool marker, struct bytes msg)
-{
-	send_counted(c, local, remote, marker, msg, MODEL_COUNTER_ike_out);
-}
-
-void control_keepalive(struct control *c, const struct model_path *path)
-{
-	static const uint8_t keepalive = 0xff; /* RFC 3948 2.3 */
-
-	send_counted(c, &path->local, &path->remote, false, bytes_of(&keepalive, 1), MODEL_COUNTER_natt_keepalives);
 }
 
 /* ---- actions ---- */
@@ -507,7 +516,7 @@ static void wait_for_dh(struct control *c, struct control_op *op)
 	op->dh_op = (uint8_t)op->step->out.actions[0].dh.op;
 	op->base_rev = op->kind == OP_SA ? op->sa->mod_rev : 0;
 	op->fresh = true;
-	forget_step(c, op);
+	control_op_forget_step(c, op);
 	if (e != ERR_NONE) {
 		control_drop(c, MODEL_DROP_ike_dh_queue);
 		control_op_drop(c, op);
@@ -535,7 +544,7 @@ static void read_key(struct control *c, struct control_op *op, struct model_key 
 /* What another node has written is read, and the step begins anew. */
 static void read_again(struct control *c, struct control_op *op)
 {
-	forget_step(c, op);
+	control_op_forget_step(c, op);
 	op->looked_up = true;
 	op->read_err = ERR_NONE;
 	/* A key pair may be of another group than the record now asks for, a secret of another request. */
@@ -621,7 +630,7 @@ void control_op_run(struct control *c, struct control_op *op)
 {
 	bool gone = op->kind == OP_SA && op->sa->gone;
 
-	forget_step(c, op);
+	control_op_forget_step(c, op);
 	op->step = gone ? NULL : control_step_take(c);
 	if (op->step == NULL) {
 		control_drop(c, gone ? MODEL_DROP_ike_gone : MODEL_DROP_ike_busy);

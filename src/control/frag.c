@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/secret.h"
-
 void control_frag_free(struct control *c, struct control_frags **owner)
 {
 	struct control_frags *f = *owner;

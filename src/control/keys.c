@@ -5,7 +5,6 @@
 #include "control/internal.h"
 
 #include "base/secret.h"
-#include "crypt/random.h"
 
 #define TRIES_MAX 4 /* of a change that another process was faster with */
 

@@ -257,7 +257,7 @@ void control_free(struct control *c)
 	control_reads_free(c);
 	control_park_free(c);
 	control_relist_free(c);
-	control_mirror_free(c);
+	control_graves_free(c);
 	control_orphans_free(c);
 	control_dh_free(c->dh);
 	struct hmap_walk w;

@@ -5,91 +5,12 @@
 // Child SA's key are kept by fwd for as long as the key may be used, so that none begins anew.
 #include "control/internal.h"
 
-#include <stdlib.h>
-
 #include "base/secret.h"
 
-#define SWEEP_US 60000000u           /* graves are looked after this often, and SAs that nobody wants */
-#define GRAVE_US UINT64_C(600000000) /* longer than any read takes */
+#define SWEEP_US 60000000u           /* SAs that nobody wants are looked for this often */
 #define JUST_US 10000000u            /* else it is one of before this process */
 
-bool control_duty_sa(const struct control *c, uint64_t our_spi)
-{
-	return cluster_duty(&c->members, our_spi);
-}
-
-bool control_duty_tunnel(const struct control *c, const struct control_tunnel *t)
-{
-	static const struct siphash_key same_everywhere;
-
-	return cluster_duty(&c->members, siphash(&same_everywhere, BYTES_OF(t->id.b)));
-}
-
-/* ---- graves ---- */
-
-static uint64_t hash_buried(const struct control *c, bool child, uint64_t spi)
-{
-	return siphash_u64(&c->hash_key, child ? ~spi : spi);
-}
-
-static struct control_buried *find_buried(const struct control *c, bool child, uint64_t spi)
-{
-	for (struct hmap_node *n = hmap_first(&c->buried, hash_buried(c, child, spi)); n != NULL; n = hmap_next(n)) {
-		struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
-		if (b->child == child && b->spi == spi)
-			return b;
-	}
-	return NULL;
-}
-
-/* NULL: no memory. */
-static struct control_buried *bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
-{
-	struct control_buried *b = find_buried(c, child, spi);
-
-	if (b == NULL) {
-		b = calloc(1, sizeof(*b));
-		if (b == NULL) {
-			log_error("no memory to remember an SA that is gone");
-			return NULL;
-		}
-		b->child = child;
-		b->spi = spi;
-		hmap_add(&c->buried, &b->node, hash_buried(c, child, spi));
-	}
-	if (rev > b->rev)
-		b->rev = rev;
-	if (until_us < c->now_us + GRAVE_US)
-		until_us = c->now_us + GRAVE_US;
-	if (until_us > b->until_us)
-		b->until_us = until_us;
-	return b;
-}
-
-void control_mirror_bury(struct control *c, bool child, uint64_t spi, uint64_t rev, uint64_t until_us)
-{
-	(void)bury(c, child, spi, rev, until_us);
-}
-
-void control_mirror_bury_child(struct control *c, const struct control_child *child, uint64_t rev)
-{
-	struct control_buried *b = bury(c, true, child->spi_in, rev, child->expires_us);
-
-	if (b != NULL)
-		b->tunnel_id = child->tunnel_id;
-}
-
-const struct model_id *control_mirror_buried_tunnel(const struct control *c, uint32_t spi_in)
-{
-	const struct control_buried *b = find_buried(c, true, spi_in);
-	return b == NULL ? NULL : &b->tunnel_id;
-}
-
-static bool is_buried(const struct control *c, bool child, uint64_t spi, uint64_t rev)
-{
-	const struct control_buried *b = find_buried(c, child, spi);
-	return b != NULL && rev <= b->rev;
-}
+/* ---- SAs that nobody wants ---- */
 
 /* The goodbye of a tunnel that was deleted is one node's duty, which may have died over it. */
 static void close_unwanted(struct control *c, struct control_sa *sa)
@@ -112,28 +33,6 @@ static void close_noted(struct control *c)
 			close_unwanted(c, sa);
 		}
 	}
-}
-
-static void look_at_grave(void *arg, struct hmap_node *n)
-{
-	struct control *c = arg;
-	struct control_buried *b = CONTAINER_OF(n, struct control_buried, node);
-
-	if (b->until_us > c->now_us)
-		return;
-	hmap_remove(&c->buried, n);
-	free(b);
-}
-
-void control_mirror_free(struct control *c)
-{
-	struct hmap_walk w;
-
-	for (struct hmap_node *n = hmap_walk_first(&c->buried, &w); n != NULL; n = hmap_walk_next(&c->buried, &w)) {
-		hmap_remove(&c->buried, n);
-		free(CONTAINER_OF(n, struct control_buried, node));
-	}
-	hmap_fini(&c->buried);
 }
 
 /* ---- IKE SAs ---- */
@@ -256,7 +155,7 @@ static void put_sa(struct control *c, const struct store_row *row, uint64_t spi)
 	struct control_record made = { 0 };
 	struct ike_sa r;
 
-	if ((sa != NULL && row->mod_rev <= sa->mod_rev) || is_buried(c, false, spi, row->mod_rev))
+	if ((sa != NULL && row->mod_rev <= sa->mod_rev) || control_is_buried(c, false, spi, row->mod_rev))
 		return;
 	enum err e = control_open_sa(c, row, &r);
 	if (e == ERR_NONE && ike_sa_our_spi(&r) != spi)
@@ -285,7 +184,7 @@ static void end_sa(struct control *c, uint64_t spi, uint64_t rev)
 
 	if (sa != NULL && rev <= sa->mod_rev)
 		return;
-	control_mirror_bury(c, false, spi, rev, 0); /* also what never came by: a read may have it that was made before */
+	control_bury(c, false, spi, rev, 0); /* also what never came by: a read may have it that was made before */
 	if (sa == NULL)
 		return;
 	if (sa->busy)
@@ -330,7 +229,7 @@ static bool find_owner(const struct control_tunnel *t, struct model_child_sa *m)
 /* Nobody has a use for it any more, or will have: whoever should have deleted it has died. */
 static void delete_expired(struct control *c, const struct store_row *row, uint32_t spi_in, uint64_t expires_us)
 {
-	if (c->store == NULL || expires_us + GRAVE_US > c->now_us || !control_duty_sa(c, spi_in))
+	if (c->store == NULL || expires_us + CONTROL_GRAVE_US > c->now_us || !control_duty_sa(c, spi_in))
 		return;
 	if (!control_orphan_end_child(c, spi_in, row->mod_rev))
 		log_debug("an SA that has expired stays in the store for now");
@@ -345,7 +244,7 @@ static void put_child(struct control *c, const struct store_row *row, uint32_t s
 		c->larval_spi = spi_in;
 		return;
 	}
-	if ((child != NULL && row->mod_rev <= child->rev) || is_buried(c, true, spi_in, row->mod_rev))
+	if ((child != NULL && row->mod_rev <= child->rev) || control_is_buried(c, true, spi_in, row->mod_rev))
 		return;
 	enum err e = control_open_child(c, row, &m);
 	if (e == ERR_NONE && m.spi_in != spi_in)
@@ -378,7 +277,7 @@ static void end_child(struct control *c, uint32_t spi_in, uint64_t rev)
 	const struct control_child *child = control_child_find(c, spi_in);
 
 	if (child == NULL)
-		control_mirror_bury(c, true, spi_in, rev, 0);
+		control_bury(c, true, spi_in, rev, 0);
 	else if (rev > child->rev)
 		control_child_remove(c, spi_in, rev);
 }
@@ -429,7 +328,7 @@ void control_mirror_change(struct control *c, const struct store_row *row)
 
 void control_mirror_tick(struct control *c)
 {
-	(void)control_round_part(&c->graves, c->now_us, SWEEP_US, &c->buried, look_at_grave, c);
+	control_graves_tick(c);
 	if (!c->clustered)
 		return;
 	close_noted(c);

@@ -78,18 +78,28 @@ uint32_t control_asked_spi(const struct ike_sa *sa);
 /* What found no room in that transaction, now that it was done. */
 void control_commit_rest(struct control *c, struct control_op *op);
 
-/* ---- exec.c: steps and their actions ---- */
+/* ---- send.c ---- */
 
-struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev);
-void control_op_run(struct control *c, struct control_op *op);
-void control_op_dh_done(struct control *c, const struct control_dh_done *done);
-void control_op_committed(struct control *c, const struct store_done *done);
-/* Forgets it without any effect (the end of the process). */
-void control_op_free(struct control *c, struct control_op *op);
-void control_op_drop(struct control *c, struct control_op *op);
 void control_keepalive(struct control *c, const struct model_path *path); /* RFC 3948 4 */
 void control_send(struct control *c, const struct addr_endpoint *local, const struct addr_endpoint *remote,
 		  bool marker, struct bytes msg);
+
+/* ---- op.c ---- */
+
+struct ike_event control_message_event(const struct control *c, const struct addr_endpoint *local,
+				       const struct addr_endpoint *remote, struct bytes msg);
+struct control_op *control_op_new(struct control *c, enum control_op_kind kind, const struct ike_event *ev);
+/* Forgets it without any effect (the end of the process). */
+void control_op_free(struct control *c, struct control_op *op);
+/* And the room of its step, and what was encoded. */
+void control_op_forget_step(struct control *c, struct control_op *op);
+
+/* ---- exec.c: steps and their actions ---- */
+
+void control_op_run(struct control *c, struct control_op *op);
+void control_op_dh_done(struct control *c, const struct control_dh_done *done);
+void control_op_committed(struct control *c, const struct store_done *done);
+void control_op_drop(struct control *c, struct control_op *op);
 
 /* ---- hold.c: messages that wait for the site ---- */
 

@@ -77,14 +77,37 @@ struct control_sa {
 	struct control_datagram *waiting; /* the oldest first */
 };
 
+/* ---- find.c ---- */
+
+struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
+struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
+uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+uint64_t control_child_hash(const struct control *c, uint32_t spi_in);
+
 /* ---- sas.c ---- */
 
-void control_datagram(struct control *c, const struct fwd_punt *punt);
-void control_datagram_forwarded(struct control *c, const struct fwd_punt *punt); /* by another node: it goes no further */
-/* That its IKE SA was looked up in the store for: it is not looked up again. */
-void control_datagram_looked_up(struct control *c, const struct fwd_punt *punt, bool forwarded);
-void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev);
+/* False without memory. */
+bool control_half_add(struct control *c, const struct ike_half *half);
+void control_half_remove(struct control *c, struct control_half *h);
 void control_half_arm(struct control *c, struct control_half *h);
+struct control_half *control_half_find(const struct control *c, uint64_t our_spi);
+/* The one of the peer's first message. */
+struct control_half *control_half_of_init(const struct control *c, uint64_t spi_i, const struct addr_endpoint *remote);
+/* Makes the entry of a record, and owns its encoding *made from then on; NULL without memory. */
+struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
+				  struct control_tunnel *t);
+void control_sa_remove(struct control *c, struct control_sa *sa);
+void control_sa_arm(struct control *c, struct control_sa *sa, const struct ike_sa *r);
+/* Marks an SA whose local address is not its tunnel's any more: the next turn tells it. */
+void control_site_follow(struct control *c, struct control_sa *sa);
+/* Messages that wait until a step is over. take: the oldest, NULL: none; free wipes it. */
+void control_waiting_keep(struct control *c, struct control_sa *sa, const struct ike_event *ev);
+struct control_datagram *control_waiting_take(struct control_sa *sa);
+void control_waiting_free(struct control_datagram *d);
+void control_sas_free(struct control *c);
+
+/* ---- exec.c ---- */
+
 void control_sa_event(struct control *c, struct control_sa *sa, const struct ike_event *ev);
 /* A message, which waits if a step is under way. */
 void control_sa_message(struct control *c, struct control_sa *sa, const struct ike_event *ev);
@@ -93,29 +116,31 @@ void control_sa_close(struct control *c, struct control_sa *sa, enum model_failu
 void control_tunnel_trim(struct control *c, struct control_tunnel *t, const struct control_sa *keep);
 /* Rekeys the IKE SA, or each of its Child SAs (spi 0) or one of them, as soon as the window is free. */
 void control_sa_rekey(struct control *c, struct control_sa *sa, bool ike, uint32_t spi_in);
-/* The same for what stands of a tunnel. ERR_CONFLICT: nothing does. */
+/* The step of an SA has ended. The SA may be gone afterwards. */
+void control_sa_idle(struct control *c, struct control_sa *sa);
+
+/* ---- datagram.c ---- */
+
+void control_datagram(struct control *c, const struct fwd_punt *punt);
+void control_datagram_forwarded(struct control *c, const struct fwd_punt *punt); /* by another node: it goes no further */
+/* That its IKE SA was looked up in the store for: it is not looked up again. */
+void control_datagram_looked_up(struct control *c, const struct fwd_punt *punt, bool forwarded);
+void control_half_event(struct control *c, struct control_half *h, const struct ike_event *ev);
+/* What control_sa_rekey does, for what stands of a tunnel. ERR_CONFLICT: nothing does. */
 MUST_USE enum err control_tunnel_rekey(struct control *c, struct control_tunnel *t, bool ike);
-void control_sas_timers(struct control *c);
-uint64_t control_sas_next_us(const struct control *c);
+
+/* ---- notice.c ---- */
+
 void control_notice(struct control *c, const struct fwd_notice *n);
 /* What a router said, to this node or another. */
 enum fwd_path_word control_path_heard(struct control *c, const struct fwd_too_big *t);
 /* The peer has this Child SA: sending may move to it. False: there is none, or it is replaced. */
 bool control_proven(struct control *c, uint32_t spi_in);
-struct control_sa *control_sa_find(const struct control *c, uint64_t our_spi);
-struct control_child *control_child_find(const struct control *c, uint32_t spi_in);
-/* Makes the entry of a record, and owns its encoding *made from then on; NULL without memory. */
-struct control_sa *control_sa_add(struct control *c, const struct ike_sa *r, struct control_record *made, uint64_t mod_rev,
-				  struct control_tunnel *t);
-void control_sa_remove(struct control *c, struct control_sa *sa);
-void control_sa_arm(struct control *c, struct control_sa *sa, const struct ike_sa *r);
-void control_sas_free(struct control *c);
-/* The step of an SA has ended. The SA may be gone afterwards. */
-void control_sa_idle(struct control *c, struct control_sa *sa);
-/* False without memory. */
-bool control_half_add(struct control *c, const struct ike_half *half);
-void control_half_remove(struct control *c, struct control_half *h);
-uint64_t control_spi_hash(const struct control *c, uint64_t spi);
+
+/* ---- timers.c ---- */
+
+void control_sas_timers(struct control *c);
+uint64_t control_sas_next_us(const struct control *c);
 
 /* ---- frag.c: fragments of IKE messages ---- */
 

@@ -1,16 +1,15 @@
+// What the store, other nodes and workers say of the numbers of sequenced SAs, and their beginning and end.
 #include "control/seq.h"
 
 #include <stdlib.h>
 
 #include "base/crash.h"
 
-#define AGAIN_US 100000u         /* after a question to the store that came to nothing */
 #define ABSENT_US 1000000u       /* and after there was no record */
 #define LEAVE_US 250000u         /* a holder that has lost an SA goes on for so long, unless all know earlier */
 #define START_US 400000u         /* its successor waits so long for its word */
 #define DOUBT_US 1000000u        /* when the store does not say whether a block is ours, it is */
 #define FIRST_DOUBT_US 300000u   /* likewise of the first one, which nobody takes from a node that lives: its packets wait no longer */
-#define POLL_US 2000u
 #define PATIENCE_US 2000000u     /* an SA that was taken by a node that we believe dead; each time twice as long, */
 #define PATIENCE_MAX_US 64000000u /* up to this */
 #define BEHIND (UINT64_C(1) << 30)  /* numbers: so far behind the others' the upper half is soon concluded wrongly (RFC 4303 A2.2) */
@@ -23,23 +22,7 @@ static struct control_seq *find(const struct control *c, uint32_t spi_in)
 	return child == NULL ? NULL : child->seq;
 }
 
-static bool is_ours(const struct control *c, const struct cluster_sequence *s)
-{
-	return s->incarnation == c->cfg.incarnation && s->slot != 0;
-}
-
-static bool is_held(const struct control_seq *s)
-{
-	return s->phase == CONTROL_SEQ_WAITS || s->phase == CONTROL_SEQ_NUMBERS;
-}
-
 /* ---- what the store says ---- */
-
-static void tell_left(struct control *c, const struct control_seq *s)
-{
-	if (cluster_sequence_holder(&c->members, &s->is) != NULL)
-		control_mesh_left(c, s->is.slot, s->child->spi_in, s->rev);
-}
 
 /* Somebody else has it. One whom we believe dead and who takes it all the same hears us as little as we him: then it stays there
  * for a while, and longer each time, lest it goes back and forth. */
@@ -61,13 +44,7 @@ static void lose(struct control *c, struct control_seq *s)
 		return;
 	}
 	s->phase = CONTROL_SEQ_AWAY;
-	tell_left(c, s);
-}
-
-static void number(struct control *c, struct control_seq *s)
-{
-	fwd_child_number(c->fwd, s->child->spi_in, s->above, s->is.out, s->is.out - s->block / 2);
-	s->low = false;
+	control_seq_tell_left(c, s);
 }
 
 /* With extended numbers the upper half is concluded from what came before, and much may have come to others alone. */
@@ -113,12 +90,12 @@ static void learn(struct control *c, struct control_seq *s, const struct cluster
 		bool fresh = first && s->rev == 0 && rev > c->seqs->removed_rev;
 		s->is = *is;
 		s->rev = rev;
-		if (fresh && is_ours(c, is) && s->phase == CONTROL_SEQ_AWAY)
+		if (fresh && control_seq_ours(c, is) && s->phase == CONTROL_SEQ_AWAY)
 			take_first(c, s);
-		else if (is_held(s) && !is_ours(c, is))
+		else if (control_seq_held(s) && !control_seq_ours(c, is))
 			lose(c, s);
 		else if (s->phase == CONTROL_SEQ_NUMBERS) /* a block of which we did not know whether it was given */
-			number(c, s);
+			control_seq_number(c, s);
 	}
 	s->is.in = in;
 	catch_up(c, s);
@@ -174,62 +151,6 @@ void control_seq_left(struct control *c, uint16_t slot, uint32_t spi_in, uint64_
 
 /* ---- what is asked of it ---- */
 
-static bool submit(struct control *c, const struct control_seq *s)
-{
-	const struct model_key key = model_key_sequence(s->child->spi_in);
-	struct cluster_sequence next = { s->asked_out, s->is.in, s->is.bytes, c->members.self, c->cfg.incarnation };
-	struct fwd_child_stats stats;
-	uint8_t room[CLUSTER_SEQUENCE_MAX];
-	struct wr w = wr_of(SPACE_OF(room));
-
-	if (fwd_child_stats(c->fwd, s->child->spi_in, &stats) == ERR_NONE && stats.seq_in > next.in)
-		next.in = stats.seq_in;
-	cluster_sequence_encode(&next, &w);
-	must(!w.bad);
-	const struct store_cmp cmp = { model_key_bytes(&key), s->rev };
-	const struct store_op op = { STORE_PUT, model_key_bytes(&key), wr_bytes(&w) };
-	const struct store_txn txn = { .cmps = &cmp, .cmp_cnt = 1, .ops = &op, .op_cnt = 1 };
-	crash_point("before-block");
-	return store_thread_submit(c->store, &txn, s->tag) == ERR_NONE;
-}
-
-static bool read_row(struct control *c, const struct control_seq *s)
-{
-	const struct model_key key = model_key_sequence(s->child->spi_in);
-	return store_thread_read(c->store, model_key_bytes(&key), s->tag) == ERR_NONE;
-}
-
-/* The next numbers that nobody has. False: the key is at its end, and its SA is about to be. */
-static bool choose_block(const struct control *c, struct control_seq *s, bool take)
-{
-	const struct cluster_member *holder = cluster_sequence_holder(&c->members, &s->is);
-	uint64_t twice = s->block < CONTROL_NUMBERS_MAX ? 2 * s->block : CONTROL_NUMBERS_MAX;
-	uint64_t block = take ? CONTROL_NUMBERS_FIRST : twice, end = esp_seq_end_of(&s->child->suite) - 1;
-
-	if (s->is.out >= end)
-		return false;
-	s->asked_above = s->is.out;
-	s->asked_out = end - s->is.out < block ? end : s->is.out + block;
-	s->asked_from = take && holder != NULL && holder->alive ? holder->slot : 0;
-	return true;
-}
-
-static void ask(struct control *c, struct control_seq *s, enum control_seq_ask what)
-{
-	s->ask_us = c->now_us + AGAIN_US;
-	if (what != CONTROL_SEQ_READ && !choose_block(c, s, what == CONTROL_SEQ_TAKE)) {
-		s->low = false;
-		return;
-	}
-	s->tag = ++c->next_tag;
-	if (what == CONTROL_SEQ_READ ? !read_row(c, s) : !submit(c, s)) {
-		s->tag = 0;
-		return;
-	}
-	s->asked = what;
-	hmap_add(&c->seqs->by_tag, &s->by_tag, siphash_u64(&c->hash_key, s->tag));
-}
-
 static void forget_tag(struct control *c, struct control_seq *s)
 {
 	if (s->tag != 0)
@@ -259,7 +180,7 @@ static void take_more(struct control *c, struct control_seq *s, const struct sto
 	s->rev = done->result.rev;
 	s->doubted = s->doubted && done->tag <= c->seqs->doubt_tag;
 	if (s->phase == CONTROL_SEQ_NUMBERS)
-		number(c, s);
+		control_seq_number(c, s);
 }
 
 static void take_result(struct control *c, struct control_seq *s, const struct store_done *done)
@@ -301,124 +222,6 @@ bool control_seq_done(struct control *c, const struct store_done *done)
 	return false;
 }
 
-/* ---- steps ---- */
-
-/* When this node may take it, or take it again. */
-static uint64_t due(struct control *c, struct control_seq *s)
-{
-	if (!cluster_duty(&c->members, s->child->spi_in))
-		s->nominated_us = 0;
-	else if (s->nominated_us == 0)
-		s->nominated_us = c->now_us;
-	if (s->phase != CONTROL_SEQ_AWAY)
-		return UINT64_MAX;
-	if (is_ours(c, &s->is) && c->members.held) /* by a transaction of which we have not heard */
-		return 0;
-	return cluster_sequence_due(&c->members, &s->is, s->child->spi_in, s->nominated_us, s->calm_us);
-}
-
-/* The worker has taken what it was given, and all workers are done with what they then had in hand. */
-static bool has_ceased(struct control *c, struct control_seq *s)
-{
-	if (s->passing == NULL && !ring_taken(control_seq_ring(c, s), s->given))
-		return false;
-	if (s->passing == NULL) {
-		s->passing = malloc(sizeof(*s->passing));
-		if (s->passing == NULL) /* perhaps later */
-			return false;
-		fwd_passing_begin(c->fwd, s->passing);
-	}
-	return fwd_passing_over(c->fwd, s->passing);
-}
-
-static void cease(struct control *c, struct control_seq *s)
-{
-	s->given = ring_given(control_seq_ring(c, s));
-	s->phase = CONTROL_SEQ_CEASES;
-}
-
-static void leave(struct control *c, struct control_seq *s)
-{
-	if (s->phase == CONTROL_SEQ_LEAVES && (c->now_us >= s->leave_us || cluster_all_applied(&c->members) >= s->rev)) {
-		fwd_child_finish(c->fwd, s->child->spi_in);
-		cease(c, s);
-	}
-	if (s->phase != CONTROL_SEQ_CEASES || !has_ceased(c, s))
-		return;
-	fwd_child_unnumber(c->fwd, s->child->spi_in);
-	free(s->passing);
-	s->passing = NULL;
-	s->phase = CONTROL_SEQ_AWAY;
-	tell_left(c, s);
-}
-
-static void begin(struct control *c, struct control_seq *s)
-{
-	if (s->doubted && c->now_us >= s->doubt_us)
-		s->doubted = false;
-	if (s->phase != CONTROL_SEQ_WAITS || s->doubted || !c->seqs->stands)
-		return;
-	if (c->now_us < s->start_us && cluster_alive(&c->members, s->former_slot))
-		return;
-	s->phase = CONTROL_SEQ_NUMBERS;
-	number(c, s);
-}
-
-/* What is to be asked of the store, and from when on. */
-static enum control_seq_ask choose(struct control *c, struct control_seq *s, uint64_t *ret_at)
-{
-	uint64_t at = due(c, s);
-
-	*ret_at = s->ask_us;
-	if (s->rev == 0 || s->stale || s->doubted)
-		return s->nominated_us != 0 || s->first != NULL || is_held(s) ? CONTROL_SEQ_READ : CONTROL_SEQ_NOTHING;
-	if (is_held(s))
-		return s->low ? CONTROL_SEQ_MORE : CONTROL_SEQ_NOTHING;
-	if (at == UINT64_MAX)
-		return CONTROL_SEQ_NOTHING;
-	*ret_at = at > s->ask_us ? at : s->ask_us;
-	return CONTROL_SEQ_TAKE;
-}
-
-static void earlier(uint64_t *at, uint64_t than)
-{
-	if (than < *at)
-		*at = than;
-}
-
-static void arm(struct control *c, struct control_seq *s)
-{
-	uint64_t at = UINT64_MAX, ask_at;
-
-	if (s->tag == 0 && choose(c, s, &ask_at) != CONTROL_SEQ_NOTHING)
-		earlier(&at, ask_at);
-	if (s->doubted)
-		earlier(&at, s->doubt_us);
-	if (s->phase == CONTROL_SEQ_WAITS && s->start_us > c->now_us)
-		earlier(&at, s->start_us);
-	if (s->phase == CONTROL_SEQ_LEAVES || s->phase == CONTROL_SEQ_CEASES || s->full)
-		earlier(&at, c->now_us + POLL_US);
-	if (s->first != NULL)
-		earlier(&at, s->first->until_us);
-	if (at == UINT64_MAX)
-		heap_remove(&c->seqs->timers, &s->timer);
-	else if (heap_set(&c->seqs->timers, &s->timer, at) != ERR_NONE)
-		log_error("no memory for the timer of a Child SA");
-}
-
-void control_seq_step(struct control *c, struct control_seq *s)
-{
-	uint64_t at;
-
-	leave(c, s);
-	begin(c, s);
-	enum control_seq_ask what = choose(c, s, &at);
-	if (c->store != NULL && s->tag == 0 && what != CONTROL_SEQ_NOTHING && at <= c->now_us)
-		ask(c, s, what);
-	control_seq_flush(c, s);
-	arm(c, s);
-}
-
 static void step_child(void *arg, struct hmap_node *n)
 {
 	const struct control_child *child = CONTAINER_OF(n, struct control_child, by_spi);
@@ -435,8 +238,8 @@ static void doubt(struct control *c, struct control_seq *s)
 		return;
 	fwd_child_unnumber(c->fwd, s->child->spi_in);
 	if (s->phase == CONTROL_SEQ_LEAVES)
-		cease(c, s);
-	if (!is_held(s))
+		control_seq_cease(c, s);
+	if (!control_seq_held(s))
 		return;
 	s->phase = CONTROL_SEQ_WAITS;
 	s->start_us = 0;
@@ -515,7 +318,7 @@ uint64_t control_seq_next_us(const struct control *c)
 	uint64_t at = n != NULL ? n->at : UINT64_MAX;
 
 	if (c->seqs != NULL && c->seqs->early != NULL)
-		earlier(&at, c->seqs->early->until_us);
+		control_seq_earlier(&at, c->seqs->early->until_us);
 	if (c->seqs != NULL && c->seqs->looking)
 		at = c->now_us;
 	return at;
@@ -531,7 +334,7 @@ void control_seq_low(struct control *c, uint32_t spi_in)
 {
 	struct control_seq *s = find(c, spi_in);
 
-	if (s == NULL || !is_held(s))
+	if (s == NULL || !control_seq_held(s))
 		return;
 	s->low = true;
 	control_seq_step(c, s);

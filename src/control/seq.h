@@ -100,18 +100,45 @@ static inline bool control_seq_numbers(const struct control_seq *s)
 	return s->phase == CONTROL_SEQ_NUMBERS || s->phase == CONTROL_SEQ_LEAVES;
 }
 
-/* seq_queue.c */
+static inline bool control_seq_held(const struct control_seq *s)
+{
+	return s->phase == CONTROL_SEQ_WAITS || s->phase == CONTROL_SEQ_NUMBERS;
+}
+
+static inline void control_seq_earlier(uint64_t *at, uint64_t than)
+{
+	if (than < *at)
+		*at = than;
+}
+
+/* ---- seq_queue.c ---- */
+
 struct ring *control_seq_ring(const struct control *c, const struct control_seq *s); /* of the worker that gets its packets */
-/* A packet of ours or of another node: to a worker, to the holder, or it waits. */
-void control_seq_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded);
+/* A packet of ours or of another node: to a worker, to the holder, or it waits. True: it is the first that does, and a step is due. */
+MUST_USE bool control_seq_queue(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded);
 /* What waits goes, as far as it can now. */
 void control_seq_flush(struct control *c, struct control_seq *s);
-/* Its child has ended: what waits leaves on the SA that the tunnel sends on since. */
-void control_seq_end(struct control *c, struct control_seq *s);
-/* Its child is new here: what has come early follows. */
-void control_seq_began(struct control *c, struct control_seq *s);
+void control_seq_remove_first(struct control *c, struct control_seq *s);
+/* A packet of an SA that is not here yet; taken out again, and then freed by drop_copy. */
+void control_seq_keep_early(struct control *c, uint32_t spi_in, struct bytes packet);
+struct control_inner *control_seq_take_early(struct control *c, struct control_inner **at);
+void control_seq_drop_copy(struct control *c, struct control_inner *in);
 /* What has waited for its SA too long goes. */
 void control_seq_early_timers(struct control *c);
 void control_seq_early_free(struct control *c);
-/* seq.c: does what can be done now, and sets the timer for the rest. */
+
+/* ---- seq_step.c ---- */
+
+/* Does what can be done now, and sets the timer for the rest. */
 void control_seq_step(struct control *c, struct control_seq *s);
+bool control_seq_ours(const struct control *c, const struct cluster_sequence *s);
+void control_seq_number(struct control *c, struct control_seq *s); /* the worker gets its numbers */
+void control_seq_cease(struct control *c, struct control_seq *s);
+void control_seq_tell_left(struct control *c, const struct control_seq *s);
+
+/* ---- seq_pass.c ---- */
+
+/* Its child is new here: what has come early follows. */
+void control_seq_began(struct control *c, struct control_seq *s);
+/* Its child has ended: what waits leaves on the SA that the tunnel sends on since. */
+void control_seq_end(struct control *c, struct control_seq *s);

@@ -1,5 +1,5 @@
-// Inner packets of sequenced SAs: to the workers that number them, through the mesh to the node that does, or they wait a little while
-// it is not settled which one that is. Everything is bounded.
+// Inner packets of sequenced SAs on their way: to the workers that number them, through the mesh to the node that does, or they wait a
+// little while it is not settled which one that is. Everything is bounded.
 #include "control/seq.h"
 
 #include <stdlib.h>
@@ -82,7 +82,7 @@ static struct control_inner *copy(struct control *c, uint32_t spi_in, struct byt
 	return in;
 }
 
-static void drop_copy(struct control *c, struct control_inner *in)
+void control_seq_drop_copy(struct control *c, struct control_inner *in)
 {
 	c->seqs->waiting--;
 	c->seqs->waiting_bytes -= in->len;
@@ -109,19 +109,19 @@ static void keep(struct control *c, struct control_seq *s, struct bytes packet, 
 	s->waiting++;
 }
 
-static void remove_first(struct control *c, struct control_seq *s)
+void control_seq_remove_first(struct control *c, struct control_seq *s)
 {
 	struct control_inner *in = s->first;
 
 	s->first = in->next;
 	s->waiting--;
-	drop_copy(c, in);
+	control_seq_drop_copy(c, in);
 }
 
 void control_seq_flush(struct control *c, struct control_seq *s)
 {
 	s->full = false;
-	for (; s->first != NULL; remove_first(c, s)) {
+	for (; s->first != NULL; control_seq_remove_first(c, s)) {
 		const struct control_inner *in = s->first;
 		if (in->until_us <= c->now_us)
 			control_drop(c, MODEL_DROP_seq_expired);
@@ -130,20 +130,19 @@ void control_seq_flush(struct control *c, struct control_seq *s)
 	}
 }
 
-void control_seq_pass(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
+bool control_seq_queue(struct control *c, struct control_seq *s, struct bytes packet, bool forwarded)
 {
 	if (s->first == NULL && try_pass(c, s, packet, forwarded) == GONE)
-		return;
+		return false;
 	bool is_first = s->first == NULL;
 	keep(c, s, packet, forwarded);
-	if (is_first)
-		control_seq_step(c, s);
+	return is_first;
 }
 
 /* ---- of SAs that are not here yet ---- */
 
 /* Who commits an SA, and who hears of it first, send to its first holder at once. */
-static void keep_early(struct control *c, uint32_t spi_in, struct bytes packet)
+void control_seq_keep_early(struct control *c, uint32_t spi_in, struct bytes packet)
 {
 	struct control_seqs *all = c->seqs;
 	struct control_inner *in = all->early_cnt < EARLY_MAX ? copy(c, spi_in, packet, true) : NULL;
@@ -156,7 +155,7 @@ static void keep_early(struct control *c, uint32_t spi_in, struct bytes packet)
 	all->early_cnt++;
 }
 
-static struct control_inner *take_early(struct control *c, struct control_inner **at)
+struct control_inner *control_seq_take_early(struct control *c, struct control_inner **at)
 {
 	struct control_seqs *all = c->seqs;
 	struct control_inner *in = *at;
@@ -168,23 +167,10 @@ static struct control_inner *take_early(struct control *c, struct control_inner 
 	return in;
 }
 
-void control_seq_began(struct control *c, struct control_seq *s)
-{
-	for (struct control_inner **at = &c->seqs->early; *at != NULL;) {
-		if ((*at)->spi_in != s->child->spi_in) {
-			at = &(*at)->next;
-			continue;
-		}
-		struct control_inner *in = take_early(c, at);
-		control_seq_pass(c, s, bytes_of(in->b, in->len), true);
-		drop_copy(c, in);
-	}
-}
-
 void control_seq_early_timers(struct control *c)
 {
 	while (c->seqs->early != NULL && c->seqs->early->until_us <= c->now_us) {
-		drop_copy(c, take_early(c, &c->seqs->early));
+		control_seq_drop_copy(c, control_seq_take_early(c, &c->seqs->early));
 		control_drop(c, MODEL_DROP_seq_expired);
 	}
 }
@@ -192,59 +178,5 @@ void control_seq_early_timers(struct control *c)
 void control_seq_early_free(struct control *c)
 {
 	while (c->seqs->early != NULL)
-		drop_copy(c, take_early(c, &c->seqs->early));
-}
-
-/* ---- of SAs that have ended ---- */
-
-/* A rekey is not to cost those who hear of its end last (RFC 7296 2.8). False: the tunnel sends on none that is numbered. */
-static bool pass_on(struct control *c, const struct model_id *tunnel, struct bytes packet)
-{
-	const struct control_child *child = control_child_find(c, fwd_tunnel_sends_on(c->fwd, tunnel, packet));
-
-	if (child == NULL || child->seq == NULL)
-		return false;
-	control_seq_pass(c, child->seq, packet, false);
-	return true;
-}
-
-void control_seq_end(struct control *c, struct control_seq *s)
-{
-	for (; s->first != NULL; remove_first(c, s))
-		if (!pass_on(c, &s->child->tunnel_id, bytes_of(s->first->b, s->first->len)))
-			control_drop(c, MODEL_DROP_seq_expired);
-}
-
-/* Others hear of the end a moment later, and still send what is to be numbered. */
-static void pass_late(struct control *c, const struct model_id *tunnel, struct bytes packet, enum model_drop why)
-{
-	if (tunnel == NULL || !pass_on(c, tunnel, packet))
-		control_drop(c, why);
-}
-
-/* ---- where they come from ---- */
-
-void control_seq_local(struct control *c, const struct fwd_inner *in)
-{
-	const struct control_child *child = control_child_find(c, in->spi_in);
-
-	if (child == NULL || child->seq == NULL)
-		pass_late(c, control_mirror_buried_tunnel(c, in->spi_in), bytes_of(in->b, in->len), MODEL_DROP_tunnel_down);
-	else
-		control_seq_pass(c, child->seq, bytes_of(in->b, in->len), false);
-}
-
-void control_seq_inner(struct control *c, uint32_t spi_in, struct bytes packet)
-{
-	const struct control_child *child = control_child_find(c, spi_in);
-	const struct model_id *buried = child == NULL ? control_mirror_buried_tunnel(c, spi_in) : NULL;
-
-	if (packet.len > FWD_INNER_MAX)
-		control_drop(c, MODEL_DROP_seq_moved);
-	else if (child != NULL && child->seq != NULL)
-		control_seq_pass(c, child->seq, packet, true);
-	else if (child == NULL && buried == NULL && c->seqs != NULL)
-		keep_early(c, spi_in, packet);
-	else
-		pass_late(c, buried, packet, MODEL_DROP_seq_moved);
+		control_seq_drop_copy(c, control_seq_take_early(c, &c->seqs->early));
 }

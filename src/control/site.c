@@ -6,7 +6,6 @@
 #include "base/iana.h"
 #include "base/secret.h"
 #include "crypt/prf.h"
-#include "crypt/random.h"
 
 #define FRESH_MAX 64         /* attempts under way that are younger than FRESH_US: a gateway that does not answer holds up
 			      * the others no longer than that */
@@ -217,51 +216,6 @@ void control_site_free(struct control *c)
 	heap_fini(&c->fresh_starts);
 }
 
-/* ---- routes ---- */
-
-/* The routes of a tunnel, and what is on the link of its addresses. Returns how many it put. */
-static size_t add_routes(const struct control_tunnel *t, struct fwd_route *routes, struct addr_prefix *kernel,
-			 size_t *kernel_cnt)
-{
-	const struct conf_tunnel *conf = t->starter->conf;
-	size_t n = 0;
-
-	for (unsigned i = 0; i < conf->routes.cnt; i++) {
-		kernel[(*kernel_cnt)++] = conf->routes.p[i];
-		routes[n++] = (struct fwd_route){ .prefix = conf->routes.p[i], .priority = 100, .tunnel_id = t->id };
-	}
-	for (unsigned i = 0; i < conf->addresses.cnt; i++) {
-		const struct addr_prefix *p = &conf->addresses.p[i];
-		if (p->len < 8 * addr_len(p->addr.family)) /* the kernel has it with the address */
-			routes[n++] = (struct fwd_route){ .prefix = addr_prefix_mask(p), .priority = 100,
-							  .tunnel_id = t->id };
-	}
-	return n;
-}
-
-void control_site_publish(struct control *c, const struct control_account *a)
-{
-	size_t room = 1, cnt = 0, kernel_cnt = 0;
-
-	for (const struct control_tunnel *t = a->tunnels; t != NULL; t = t->next)
-		if (t->starter != NULL)
-			room += t->starter->conf->routes.cnt + t->starter->conf->addresses.cnt;
-	struct fwd_route *routes = calloc(room, sizeof(*routes));
-	struct addr_prefix *kernel = calloc(room, sizeof(*kernel));
-	enum err e = routes == NULL || kernel == NULL ? ERR_MEMORY : ERR_NONE;
-	for (const struct control_tunnel *t = a->tunnels; e == ERR_NONE && t != NULL; t = t->next)
-		if (t->starter != NULL)
-			cnt += add_routes(t, routes + cnt, kernel, &kernel_cnt);
-	if (e == ERR_NONE)
-		e = fwd_routes_set(c->fwd, a->m.number, routes, cnt);
-	if (e == ERR_NONE)
-		c->cfg.parent.set_routes(c->cfg.parent.arg, a->m.number, kernel, kernel_cnt);
-	else
-		log_error("the routes of the tunnels cannot be published: %s", err_text(e));
-	free(routes);
-	free(kernel);
-}
-
 /* ---- what a Child SA covers ---- */
 
 bool control_find_selectors(void *arg, const struct ike_sa *sa, uint32_t spi_in, struct ike_ts_lists *ret)
@@ -293,48 +247,18 @@ uint32_t control_find_rows(void *arg, const struct model_id *tunnel_id, enum mod
 
 /* ---- starting ---- */
 
-static uint32_t random_u32(void)
-{
-	uint32_t r;
-	crypt_random(&r, sizeof(r));
-	return r;
-}
-
-static void set_waiting(struct control *c, struct control_starter *s)
-{
-	if (heap_set(&c->waiting_starts, &s->waiting, s->machine.at_us) != ERR_NONE)
-		log_error("tunnel %s: no memory for its timer", s->conf->name);
-}
-
-static bool is_up(const struct control_tunnel *t)
-{
-	for (const struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
-		if (sa->r.state == IKE_STATE_ESTABLISHED && !sa->r.closing)
-			return true;
-	return false;
-}
-
-static void end_attempt(struct control *c, struct control_starter *s, bool clean)
-{
-	heap_remove(&c->fresh_starts, &s->fresh);
-	start_machine_end(&s->machine, c->now_us, clean, random_u32());
-	set_waiting(c, s);
-	log_debug("tunnel %s starts again in %llu ms", s->conf->name,
-		  (unsigned long long)(s->machine.at_us - c->now_us) / 1000);
-}
-
 static void begin_attempt(struct control *c, struct control_starter *s)
 {
 	const struct ike_event ev = { .kind = IKE_EV_START, .now_us = c->now_us };
 
 	start_machine_begin(&s->machine);
 	heap_remove(&c->waiting_starts, &s->waiting);
-	s->ike.initial_contact = !is_up(s->tunnel);
+	s->ike.initial_contact = !control_tunnel_stands(s->tunnel);
 	struct control_op *op = control_op_new(c, OP_START, &ev);
 	if (op == NULL || heap_set(&c->fresh_starts, &s->fresh, c->now_us + FRESH_US) != ERR_NONE) {
 		if (op != NULL)
 			control_op_free(c, op);
-		end_attempt(c, s, false);
+		control_attempt_end(c, s, false);
 		return;
 	}
 	op->starter = s;
@@ -342,14 +266,6 @@ static void begin_attempt(struct control *c, struct control_starter *s)
 }
 
 /* ---- another address of ours ---- */
-
-void control_site_follow(struct control *c, struct control_sa *sa)
-{
-	const struct control_starter *s = sa->tunnel->starter;
-
-	if (s != NULL && !addr_eq(&sa->r.path.local.addr, &s->ike.local.addr))
-		sa->astray = c->astray = true;
-}
 
 /* In the loop's turn, not where the change is noticed: the store may not run yet, and a step may just be ending. */
 static void follow_all(struct control *c)
@@ -371,15 +287,6 @@ static void follow_all(struct control *c)
 					      .local = { .addr = s->ike.local.addr } };
 		control_sa_event(c, sa, &ev);
 	}
-}
-
-void control_site_drop_half(struct control *c, struct control_half *h)
-{
-	struct control_tunnel *t = control_tunnel_find(c, &h->h.sa.tunnel_id);
-
-	control_half_remove(c, h);
-	if (t != NULL && t->starter != NULL && t->starter->machine.state == START_TRYING)
-		end_attempt(c, t->starter, true);
 }
 
 /* A handshake that has begun from the former address cannot come to its end. */
@@ -421,7 +328,7 @@ static void begin_late(struct control *c, const struct conf_tunnel *conf)
 	struct control_starter *s = find_starter(c, conf);
 	s->tunnel->account->dirty = true;
 	control_config_publish(c);
-	set_waiting(c, s);
+	control_attempt_wait(c, s);
 }
 
 void control_move(struct control *c, unsigned tunnel)
@@ -553,33 +460,9 @@ void control_site_begin(struct control *c)
 			continue;
 		for (struct control_sa *sa = t->sas; sa != NULL; sa = sa->next)
 			control_site_follow(c, sa);
-		if (is_up(t))
+		if (control_tunnel_stands(t))
 			start_machine_up(&t->starter->machine, c->now_us);
 		else
-			set_waiting(c, t->starter);
+			control_attempt_wait(c, t->starter);
 	}
-}
-
-/* ---- what became of it ---- */
-
-void control_site_failed(struct control *c, const struct model_id *tunnel_id)
-{
-	const struct control_tunnel *t = control_tunnel_find(c, tunnel_id);
-	if (t != NULL && t->starter != NULL && t->starter->machine.state == START_TRYING)
-		end_attempt(c, t->starter, false);
-}
-
-void control_site_up(struct control *c, struct control_tunnel *t)
-{
-	if (t->starter == NULL)
-		return;
-	start_machine_up(&t->starter->machine, c->now_us);
-	heap_remove(&c->fresh_starts, &t->starter->fresh);
-	heap_remove(&c->waiting_starts, &t->starter->waiting);
-}
-
-void control_site_check(struct control *c, struct control_tunnel *t, bool clean)
-{
-	if (t->starter != NULL && t->starter->machine.state == START_UP && !is_up(t))
-		end_attempt(c, t->starter, clean);
 }

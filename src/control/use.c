@@ -8,16 +8,11 @@
 #define PARTS 16         /* all nodes together tell less of a limit than one of so many parts late */
 #define PROCESSES_MAX (4 * CLUSTER_NODES_MAX) /* of one Child SA */
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* How much one node may use of a limit without a word. */
 static uint64_t step_of(const struct control *c, uint64_t limit)
 {
 	uint64_t step = limit / (PARTS * (c->members.cnt + 1));
-	return limit == UINT64_MAX ? limit : larger(step, 1);
+	return limit == UINT64_MAX ? limit : control_larger(step, 1);
 }
 
 static struct wire_mesh_used used_of(const struct control *c, const struct control_child *child, const struct fwd_child_stats *own)
@@ -31,8 +26,8 @@ static bool is_news(const struct control *c, const struct control_child *child, 
 {
 	const struct esp_limits *l = &child->limits;
 	const struct wire_mesh_used *told = &child->told;
-	uint64_t packets = larger(now->in_packets - told->in_packets, now->out_packets - told->out_packets);
-	uint64_t bytes = larger(now->in_bytes - told->in_bytes, now->out_bytes - told->out_bytes);
+	uint64_t packets = control_larger(now->in_packets - told->in_packets, now->out_packets - told->out_packets);
+	uint64_t bytes = control_larger(now->in_bytes - told->in_bytes, now->out_bytes - told->out_bytes);
 
 	return packets >= step_of(c, l->soft_packets) || bytes >= step_of(c, l->soft_bytes) ||
 	       now->in_packets - told->in_packets >= step_of(c, l->soft_numbers);
@@ -108,10 +103,10 @@ void control_use_take(struct control *c, const struct wire_mesh_used *u)
 	if (o == NULL)
 		return;
 	/* Words come late, and by way of others. */
-	o->u.in_packets = larger(o->u.in_packets, u->in_packets);
-	o->u.out_packets = larger(o->u.out_packets, u->out_packets);
-	o->u.in_bytes = larger(o->u.in_bytes, u->in_bytes);
-	o->u.out_bytes = larger(o->u.out_bytes, u->out_bytes);
+	o->u.in_packets = control_larger(o->u.in_packets, u->in_packets);
+	o->u.out_packets = control_larger(o->u.out_packets, u->out_packets);
+	o->u.in_bytes = control_larger(o->u.in_bytes, u->in_bytes);
+	o->u.out_bytes = control_larger(o->u.out_bytes, u->out_bytes);
 }
 
 void control_use_free(struct control_child *child)
@@ -141,8 +136,8 @@ struct esp_used control_use_sum(const struct control *c, const struct control_ch
 	/* Each node has outbound numbers of its own, or one has blocks of them; the inbound ones are those of the peer, which
 	 * counts for all. */
 	return (struct esp_used){
-		.packets = larger(all.in_packets, all.out_packets) + untold(c, l->soft_packets),
-		.bytes = child->bytes_before + larger(all.in_bytes, all.out_bytes) + untold(c, l->soft_bytes),
-		.numbers = larger(larger(own->seq_out, control_seq_used(child)), larger(own->seq_in, all.in_packets)),
+		.packets = control_larger(all.in_packets, all.out_packets) + untold(c, l->soft_packets),
+		.bytes = child->bytes_before + control_larger(all.in_bytes, all.out_bytes) + untold(c, l->soft_bytes),
+		.numbers = control_larger(control_larger(own->seq_out, control_seq_used(child)), control_larger(own->seq_in, all.in_packets)),
 	};
 }

@@ -95,7 +95,7 @@ static int teardown(void **state)
 	control_dh_free(n->c.dh);
 	control_steps_free(&n->c);
 	control_sas_free(&n->c);
-	control_mirror_free(&n->c);
+	control_graves_free(&n->c);
 	control_reads_free(&n->c);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		hmap_fini(maps[i]);

@@ -95,7 +95,7 @@ static void free_gateway(struct control *c)
 {
 	store_thread_stop(c->store);
 	control_child_remove(c, SPI, 9);
-	control_mirror_free(c);
+	control_graves_free(c);
 	hmap_fini(&c->children);
 	hmap_fini(&c->tunnels);
 	hmap_fini(&c->sas);

@@ -193,7 +193,7 @@ static void remove_tunnel(struct control *c, struct control_tunnel *t, uint32_t 
 
 	control_child_remove(c, spi_in, 0);
 	hmap_remove(&c->tunnels, &t->by_id);
-	control_mirror_free(c);
+	control_graves_free(c);
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
 		hmap_fini(maps[i]);
 	heap_fini(&c->child_timers);

@@ -207,7 +207,7 @@ static void an_ike_sa_that_is_not_known_is_looked_up_once(void **state)
 
 	/* A node that has not heard of it yet. */
 	control_mirror_change(&n->node[1].c, &gone);
-	control_mirror_free(&n->node[1].c);
+	control_graves_free(&n->node[1].c);
 	must(hmap_init(&n->node[1].c.buried) == ERR_NONE);
 	assert_null(control_sa_find(&n->node[1].c, n->spi));
 	const struct mail check = peer_goes_on(n);

@@ -109,7 +109,7 @@ static void packets_go_back_when_this_node_installs_the_sa_itself(void **state)
 	assert_int_equal(s.b[0], 1);
 	assert_int_equal(n->c.stray_cnt, 0);
 	control_child_remove(&n->c, 0x1234, 0);
-	control_mirror_free(&n->c);
+	control_graves_free(&n->c);
 	hmap_fini(&n->c.tunnels);
 	heap_fini(&n->c.child_timers);
 }

@@ -91,7 +91,7 @@ static void what_comes_before_its_sa_waits_for_it_in_order(void **state)
 	(void)state;
 	nodes[first].c.now_us = now_us;
 	control_child_remove(c, SPI, 1);
-	control_mirror_free(c); /* it never was here */
+	control_graves_free(c); /* it never was here */
 	must(hmap_init(&c->buried) == ERR_NONE);
 	for (uint8_t mark = 'a'; mark < 'e'; mark++) {
 		control_seq_inner(c, SPI, bytes_of(&mark, 1));

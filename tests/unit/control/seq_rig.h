@@ -308,7 +308,7 @@ static int end(void **state)
 		struct control *c = &nodes[i].c;
 		control_child_remove(c, SPI, 9);
 		assert_true(c->seqs->waiting == 0 && c->seqs->waiting_bytes == 0 && c->seqs->by_tag.cnt == 0);
-		control_mirror_free(c);
+		control_graves_free(c);
 		control_seq_free(c);
 		hmap_fini(&c->children);
 		hmap_fini(&c->tunnels);

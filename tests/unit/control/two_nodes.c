@@ -88,7 +88,7 @@ void free_node(struct node *d)
 	control_dh_free(c->dh);
 	control_steps_free(c);
 	control_sas_free(c);
-	control_mirror_free(c);
+	control_graves_free(c);
 	control_reads_free(c);
 	control_park_free(c);
 	control_relist_free(c);
