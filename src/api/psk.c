@@ -8,7 +8,6 @@
 
 #define PSK_SHORT 16 /* bytes below which a warning is due */
 #define PSK_RANDOM_LEN 32
-#define PSK_TEXT_MAX 45 /* base64url of 32 bytes: 43 characters, and what text_base64url wants behind them */
 
 _Static_assert(MODEL_PSK_SEALED_MAX >= MODEL_PSK_LEN_MAX + CRYPT_SEAL_OVERHEAD,
 	       "a sealed key fits its record");
@@ -68,27 +67,35 @@ static json_t *psk_json(const struct api_call *c, const struct model_tunnel *t, 
 			 model_id_text(&t->id, id), "psk", psk, "psk_metadata", api_psk_metadata_json(t));
 }
 
+void api_psk_make(char text[static API_PSK_TEXT_MAX])
+{
+	uint8_t random[PSK_RANDOM_LEN];
+
+	do {
+		crypt_random(random, sizeof(random));
+		text_base64url(BYTES_OF(random), text, API_PSK_TEXT_MAX);
+	} while ((text[0] < 'A' || text[0] > 'Z') && (text[0] < 'a' || text[0] > 'z'));
+	secret_wipe(random, sizeof(random));
+}
+
 static void plan_generate(struct api_edit *e, void *arg)
 {
 	const struct model_id *id = arg;
 	struct model_tunnel *t = api_view_tunnel(&e->view, id);
-	uint8_t random[PSK_RANDOM_LEN];
-	char text[PSK_TEXT_MAX];
+	char text[API_PSK_TEXT_MAX];
 	struct secret psk = { 0 };
 
 	if (t == NULL) {
 		api_fail(e->call, 404, MODEL_CODE_TUNNEL_NOT_FOUND, NULL, "IPsec tunnel not found");
 		return;
 	}
-	crypt_random(random, sizeof(random));
-	text_base64url(BYTES_OF(random), text, sizeof(text));
+	api_psk_make(text);
 	must(secret_set(&psk, bytes_str(text)) == ERR_NONE);
 	api_psk_put(e, t, &psk);
 	api_edit_put_tunnel(e, t);
 	/* nothing was stored: a key that looks usable would be a trap */
 	if (!api_failed(e->call))
 		api_answer(e->call, psk_json(e->call, t, e->call->validate_only ? "" : text));
-	secret_wipe(random, sizeof(random));
 	secret_wipe(text, sizeof(text));
 	secret_fini(&psk);
 }

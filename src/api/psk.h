@@ -8,3 +8,9 @@
 /* Seals the key and queues its record; the former one is kept beside it. Sets t->psk_set_us: the caller
  * queues the tunnel itself. Warns of a short key. */
 void api_psk_put(struct api_edit *e, struct model_tunnel *t, const struct secret *psk);
+
+#define API_PSK_TEXT_MAX 45 /* 43 characters, and what text_base64url wants behind them */
+/* A key for psk_generate: 32 random bytes in base64url, of those that begin with a letter. Routers read more into other beginnings:
+ * strongSwan and OpenIKED take what follows 0x for hexadecimal digits, strongSwan what follows 0s for base64, command lines
+ * a dash for an option. The caller wipes it. */
+void api_psk_make(char text[static API_PSK_TEXT_MAX]);
