@@ -2,7 +2,7 @@
 // Inside api only; its one thread.
 //
 // The answer is sticky: the first failure stands, later ones are ignored, so a handler may read all its
-// fields and ask once with api_failed. Reference: magic-api 3.2, 3.3.
+// fields and ask once with api_failed. doc/api.md has the codes.
 #pragma once
 
 #include <jansson.h>

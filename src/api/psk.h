@@ -1,5 +1,5 @@
 // Pre-shared keys: sealed to the gateway as soon as they are here; the api process cannot open one.
-// Inside api only; its one thread. Design section 6.4.
+// Inside api only; its one thread. doc/api.md, "Pre-shared keys".
 #pragma once
 
 #include "api/edit.h"

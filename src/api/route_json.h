@@ -1,5 +1,5 @@
 // A route as JSON, both ways, and the rules that it keeps beside its neighbours and tunnels.
-// Inside api only; its one thread. Reference: magic-api 3.8.
+// Inside api only; its one thread. doc/api.md, "Routes".
 #pragma once
 
 #include "api/edit.h"

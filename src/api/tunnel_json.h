@@ -1,5 +1,5 @@
 // A tunnel as JSON, both ways: what a body changes in it, and how answers show it.
-// Inside api only; its one thread. Reference: magic-api 3.6.
+// Inside api only; its one thread. doc/api.md.
 #pragma once
 
 #include "api/edit.h"

@@ -1,5 +1,5 @@
 // Sealing of mesh datagrams between two processes of the cluster: authenticated, encrypted, each taken once.
-// The control thread. Reference: cluster.md 4.0 (15). Format: wire/mesh.h.
+// The control thread. Format: wire/mesh.h.
 //
 //   key of a direction = HKDF(cluster key, "onramp mesh" | incarnation of the sender | of the receiver): 32, and 4 of salt
 //   nonce              = salt | counter, one counter for all that this process sends

@@ -1,5 +1,5 @@
 // Who is in the cluster, who of them lives, and which of them a duty falls to. Pure: rows, pings and time come in.
-// The control thread. Design section 7; reference/cluster.md sections 4.0 (22) and 4.6.
+// The control thread. doc/cluster.md.
 //
 // A node is a member while its record stands, which its lease keeps. It lives while its pings come: each CLUSTER_PING_US, and
 // CLUSTER_DEAD_US of silence are its death. Silence counts only while we listen: after a pause of our own nobody is dead.

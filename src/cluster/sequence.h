@@ -1,6 +1,6 @@
 // Which node numbers the packets of a Child SA whose peer checks for replays: what the store says of it, and when this node may
 // take it over. Pure: rows and members come in.
-// The control thread. Key: seq/<spi in>. Reference: cluster.md 4.0 (14), 4.5; RFC 4303 3.3.3.
+// The control thread. Key: seq/<spi in>. RFC 4303 3.3.3.
 //
 // The record names the holder, by slot and incarnation, and the last number that it may use. It changes by compare-and-swap alone: a
 // holder adds a block before it has used the one that it has; who takes over begins above. So no number is given out

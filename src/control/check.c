@@ -19,7 +19,7 @@ static struct control_marks marks_of(const struct control_child *child, const st
 
 /* A peer with a replay window takes nothing that is numbered below what it has seen, and after a restart nobody knows
  * how far the counter was. So the store is always ahead of it: a block is reserved before it is used, the first one by the
- * SA's own record, and the next process begins above the mark (design section 6.2 asks this only of sequenced tunnels). */
+ * SA's own record, and the next process begins above the mark. */
 static void write_marks(struct control *c, struct control_child *child, const struct control_marks *m)
 {
 	struct model_key key = model_key_sequence(child->spi_in);

@@ -1,5 +1,5 @@
 // The clock of records: the wall clock at the start, the monotonic one from then on, and in a cluster drawn to that of the
-// others, so that the lifetimes of SAs end everywhere at the same time (cluster.md 4.0, 16).
+// others, so that the lifetimes of SAs end everywhere at the same time.
 #include "control/internal.h"
 
 #include "base/clock.h"

@@ -93,7 +93,7 @@ void control_mesh_forget(struct control *c, uint32_t incarnation); /* that proce
 void control_mesh_free(struct control *c);
 /* To the node with that slot: an IKE datagram that is its business. It is never forwarded again. */
 void control_mesh_forward(struct control *c, uint16_t slot, const struct fwd_punt *p);
-/* The peer has this Child SA: the others may send on it too (design section 6.7). */
+/* The peer has this Child SA: the others may send on it too. */
 void control_mesh_proven(struct control *c, uint32_t spi_in);
 /* This node has installed what the store has up to rev; told to the others of the site at the end of the turn. */
 void control_mesh_applied(struct control *c, uint64_t rev);

@@ -111,7 +111,7 @@ void control_order_forget(struct control_account *a); /* of its tunnels, for sta
 void control_address_customer(struct control *c, struct control_tunnel *t, const struct addr *customer); /* family none: it has none */
 void control_address_remote(struct control *c, struct control_tunnel *t, const struct addr *remote);
 void control_address_forget(struct control *c, struct control_tunnel *t); /* before it is freed */
-/* Of an address identity, which is good only where the pair of endpoints is one tunnel's (magic-api 4.1). NULL: none, or several. */
+/* Of an address identity, which is good only where the pair of endpoints is one tunnel's. NULL: none, or several. */
 struct control_tunnel *control_address_find(const struct control *c, const struct addr *id, const struct addr *local);
 /* Before IKE_AUTH the peer has no name: its address may tell whose it is. NULL: it may be nobody's, or that of several. */
 struct control_tunnel *control_address_guess(const struct control *c, const struct addr *remote);

@@ -51,7 +51,7 @@ struct control_config {
 	struct control_parent parent;
 };
 
-/* Before control_new, for config.incarnation: a number that was never given out (design section 6.1). ERR_RANGE: they are used
+/* Before control_new, for config.incarnation: a number that was never given out. ERR_RANGE: they are used
  * up; ERR_CONFLICT: it could not be taken; what the store gives. */
 MUST_USE enum err control_incarnation_take(struct store *s, uint32_t *ret);
 

@@ -1,5 +1,5 @@
 // The IVs of all IKE SAs: one counter of the process, whatever SAs come and go. Before it ends the process takes another incarnation, under
-// which it begins anew; as at the start, only an explicit success counts (design section 6.1).
+// which it begins anew; as at the start, only an explicit success counts.
 #include "control/internal.h"
 
 #include "base/clock.h"

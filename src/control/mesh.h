@@ -1,5 +1,5 @@
 // The socket between the nodes of a cluster, as mesh.c and mesh_take.c share it.
-// The control thread only. Reference: cluster.md 4.4.
+// The control thread only. Format: wire/mesh.h.
 #pragma once
 
 #include "cluster/link.h"

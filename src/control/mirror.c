@@ -57,7 +57,7 @@ static bool prove(struct control *c, const struct ike_sa *r, bool replaced)
 }
 
 /* Of an SA that is new here sending begins where it was: on a child that was replaced only while the peer has not yet shown
- * that it has the one that comes after it (design section 6.7). */
+ * that it has the one that comes after it. */
 void control_children_prove(struct control *c, const struct ike_sa *r, bool fresh)
 {
 	if (!prove(c, r, false) && fresh)

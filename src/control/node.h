@@ -1,5 +1,5 @@
 // This node in the cluster: its slot under a lease, the tick by which nodes see that news come, and the cookie secret.
-// The control thread. Reference: cluster.md 4.0 (3, 16), 4.3, 4.6.
+// The control thread. doc/cluster.md.
 #pragma once
 
 #include "control/internal.h"

@@ -1,6 +1,6 @@
 // The numbers of sequenced Child SAs in a cluster: which node gives them out, out of which block, and what packets that wait for
 // it do. Without a cluster there is nothing here, and workers number for themselves.
-// The control thread. Reference: cluster.md 4.0 (14), 4.5; rules: cluster/sequence.h.
+// The control thread. Rules: cluster/sequence.h; what it costs: doc/cluster.md.
 //
 //   AWAY ── taken by compare-and-swap ─► WAITS ── the former holder has left, or is dead ─► NUMBERS
 //    ▲                                    ▲ └─── another took it ──┐                           │

@@ -1,5 +1,5 @@
 // The only maker of counter IVs: no AES-GCM nonce ever repeats under one key.
-// iv_space_take: any thread. Design section 6.1, RFC 4106 3.1, RFC 5282 3.1.
+// iv_space_take: any thread. RFC 4106 3.1, RFC 5282 3.1.
 //
 //   IV, 64 bits = incarnation 30 | counter 34
 //

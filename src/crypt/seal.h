@@ -1,5 +1,5 @@
 // Sealing of secrets for the store: to the gateway's public key (PSKs) and under a symmetric key (SA records).
-// Any thread; pure but for random salts. Design section 6.4.
+// Any thread; pure but for random salts.
 //
 //   box    0x01 | ephemeral X25519 public 32 | AES-256-GCM(text) | tag 16
 //          key = HKDF(salt = ephemeral | recipient, X25519 secret, "onramp box"), nonce zero: the key is used once

@@ -74,7 +74,7 @@ struct fwd_punt_rings {
 	struct ring returns; /* struct fwd_stray: to be opened now; control calls fwd_wake */
 	struct ring inners;  /* struct fwd_inner: not to be numbered here now; of no slots where there is no cluster */
 	struct ring seals;   /* struct fwd_inner: to be sealed now; control calls fwd_wake */
-	struct siphash_key spi_key; /* of the check bytes in our SPIs (design section 6.3); set before workers start */
+	struct siphash_key spi_key; /* of the check bytes in our SPIs; set before workers start */
 	int wake_fd;         /* eventfd, written by the worker after it pushed */
 };
 

@@ -134,7 +134,7 @@ uint16_t ike_child_decide(struct ike_ctx *c, enum ike_ke_rule rule, uint16_t ke_
 
 /* ---- making ---- */
 
-/* Four tries against our own children; against all others the commit decides (design section 6.3). */
+/* Four tries against our own children; against all others the commit decides. */
 uint32_t ike_child_spi(const struct ike_ctx *c, unsigned random_at)
 {
 	for (unsigned i = 0; i < 4; i++) {

@@ -101,7 +101,7 @@ bool ike_window_awaits(const struct ike_sa *sa, uint32_t msg_id); /* the answer 
  * ICV; ERR_SYNTAX, ERR_SHORT, ERR_RANGE, ERR_LONG: the outside is not that one payload. */
 MUST_USE enum err ike_protect_open(const struct ike_sa *sa, enum ike_payload type, struct bytes msg,
 				   struct space scratch, uint8_t *ret_first, struct bytes *ret_inner);
-/* The n-th IV of a message of ours: a counter for GCM, random for CBC (design section 6.1). */
+/* The n-th IV of a message of ours: a counter for GCM, random for CBC. */
 struct bytes ike_protect_iv(const struct ike_sa *sa, const struct ike_event *ev, bool response, unsigned n,
 			    uint8_t room[static CRYPT_IV_MAX]);
 /* Closes the SK or SKF payload and encrypts. */

@@ -66,7 +66,7 @@ enum ike_state ike_live_close(struct ike_ctx *c);
 enum ike_state ike_live_child_expired(struct ike_ctx *c);
 enum ike_state ike_live_duty(struct ike_ctx *c);            /* REKEY_CHILD, REKEY_IKE, NEW_CHILD */
 
-/* ---- move.c: addresses that change (RFC 4555, RFC 7296 2.23, design section 6.6) ---- */
+/* ---- move.c: addresses that change (RFC 4555, RFC 7296 2.23) ---- */
 
 enum ike_state ike_move_address(struct ike_ctx *c);         /* the handler of IKE_ON_ADDRESS */
 enum ike_state ike_move_self(struct ike_ctx *c);            /* of IKE_ON_MOVED */

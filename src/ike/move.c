@@ -8,7 +8,7 @@
 //   HDR, SK {N(NAT_DETECTION_*), N(COOKIE2)}  -->
 //
 // Only who started the tunnel moves by message. A peer of whichever kind is followed only when it has answered from its new
-// address (design section 6.6). Our own addresses beside the one of the path are not told, those of the peer
+// address. Our own addresses beside the one of the path are not told, those of the peer
 // (ADDITIONAL_IP4_ADDRESS and the like) not used.
 #include "ike/exchanges.h"
 
@@ -202,7 +202,7 @@ void ike_move_request(struct ike_ctx *c)
 
 /* ---- what its answers say ---- */
 
-/* Design section 6.6: it has answered from the address that alone was asked. */
+/* It has answered from the address that alone was asked. */
 static enum ike_state take_reachable(struct ike_ctx *c, const struct ike_request *q)
 {
 	struct ike_sa *sa = c->sa;

@@ -514,7 +514,7 @@ MUST_USE enum err ike_sa_decode(struct bytes record, struct ike_sa *ret)
 	}
 	if (e == ERR_NONE)
 		e = model_record_end(&d, REQUIRED);
-	/* Design section 6.5: what was never authenticated, or is only half open, is no record. */
+	/* What was never authenticated, or is only half open, is no record. */
 	if (e == ERR_NONE && (!sa.auth_verified || sa.state == IKE_STATE_HALF_OPEN))
 		e = ERR_SYNTAX;
 	if (e == ERR_NONE && sa.request.kind == IKE_REQUEST_ADDRESS && sa.candidate.remote.addr.family == ADDR_NONE)

@@ -1,5 +1,5 @@
 // The IKE SA as a record: one flat value with everything that is needed to go on with it, no pointer inside.
-// Any thread; plain values. RFC 7296 2; design section 2.
+// Any thread; plain values. RFC 7296 2.
 //
 // A record is changed only by ike_sa_step, which computes a new one from the old; whoever keeps the
 // record commits the new one, then acts. Half-open state (struct ike_half) lives in memory alone.
@@ -98,7 +98,7 @@ struct ike_rival {
 	struct ike_keys keys;
 };
 
-/* Where the peer seems or says to be, and has not yet answered from (design section 6.6). */
+/* Where the peer seems or says to be, and has not yet answered from. */
 struct ike_candidate {
 	struct addr_endpoint remote; /* family none: there is none */
 	uint16_t local_port;         /* ours, to which it sent */
@@ -121,7 +121,7 @@ struct ike_sa {
 	uint64_t spi_i, spi_r;
 	uint8_t role;            /* enum ike_role: which of the SPIs is ours */
 	uint8_t state;           /* enum ike_state */
-	bool auth_verified;      /* ESTABLISHED implies it (design section 6.5) */
+	bool auth_verified;      /* ESTABLISHED implies it */
 	struct model_id account_id, tunnel_id;
 	uint32_t account_number;
 	struct model_suite suite;

@@ -1,6 +1,6 @@
 #include "ike/step.h"
 
-/* Design section 6.3: a check byte under a key of the cluster. The top bit keeps the two kinds apart,
+/* A check byte under a key of the cluster. The top bit keeps the two kinds apart,
  * since an ESP SPI's random part is also a possible IKE one. */
 #define ESP_KIND ((uint64_t)1 << 63)
 

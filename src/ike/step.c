@@ -97,7 +97,7 @@ static void refuse_rules(struct ike_ctx *c, uint16_t notify, uint8_t type)
 		ike_reply_notify(c, notify, bytes_of(&type, 1)); /* RFC 7296 2.5 */
 }
 
-/* Window 1: whoever asks anew has our last answer, and with it the children that it made (design section 6.7). */
+/* Window 1: whoever asks anew has our last answer, and with it the children that it made. */
 static void prove_children(struct ike_ctx *c)
 {
 	for (unsigned i = 0; i < c->sa->child_cnt; i++) {
@@ -264,7 +264,7 @@ void ike_half_step(const struct ike_world *world, const struct ike_half *half, c
 	} else if (c.drop) {
 		/* nothing was done */
 	} else if (c.keep && next == IKE_STATE_ESTABLISHED) {
-		/* The one place where an SA becomes ESTABLISHED (design section 6.5). */
+		/* The one place where an SA becomes ESTABLISHED. */
 		must(sa.auth_verified);
 		sa.state = IKE_STATE_ESTABLISHED;
 		*ret = sa;

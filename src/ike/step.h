@@ -98,7 +98,7 @@ enum ike_event_kind {
 	IKE_EV_MESSAGE,  /* a datagram */
 	IKE_EV_TIMER,    /* ike_sa_timer's time has come */
 	IKE_EV_CLOSE,    /* the tunnel was deleted or changed, or the gateway stops: send Delete */
-	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address (design section 6.6) */
+	IKE_EV_ADDRESS,  /* a valid ESP packet of the SA came from another address */
 	IKE_EV_MOVED,    /* we have another address: local. Of an SA that cannot move nothing is left */
 	IKE_EV_CHILD_EXPIRED, /* child_spi reached its hard lifetime: delete it */
 	IKE_EV_REKEY_CHILD, /* child_spi nears the end of its packets or IVs, or somebody asks for it: rekey it soon */
@@ -231,7 +231,7 @@ void ike_sa_step(const struct ike_world *world, const struct ike_sa *sa, const s
  * to forget the record (no event for that). */
 uint64_t ike_sa_timer(const struct ike_sa *sa, uint64_t last_esp_us);
 
-/* ---- SPIs (design section 6.3) ---- */
+/* ---- SPIs ---- */
 
 /* IKE: slot 12 | random 44 | check 8. ESP: random 24 | check 8, at least 256. random is 8 fresh bytes. */
 uint64_t ike_spi_make(const struct siphash_key *key, uint16_t slot, const uint8_t random[static 8]);

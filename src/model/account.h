@@ -1,5 +1,5 @@
 // An account: a tenant with its own tunnels, routes, tokens and routing table.
-// Any thread; plain values. Design section 1.
+// Any thread; plain values. doc/api.md.
 #pragma once
 
 #include "base/addr.h"

@@ -1,5 +1,5 @@
 // The formats of SA records: the version that stands at the head of each.
-// Any thread; pure. Reference: cluster.md 4.0; doc/cluster.md, "Upgrades".
+// Any thread; pure. doc/cluster.md says how an upgrade goes.
 //
 // A program reads all formats up to its newest. What it writes is the store's format (meta/format), which rises when every
 // node reads the next one: while two releases work together, each reads what the other writes.

@@ -7,7 +7,7 @@
 #define MODEL_FIELD_MAX 64
 #define MODEL_PROBLEM_MAX 256
 
-/* code: a number of the API's error list (magic-api 3.3; 1100 to 1199 are ours, listed below). */
+/* code: a number of the API's error list (doc/api.md; 1100 to 1199 are ours, listed below). */
 struct model_problem {
 	int code;
 	char field[MODEL_FIELD_MAX]; /* JSON pointer such as "/interface_address"; empty: the whole */

@@ -1,5 +1,5 @@
 // A tunnel's pre-shared keys as the store has them: sealed to the gateways, the one in force and the one before.
-// Any thread; plain values. Design section 6.4; crypt/seal.h makes and opens the sealed bytes.
+// Any thread; plain values. crypt/seal.h makes and opens the sealed bytes.
 #pragma once
 
 #include "base/bytes.h"

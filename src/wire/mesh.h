@@ -1,5 +1,5 @@
 // The datagrams of the mesh: what the nodes of a cluster tell each other over the management network.
-// Any thread; pure. Reference: cluster.md 4.0 (15). Sealing: cluster/link.h.
+// Any thread; pure. Sealing: cluster/link.h.
 //
 //   datagram   version u8 | 0 u8 | 0 u16 | incarnation of the sender u32 | of the receiver u32 | counter u64 |
 //              AES-256-GCM(message) | ICV 16

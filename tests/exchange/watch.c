@@ -186,7 +186,7 @@ void watch_check(struct watch *w)
 
 /* ---- what is sent ---- */
 
-/* Design section 6.1: a nonce of AES-GCM belongs to one message. */
+/* A nonce of AES-GCM belongs to one message. */
 static void note_iv(struct watch *w, const struct look *l, struct bytes msg)
 {
 	uint64_t key = hash_more(hash(bytes_of((const uint8_t *)&l->h.spi_i, 16)), bytes_of((const uint8_t *)&l->iv, 8)) +

@@ -31,7 +31,7 @@ enum fault_kind {
 enum fault_choice { FAULTS_NONE, FAULTS_HARMLESS, FAULTS_ANY };
 void fault_begin(enum fault_choice choice);
 bool fault_has(enum fault_kind k);
-bool fault_flaps(void); /* NATs change their mappings faster than anybody follows (design section 6.6: one check in ten seconds) */
+bool fault_flaps(void); /* NATs change their mappings faster than anybody follows (one check in ten seconds) */
 const char *fault_text(enum fault_kind k);
 void fault_step(unsigned honest); /* now and then something */
 void fault_end(void);  /* all of it */

@@ -191,7 +191,7 @@ static void it_is_the_only_sign_where_nobody_asks_whether_the_router_lives(void 
 	assert_null(unknown_with(n, ""));
 }
 
-/* An address identity (magic-api 4.1). */
+/* An address identity. */
 static void an_address_names_a_tunnel_where_the_pair_of_endpoints_is_its_own(void **state)
 {
 	struct bench *n = *state;

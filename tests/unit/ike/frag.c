@@ -375,7 +375,7 @@ static void no_datagram_is_longer_than_the_path_carries(void **state)
 			assert_true(n->g.out[k].len + 20 + 8 + 4 <= mtus[i]);
 		assert_true(mtus[i] >= 576 ? n->g.out_cnt == 1 : mtus[i] > 256 || n->g.out_cnt >= 2);
 		assert_int_equal(n->g.counters[MODEL_COUNTER_ike_fragmented_out], n->g.out_cnt >= 2);
-		/* GCM: each of them under an IV of its own (design section 6.1) */
+		/* GCM: each of them under an IV of its own */
 		for (unsigned a = 0; n->g.out_cnt >= 2 && a < n->g.out_cnt; a++)
 			for (unsigned b = 0; b < a; b++)
 				assert_memory_not_equal(n->g.out[a].b + 36, n->g.out[b].b + 36, 8);

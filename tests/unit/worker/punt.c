@@ -103,7 +103,7 @@ static void a_full_ring_drops_and_goes_on(void **state)
 	rig_tun_get(r, 1, &got);
 }
 
-/* Design section 6.3: by the check byte alone. */
+/* By the check byte alone. */
 static void messages_to_our_spis_have_a_ring_of_their_own(void **state)
 {
 	struct rig *r = *state;
