@@ -45,21 +45,6 @@ static bool find_replaced(struct ike_ctx *c, uint32_t *ret)
 	return true;
 }
 
-/* RFC 7296 1.3: the peer is told the group with which to try again. */
-static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wanted)
-{
-	char name[MODEL_TRANSFORM_TEXT_MAX];
-	uint8_t group[2];
-	struct wr w = wr_of(SPACE_OF(group));
-
-	wr_u16(&w, wanted);
-	ike_reply_notify(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
-	struct model_failure *f = ike_child_fail(c, MODEL_FAILURE_WRONG_GROUP);
-	ike_text_add(f->offered, sizeof(f->offered), "%s", model_transform_text(IKE_TT_KE, sent, 0, name));
-	ike_text_add(f->allowed, sizeof(f->allowed), "%s", model_transform_text(IKE_TT_KE, wanted, 0, name));
-	return c->sa->state;
-}
-
 /* The peer deletes the old one (RFC 7296 2.8). Where our own rekey of it is on its way the two have met (2.8.1): which
  * one stands is known when that is answered. */
 static void replace_by_peer(struct ike_ctx *c, uint32_t old_spi, uint32_t spi, struct bytes ni, struct bytes nr)
@@ -127,8 +112,10 @@ static enum ike_state request_child(struct ike_ctx *c, const struct wire_ike_ke 
 		return refuse(c, refusal);
 	plan.replaces = replaces;
 	uint16_t group = plan.choice.suite.group;
-	if (plan.choice.wrong_ke)
-		return refuse_ke(c, ke->group, group);
+	if (plan.choice.wrong_ke) {
+		ike_reply_wrong_group(c, MODEL_STAGE_CHILD, ke->group, group);
+		return c->sa->state;
+	}
 	if (group != IKE_GROUP_NONE && ke->data.len != crypt_dh_public_len(group)) {
 		ike_reply_syntax(c, "a key exchange of a wrong length");
 		return c->sa->state;

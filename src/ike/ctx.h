@@ -130,6 +130,8 @@ void ike_reply_begin(struct ike_ctx *c);
 void ike_reply_notify(struct ike_ctx *c, uint16_t type, struct bytes data);
 /* A request that is authentic and yet not well formed: what names the payload. */
 void ike_reply_syntax(struct ike_ctx *c, const char *what);
+/* A KE payload of another group than that of the suite: the peer is told with which to try again (RFC 7296 1.3). */
+void ike_reply_wrong_group(struct ike_ctx *c, enum model_stage stage, uint16_t sent, uint16_t wanted);
 
 /* ---- dh.c: the step ends here with the single action IKE_ACT_DH ---- */
 

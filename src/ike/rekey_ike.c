@@ -5,9 +5,9 @@
 #include "base/secret.h"
 #include "ike/exchanges.h"
 
-static enum ike_state refuse(struct ike_ctx *c, uint16_t notify, struct bytes data)
+static enum ike_state refuse(struct ike_ctx *c, uint16_t notify)
 {
-	ike_reply_notify(c, notify, data);
+	ike_reply_notify(c, notify, (struct bytes){ 0 });
 	return c->sa->state;
 }
 
@@ -17,21 +17,7 @@ static enum ike_state refuse_offer(struct ike_ctx *c, const struct wire_ike_sa *
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, code, MODEL_STAGE_LIVE);
 
 	ike_select_explain(offer, ask, code, f);
-	return refuse(c, IKE_N_NO_PROPOSAL_CHOSEN, (struct bytes){ 0 });
-}
-
-static enum ike_state refuse_ke(struct ike_ctx *c, uint16_t sent, uint16_t wanted)
-{
-	char name[MODEL_TRANSFORM_TEXT_MAX];
-	uint8_t group[2];
-	struct wr w = wr_of(SPACE_OF(group));
-
-	wr_u16(&w, wanted);
-	struct model_failure *f =
-		ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_WRONG_GROUP, MODEL_STAGE_LIVE);
-	ike_text_add(f->offered, sizeof(f->offered), "%s", model_transform_text(IKE_TT_KE, sent, 0, name));
-	ike_text_add(f->allowed, sizeof(f->allowed), "%s", model_transform_text(IKE_TT_KE, wanted, 0, name));
-	return refuse(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+	return refuse(c, IKE_N_NO_PROPOSAL_CHOSEN);
 }
 
 static enum err make_new(struct ike_ctx *c, const struct ike_choice *choice, struct bytes ni, struct bytes nr,
@@ -66,7 +52,7 @@ static enum ike_state make_rekey(struct ike_ctx *c, const struct ike_choice *cho
 	struct wr w = wr_of(SPACE_OF(spi));
 
 	if (make_new(c, choice, ni, nr, c->rekeyed) != ERR_NONE)
-		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
+		return refuse(c, IKE_N_TEMPORARY_FAILURE);
 	wr_u64(&w, c->rekeyed->spi_r);
 	answer.spi = BYTES_OF(spi);
 	wire_ike_put_proposal(&c->reply, &answer);
@@ -97,14 +83,16 @@ enum ike_state ike_rekey_request(struct ike_ctx *c, const struct wire_ike_sa *of
 	/* RFC 7296 2.25.2: not while a Child SA is being made, rekeyed or closed. One rival is enough. */
 	if (c->sa->request.kind == IKE_REQUEST_NEW_CHILD || c->sa->request.kind == IKE_REQUEST_REKEY_CHILD ||
 	    c->sa->rival.present)
-		return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
+		return refuse(c, IKE_N_TEMPORARY_FAILURE);
 	for (unsigned i = 0; i < c->sa->child_cnt; i++)
 		if (c->sa->children[i].closing)
-			return refuse(c, IKE_N_TEMPORARY_FAILURE, (struct bytes){ 0 });
+			return refuse(c, IKE_N_TEMPORARY_FAILURE);
 	if (!ike_select(offer, &ask, &choice, &code))
 		return refuse_offer(c, offer, &ask, code);
-	if (choice.wrong_ke)
-		return refuse_ke(c, ke->group, choice.suite.group);
+	if (choice.wrong_ke) {
+		ike_reply_wrong_group(c, MODEL_STAGE_LIVE, ke->group, choice.suite.group);
+		return c->sa->state;
+	}
 	if (ke->data.len != crypt_dh_public_len(ke->group)) {
 		ike_reply_syntax(c, "a key exchange of a wrong length");
 		return c->sa->state;

@@ -23,3 +23,16 @@ void ike_reply_syntax(struct ike_ctx *c, const char *what)
 	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_BAD_MESSAGE, stage);
 	ike_text_add(f->offered, sizeof(f->offered), "%s with %s", ike_exchange_name(c->h.exchange), what);
 }
+
+void ike_reply_wrong_group(struct ike_ctx *c, enum model_stage stage, uint16_t sent, uint16_t wanted)
+{
+	char name[MODEL_TRANSFORM_TEXT_MAX];
+	uint8_t group[2];
+	struct wr w = wr_of(SPACE_OF(group));
+
+	wr_u16(&w, wanted);
+	ike_reply_notify(c, IKE_N_INVALID_KE_PAYLOAD, BYTES_OF(group));
+	struct model_failure *f = ike_out_fail(c->out, c->ev, c->sa, MODEL_FAILURE_WRONG_GROUP, stage);
+	ike_text_add(f->offered, sizeof(f->offered), "%s", model_transform_text(IKE_TT_KE, sent, 0, name));
+	ike_text_add(f->allowed, sizeof(f->allowed), "%s", model_transform_text(IKE_TT_KE, wanted, 0, name));
+}
