@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
-#include <unistd.h>
 
 #include "base/secret.h"
 #include "cli/commands.h"

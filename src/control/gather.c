@@ -28,8 +28,7 @@ enum err control_gather_start(struct control *c)
 	c->gather = calloc(1, sizeof(*c->gather));
 	if (c->gather == NULL)
 		return ERR_MEMORY;
-	c->gather->budget = SENT_A_SECOND;
-	c->gather->fill_us = c->now_us;
+	c->gather->budget = (struct control_budget){ SENT_A_SECOND, c->now_us };
 	return ERR_NONE;
 }
 
@@ -101,28 +100,13 @@ static bool read_fragment(const struct control *c, struct bytes packet, struct w
 
 /* ---- copies of what came here ---- */
 
-static bool allowed(struct control *c)
-{
-	struct control_gather *g = c->gather;
-	uint64_t more = (c->now_us - g->fill_us) * SENT_A_SECOND / 1000000;
-
-	if (more != 0) {
-		g->budget = g->budget + more < SENT_A_SECOND ? g->budget + more : SENT_A_SECOND;
-		g->fill_us = c->now_us;
-	}
-	if (g->budget == 0)
-		return false;
-	g->budget--;
-	return true;
-}
-
 static void send_on(struct control *c, uint64_t key, struct bytes packet)
 {
 	uint16_t slot = cluster_chosen(&c->members, key);
 
 	if (slot == c->members.self) /* since a moment: the kernel here has it */
 		return;
-	if (!allowed(c)) {
+	if (!control_budget_take(&c->gather->budget, c->now_us, SENT_A_SECOND, SENT_A_SECOND)) {
 		control_drop(c, MODEL_DROP_ip_fragment);
 		return;
 	}

@@ -29,6 +29,6 @@ struct control_datagram_parts {
 struct control_gather {
 	struct control_datagram_parts datagrams[CONTROL_GATHER_DATAGRAMS_MAX];
 	unsigned used_cnt, piece_cnt;
-	uint64_t budget, fill_us;
+	struct control_budget budget;    /* of fragments that are sent on */
 	uint8_t room[IO_FRAGMENT_MAX];
 };

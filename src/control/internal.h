@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/siphash.h"
+#include "control/budget.h"
 #include "control/cluster.h"
 #include "control/op.h"
 #include "control/round.h"
@@ -83,7 +84,7 @@ struct control {
 	unsigned unwanted_cnt;        /* tunnels that were deleted and have got an SA since: what there is no room for waits for the round */
 	struct model_id unwanted_ids[CONTROL_UNWANTED_MAX];
 	uint64_t seen_rev;            /* all that the store had then is installed */
-	uint64_t read_budget, read_fill_us; /* of look-ups: how many are left, and since when */
+	struct control_budget read_budget; /* of look-ups */
 	uint32_t use_epoch;           /* grows with each process that joins: it has to be told all */
 	struct control_held *held, **held_tail;
 	unsigned held_cnt;

@@ -27,16 +27,7 @@ static struct control_read *find_spi(const struct control *c, bool child, uint64
 
 bool control_read_allowed(struct control *c)
 {
-	uint64_t more = (c->now_us - c->read_fill_us) * READS_A_SECOND / 1000000;
-
-	if (more != 0) {
-		c->read_budget = c->read_budget + more < READS_BURST ? c->read_budget + more : READS_BURST;
-		c->read_fill_us = c->now_us;
-	}
-	if (c->read_budget == 0)
-		return false;
-	c->read_budget--;
-	return true;
+	return control_budget_take(&c->read_budget, c->now_us, READS_A_SECOND, READS_BURST);
 }
 
 /* The look-up of that SA that is under way, or a new one. ERR_FULL. */

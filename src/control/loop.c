@@ -198,7 +198,7 @@ MUST_USE enum err control_new(const struct control_config *config, struct contro
 	c->failure_log = (struct log_limit){ .burst = 20, .window_ms = 10000 };
 	control_clock_init(c);
 	crypt_iv_space_init(&c->ike_iv, config->incarnation);
-	c->read_fill_us = c->now_us;
+	c->read_budget.fill_us = c->now_us;
 	enum err e = make_tables(c);
 	if (e == ERR_NONE)
 		e = make_world(c);

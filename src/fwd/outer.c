@@ -11,7 +11,7 @@ uint16_t fwd_tunnel_path_mtu(const struct fwd_tunnel *t)
 }
 
 struct fwd_outer_box *fwd_outer_make(const struct fwd_tunnel *t, const struct model_suite *suite,
-					const struct model_path *path)
+				     const struct model_path *path)
 {
 	struct fwd_outer_box *o = calloc(1, sizeof(*o));
 	if (o == NULL)

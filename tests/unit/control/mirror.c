@@ -226,9 +226,9 @@ static void an_ike_sa_that_is_not_known_is_looked_up_once(void **state)
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_forwarded), 1);
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_unknown_spi), 1);
 	/* And no more of them than the budget has. */
-	n->node[1].c.read_budget = 0;
+	n->node[1].c.read_budget.left = 0;
 	n->duo->now_us = n->node[1].c.now_us;
-	n->node[1].c.read_fill_us = n->duo->now_us;
+	n->node[1].c.read_budget.fill_us = n->duo->now_us;
 	post(n, 1, &forged);
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_looked_up), 1);
 	assert_int_equal(sent_cnt, 1);

@@ -194,11 +194,11 @@ static void an_answer_in_fragments_that_comes_before_its_request_is_known_is_tak
 	assert_true(installed(n, 1, newest_child(&r)));
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_msgid), 0);
 	/* What comes again, of an answer that was taken, asks nobody. */
-	uint64_t budget = n->node[1].c.read_budget;
-	n->node[1].c.read_fill_us = n->node[1].c.now_us;
+	uint64_t budget = n->node[1].c.read_budget.left;
+	n->node[1].c.read_budget.fill_us = n->node[1].c.now_us;
 	post_by(n, 1, &m[0], control_datagram_forwarded);
 	assert_int_equal(drops(n, 1, MODEL_DROP_ike_msgid), 1);
-	assert_true(n->node[1].c.read_budget >= budget);
+	assert_true(n->node[1].c.read_budget.left >= budget);
 }
 
 /* The peer begins anew, with INITIAL_CONTACT, at that node. Returns our SPI of the new IKE SA. */

@@ -68,7 +68,7 @@ void make_node(struct bench *n, unsigned at, const struct ike_sa *sa)
 	c->cfg.sockets = &n->node[at].socket;
 	c->cfg.socket_cnt = 1;
 	crypt_iv_space_init(&c->ike_iv, at + 1);
-	c->read_budget = 100;
+	c->read_budget.left = 100;
 	c->next_tag = (uint64_t)(at + 1) << TAG_SHIFT;
 	c->world = n->duo->end[1].world;
 	c->world.node_slot = (uint16_t)(at + 1);
